@@ -1,0 +1,3 @@
+"""
+Tests; the folders mirror C{txmta}.
+"""

@@ -1,0 +1,3 @@
+"""
+main.cf and master.cf: syntax, expansion, declarations, typed settings.
+"""

@@ -1,0 +1,3 @@
+"""
+The declarations of all parameters, a module for each daemon.
+"""

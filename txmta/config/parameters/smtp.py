@@ -1,0 +1,11 @@
+"""
+The SMTP client.
+"""
+
+from __future__ import annotations
+
+
+class SmtpParameters:
+    """
+    Postfix: C{src/smtp}.
+    """

@@ -1,0 +1,11 @@
+"""
+Delivery to virtual mailboxes.
+"""
+
+from __future__ import annotations
+
+
+class VirtualParameters:
+    """
+    Postfix: C{src/virtual}.
+    """

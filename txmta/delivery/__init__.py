@@ -1,0 +1,3 @@
+"""
+Delivery agents: smtp, local, virtual, error, discard.
+"""

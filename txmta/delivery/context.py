@@ -1,0 +1,42 @@
+"""
+What a delivery agent is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTCP, IReactorTime
+
+from txmta.config.settings import Settings
+from txmta.interfaces import IEventSink, IResolver, ITable
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """
+    @ivar service: the name in master.cf, for parameters such as
+        C{<service>_destination_recipient_limit}.
+    @ivar settings: of this service, C{-o} overrides applied.
+    @ivar reactor: to connect with; also L{clock}, seen as a clock.
+    @ivar clock: monotonic.
+    @ivar now: wall time.
+    @ivar resolver: DNS.
+    @ivar sink: for notes and warnings; the queue manager logs outcomes.
+    @ivar table: opens C{type:name}, each once; arguments: the item, and the
+        parameter that it stands in.
+    @ivar in_thread: run blocking work away from the reactor.
+    """
+
+    service: str
+    settings: Settings
+    reactor: IReactorTCP
+    clock: IReactorTime
+    now: Callable[[], float]
+    resolver: IResolver
+    sink: IEventSink
+    table: Callable[[str, str], ITable]
+    in_thread: Callable[..., Deferred[Any]]

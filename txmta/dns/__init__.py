@@ -1,0 +1,3 @@
+"""
+A stub resolver on the twisted.names codec.
+"""

@@ -1,0 +1,3 @@
+"""
+The mail log: one event, one line, as Postfix writes it.
+"""

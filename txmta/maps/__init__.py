@@ -1,0 +1,3 @@
+"""
+Lookup tables, one type a file, and lists that match names and addresses.
+"""

@@ -1,0 +1,3 @@
+"""
+What happens once, around the services: privileges, locks, sockets.
+"""

@@ -1,0 +1,408 @@
+"""
+The values that flow from an accepted connection to a delivered message.
+
+Owns: what each field means, and its unit.
+Knows nothing of: where values come from or go to; no I/O, no Twisted.
+
+All values are immutable: a daemon that learns something makes a new one.
+
+Addresses are C{str} in Postfix's I{internal} form: local part without quotes,
+C{@}, domain, both as the client wrote them (case kept); C{""} is the null
+sender. Octets that are not UTF-8 appear as surrogate escapes. The external
+(quoted) form is made where an address leaves: L{txmta.address.quote}.
+
+Times are float seconds: I{wall} since 1970, or I{monotonic} from
+C{IReactorTime.seconds()}. Sizes are int octets.
+
+Sources: RFC 5321, RFC 3461 (DSN parameters), RFC 3464 (actions); Postfix
+C{global/recipient_list.h}, C{global/deliver_request.h}, C{global/dsn.h}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from txmta.interfaces import IContent
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """
+    The peer of one SMTP session.
+
+    @ivar address: IPv4 or IPv6 address, without the C{IPv6:} prefix.
+    @ivar port: its TCP port.
+    @ivar name: host name verified forward and back, or C{"unknown"}.
+    @ivar reverse_name: what PTR says, unverified, or C{"unknown"}.
+    @ivar label: C{name[address]}, as log lines show a client.
+    """
+
+    address: str
+    port: int
+    name: str = "unknown"
+    reverse_name: str = "unknown"
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", f"{self.name}[{self.address}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    What an SMTP server says to one command.
+
+    @ivar code: 200 to 599.
+    @ivar status: RFC 3463 code such as C{"2.1.0"}, or C{""} for none.
+    @ivar text: the words; C{"\\n"} separates lines of a multi-line reply.
+    @ivar close: hang up after it.
+    """
+
+    code: int
+    status: str
+    text: str
+    close: bool = False
+
+    def encode(self) -> bytes:
+        """
+        @return: the reply as sent, CRLF included; the enhanced code is on
+            every line (RFC 2034 section 4).
+        """
+        prefix = f"{self.status} " if self.status else ""
+        if "\n" not in self.text:
+            line = f"{self.code} {prefix}{self.text}\r\n"
+            return line.encode("utf-8", "surrogateescape")
+        lines = self.text.split("\n")
+        out = [f"{self.code}-{prefix}{line}\r\n" for line in lines[:-1]]
+        out.append(f"{self.code} {prefix}{lines[-1]}\r\n")
+        return "".join(out).encode("utf-8", "surrogateescape")
+
+
+class Notify(IntFlag):
+    """
+    When the sender wants to hear of a recipient (RFC 3461 section 4.1);
+    0 is "as usual": failures and long delays.
+    """
+
+    DEFAULT = 0
+    NEVER = 1
+    SUCCESS = 2
+    FAILURE = 4
+    DELAY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """
+    One recipient of a queued message.
+
+    @ivar n: its stable number within the message, from 0.
+    @ivar address: where the mail is to go, after rewriting.
+    @ivar original: what RCPT said, after completion but before aliases; all
+        that a bounce may reveal, and C{orig_to=} in the log when different.
+    @ivar orcpt: the ORCPT parameter, decoded, C{"rfc822;user@host"}; or
+        C{""}.
+    @ivar notify: when the sender wants to hear of it.
+    """
+
+    n: int
+    address: str
+    original: str
+    orcpt: str = ""
+    notify: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """
+    Everything about a message that is not its content.
+
+    @ivar queue_id: made before the commit, unique over processes.
+    @ivar arrival: wall time when the first recipient was accepted.
+    @ivar sender: envelope sender; C{""} is the null sender.
+    @ivar recipients: in the order of their numbers.
+    @ivar client: the peer, or L{LOCAL_CLIENT} for mail made here.
+    @ivar helo: what it called itself in HELO or EHLO, or C{""}.
+    @ivar protocol: C{"SMTP"} or C{"ESMTP"} (with C{"S"}, C{"A"} later), or
+        C{""} for mail made here.
+    @ivar body: the BODY parameter, C{"7BIT"}, C{"8BITMIME"} or C{""}.
+    @ivar smtputf8: the client said SMTPUTF8.
+    @ivar ret: the RET parameter, C{"FULL"}, C{"HDRS"} or C{""}.
+    @ivar envid: the ENVID parameter, decoded, or C{""}.
+    @ivar local_origin: addresses in headers are completed with myorigin and
+        missing headers are added, as Postfix does for trusted clients
+        (local_header_rewrite_clients) and for mail made here.
+    """
+
+    queue_id: str
+    arrival: float
+    sender: str
+    recipients: tuple[Recipient, ...]
+    client: Client
+    helo: str = ""
+    protocol: str = ""
+    body: str = ""
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""
+    local_origin: bool = False
+
+
+#: The "client" of bounces and forwards, as Postfix logs it.
+LOCAL_CLIENT = Client("127.0.0.1", 0, "localhost", "localhost", "localhost[127.0.0.1]")
+
+
+class QueueName(Enum):
+    """
+    Where a message is; the numbers are those of the store.
+    """
+
+    INCOMING = 0
+    ACTIVE = 1
+    DEFERRED = 2
+    HOLD = 3
+    CORRUPT = 4
+
+
+class RecipientState(Enum):
+    """
+    What is left to do for one recipient; the numbers are those of the store.
+    """
+
+    TO_DO = 0
+    DEFERRED = 1
+    DONE = 2
+    BOUNCED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """
+    A message as the queue manager reads it back.
+
+    @ivar envelope: C{envelope.recipients} holds only those still to do.
+    @ivar size: octets of content.
+    @ivar queue: where it was found.
+    @ivar due: wall time of the next attempt.
+    @ivar reasons: for each recipient number that was deferred before, the
+        last reason, C{"4.4.1 connect to ..."}.
+    """
+
+    envelope: Envelope
+    size: int
+    queue: QueueName
+    due: float = 0.0
+    reasons: tuple[tuple[int, str], ...] = ()
+
+
+class AddressClass(Enum):
+    """
+    Postfix's address classes (ADDRESS_CLASS_README).
+    """
+
+    LOCAL = "local"
+    VIRTUAL_ALIAS = "virtual_alias"
+    VIRTUAL_MAILBOX = "virtual_mailbox"
+    RELAY = "relay"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    Where one recipient goes.
+
+    @ivar address_class: the class of its domain.
+    @ivar transport: service name in master.cf, for example C{"smtp"}.
+    @ivar nexthop: domain, C{[host]}, C{host:port}; for C{error} the text.
+    @ivar recipient: the address to deliver to, perhaps rewritten.
+    """
+
+    address_class: AddressClass
+    transport: str
+    nexthop: str
+    recipient: str
+
+
+class Action(Enum):
+    """
+    What became of one recipient (RFC 3464 section 2.3.3).
+
+    The log's C{status=} words differ: sent, deferred, bounced.
+    """
+
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    EXPANDED = "expanded"
+    DELAYED = "delayed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """
+    A new message that replaces one recipient: same content, new envelope.
+
+    Made by C{local} for aliases and .forward files that lead elsewhere; the
+    queue manager inserts it in the transaction that ends the old recipient.
+
+    @ivar sender: envelope sender of the new message.
+    @ivar recipients: addresses, never empty.
+    @ivar head: header lines put before the content (C{Delivered-To:}), in
+        wire form.
+    """
+
+    sender: str
+    recipients: tuple[str, ...]
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    The end of one delivery attempt for one recipient.
+
+    @ivar n: the recipient's number.
+    @ivar action: DELAYED means "try again later".
+    @ivar status: RFC 3463 code; its class digit agrees with C{action}.
+    @ivar reason: one line for log and bounce, what stands in parentheses
+        after C{status=sent}; never empty, never with line ends.
+    @ivar relay: C{relay=} of the log: C{host[address]:port}, C{"local"},
+        C{"virtual"} or C{"none"}.
+    @ivar remote: Remote-MTA of a bounce: host that decided, or C{""}.
+    @ivar diagnostic: Diagnostic-Code of a bounce, C{"smtp; 550 5.1.1 no"},
+        or C{""} (then C{"x-unix; reason"} is not written either).
+    @ivar setup: seconds that connecting took (third of C{delays=}).
+    @ivar transmission: seconds from then to the final reply (fourth).
+    @ivar conn_use: which delivery over this connection; 0 is not logged, 1
+        neither.
+    @ivar forward: new messages that replace this recipient.
+    """
+
+    n: int
+    action: Action
+    status: str
+    reason: str
+    relay: str = "none"
+    remote: str = ""
+    diagnostic: str = ""
+    setup: float = 0.0
+    transmission: float = 0.0
+    conn_use: int = 0
+    forward: tuple[Forward, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRequest:
+    """
+    What the queue manager hands to a delivery agent.
+
+    @ivar transport: service name, for example C{"smtp"}.
+    @ivar nexthop: as in L{Route}.
+    @ivar envelope: of the message; its recipients are all that are still to
+        do, not only those of this request.
+    @ivar recipients: those of this request; all share C{nexthop}; never
+        empty.
+    @ivar size: octets of content.
+    @ivar open_content: gives the content; fails with
+        L{StoreUnavailable<txmta.errors.StoreUnavailable>} or
+        L{MessageDamaged<txmta.errors.MessageDamaged>}, which the agent
+        passes on as its own failure.
+    @ivar before_queue_manager: seconds (first of C{delays=}).
+    @ivar in_queue_manager: seconds (second of C{delays=}).
+    """
+
+    transport: str
+    nexthop: str
+    envelope: Envelope
+    recipients: tuple[Recipient, ...]
+    size: int
+    open_content: Callable[[], IContent | Deferred[IContent]]
+    before_queue_manager: float = 0.0
+    in_queue_manager: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """
+    A message that the queue manager itself inserts: a bounce or a forward.
+
+    @ivar envelope: complete, with a queue id of its own.
+    @ivar content: octets in wire form; for a forward only what comes before
+        the shared content.
+    @ivar shares: queue id of the message whose content follows, or C{""}.
+    """
+
+    envelope: Envelope
+    content: bytes
+    shares: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    What the store writes down about one recipient.
+
+    @ivar n: the recipient's number.
+    @ivar state: DEFERRED stays in the queue; DONE and BOUNCED do not.
+    @ivar reason: last reason of a deferral, with its status code in front.
+    """
+
+    n: int
+    state: RecipientState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    All that one delivery attempt of one message changes, in one transaction.
+
+    @ivar queue_id: the message.
+    @ivar results: of the recipients tried.
+    @ivar due: wall time of the next attempt, L{None} to leave it; ignored
+        when no recipient is left, for then the message is removed.
+    @ivar inserts: bounces and forwards, committed together with C{results}.
+    """
+
+    queue_id: str
+    results: tuple[Result, ...]
+    due: float | None = None
+    inserts: tuple[NewMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mx:
+    """
+    One mail exchanger: lower preference first (RFC 5321 section 5.1).
+
+    @ivar host: without trailing dot; C{""} is a null MX (RFC 7505).
+    """
+
+    preference: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What DNS says about one name and type.
+
+    @ivar records: MX: L{Mx}; A and AAAA: addresses; PTR and CNAME: names
+        without trailing dot; TXT: text. Empty: there is none.
+    @ivar exists: C{False} when the name itself does not exist (NXDOMAIN).
+    @ivar authentic: the AD bit, from a server that we trust with it.
+    @ivar ttl: seconds for which it may be kept.
+    """
+
+    records: tuple[Mx, ...] | tuple[str, ...]
+    exists: bool = True
+    authentic: bool = False
+    ttl: float = 0.0

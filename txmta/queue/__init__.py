@@ -1,0 +1,3 @@
+"""
+The queue: store, manager, scheduler, bounces.
+"""

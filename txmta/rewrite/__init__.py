@@ -1,0 +1,3 @@
+"""
+Which class, transport and next hop an address has (trivial-rewrite).
+"""

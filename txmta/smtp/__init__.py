@@ -1,0 +1,3 @@
+"""
+Both ends of SMTP: engines without I/O, server, client.
+"""

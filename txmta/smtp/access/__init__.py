@@ -1,0 +1,3 @@
+"""
+Restrictions: who may send what to whom (Postfix: smtpd_check.c).
+"""
