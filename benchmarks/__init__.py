@@ -1,0 +1,3 @@
+"""
+Benchmarks: txmta and its peers side by side in one run; each prints a table.
+"""

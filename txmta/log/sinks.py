@@ -1,0 +1,139 @@
+"""
+Where log lines go: a file, standard output, or syslog.
+
+Owns: descriptors, rotation, what happens when the target is not there.
+Knows nothing of: events, what a line says.
+
+Errors: a target that cannot be opened at start is a
+L{ConfigError<txmta.errors.ConfigError>}; trouble later is counted and told
+in the log as soon as it can be written again. Mail goes on without a log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Sequence
+
+from txmta.errors import ConfigError
+
+#: Facility C{mail}, severities C{info} and C{warning} (RFC 3164).
+_MAIL_INFO = 2 * 8 + 6
+_MAIL_WARNING = 2 * 8 + 4
+
+
+class FileTarget:
+    """
+    maillog_file: a regular file, reopened when it was renamed or removed
+    (logrotate), or a device such as /dev/stdout.
+    """
+
+    #: A file's lines carry their host name; syslog adds its own.
+    host = True
+
+    def __init__(self, path: str) -> None:
+        """
+        @raise ConfigError: it cannot be opened.
+        """
+        self._path = path
+        self._lost = 0
+        try:
+            self._descriptor = self._open()
+        except OSError as e:
+            raise ConfigError(
+                [
+                    f"maillog_file = {path}: cannot be opened: {e.strerror}; "
+                    "name a file in a directory that this account can write, or "
+                    "/dev/stdout"
+                ]
+            ) from e
+        self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+
+    def write(self, lines: Sequence[str]) -> None:
+        """
+        Never raises.
+        """
+        if self._regular:
+            self._follow_rotation()
+        data = "".join(lines).encode("utf-8", "replace")
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            # Nobody to tell but the log itself: a full disk stops the log,
+            # not the mail (Postfix's postlogd does the same).
+            self._lost += len(lines)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        if self._path == "/dev/stdout":
+            # Opening it anew fails for a socket, and after privileges went.
+            return os.dup(1)
+        return os.open(self._path, flags | os.O_NOFOLLOW, 0o640)
+
+    def _follow_rotation(self) -> None:
+        try:
+            now = os.stat(self._path)
+            old = os.fstat(self._descriptor)
+            if (now.st_ino, now.st_dev) == (old.st_ino, old.st_dev):
+                return
+        except OSError:
+            pass
+        with contextlib.suppress(OSError):
+            new = self._open()
+            os.close(self._descriptor)
+            self._descriptor = new
+
+
+class SyslogTarget:
+    """
+    The local syslog socket.
+    """
+
+    host = False
+
+    def __init__(self, path: str = "/dev/log") -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def write(self, lines: Sequence[str]) -> None:
+        """
+        Never raises, never waits: what syslog does not take is lost, as with
+        syslog(3).
+        """
+        for line in lines:
+            severity = _MAIL_WARNING if ": warning: " in line else _MAIL_INFO
+            self._send(f"<{severity}>{line}".rstrip("\n").encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, datagram: bytes) -> None:
+        for _ in range(2):
+            try:
+                if self._socket is None:
+                    self._socket = self._connect()
+                self._socket.send(datagram)
+                return
+            except BlockingIOError:
+                return
+            except OSError:
+                # syslogd was restarted: its socket is another one now.
+                self.close()
+
+    def _connect(self) -> socket.socket:
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        s.setblocking(False)
+        try:
+            s.connect(self._path)
+        except OSError:
+            s.close()
+            raise
+        return s
