@@ -20,6 +20,7 @@ from txmta.config.parameters.local import LocalParameters
 from txmta.config.parameters.network import NetworkParameters
 from txmta.config.parameters.process import ProcessParameters
 from txmta.config.parameters.qmgr import QmgrParameters
+from txmta.config.parameters.rewrite import RewriteParameters
 from txmta.config.parameters.smtp import SmtpParameters
 from txmta.config.parameters.smtpd import SmtpdParameters
 from txmta.config.parameters.virtual import VirtualParameters
@@ -41,6 +42,7 @@ class Definition:
 
 class Settings(
     NetworkParameters,
+    RewriteParameters,
     ProcessParameters,
     SmtpdParameters,
     CleanupParameters,
