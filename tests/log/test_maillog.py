@@ -4,6 +4,7 @@ When lines are written, and where they go.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -164,7 +165,11 @@ class FileTargetTests(SynchronousTestCase):
 class SyslogTargetTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = os.path.join(self.mktemp()[-40:].replace("/", "_"))
-        self.addCleanup(lambda: os.path.exists(self.path) and os.unlink(self.path))
+        self.addCleanup(self._remove)
+
+    def _remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
 
     def server(self) -> socket.socket:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -30,23 +30,7 @@ FLUSH = 0.05
 #: Lines kept before they are written at once.
 MAX_LINES = 500
 
-_MONTHS = (
-    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
-    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-)
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-]
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
 class Target(Protocol):
@@ -139,7 +123,7 @@ class MailLog:
         self._second = second
         host = f"{self._host} " if self._target.host else ""
         self._stamp = (
-            f"{_MONTHS[t.tm_mon - 1]} {t.tm_mday:2d} "
+            f"{_MONTHS[t.tm_mon * 3 - 3 : t.tm_mon * 3]} {t.tm_mday:2d} "
             f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} {host}"
         )
 

@@ -1,0 +1,158 @@
+"""
+Who may import whom, who may touch the world, and how large things may get.
+
+The house stays a house because this test says so; C{docs/architecture.md}
+gives the reasons.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import txmta
+
+ROOT = Path(txmta.__file__).parent
+
+#: Packages that each package may import, besides itself, C{txmta.config} and
+#: the modules at the top of C{txmta}. They meet in C{build.py}.
+MAY_IMPORT = {
+    "cleanup": set[str](),
+    "config": set[str](),
+    "delivery": {"smtp"},  # the smtp agent drives the smtp client
+    "dns": set[str](),
+    "log": set[str](),
+    "maps": set[str](),
+    "master": set[str](),
+    "queue": set[str](),
+    "rewrite": set[str](),
+    "smtp": set[str](),
+}
+
+#: Modules at the top that know the packages; nobody below imports them.
+COMPOSITION = {"tap", "build", "test_suite"}
+
+#: Modules that decide and do not act.
+PURE = (
+    "address.py",
+    "errors.py",
+    "events.py",
+    "model.py",
+    "config/declare.py",
+    "config/expansion.py",
+    "log/postfix.py",
+)
+
+#: What a decision may not touch.
+IMPURE = {"twisted", "os", "io", "random", "socket", "time", "threading", "select"}
+
+#: Lines of a file, of a function or method, of a class. What is larger says
+#: why in a comment that starts with C{Over budget:}.
+FILE_BUDGET, FUNCTION_BUDGET, CLASS_BUDGET = 350, 50, 250
+
+
+def sources() -> Iterator[Path]:
+    yield from sorted(ROOT.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """
+    @return: every name that a file imports, but those for type checkers only.
+    """
+    names: set[str] = set()
+    for node in _run_time_nodes(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def _run_time_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _run_time_nodes(child)
+
+
+class DirectionTests(SynchronousTestCase):
+    def test_every_package_is_listed(self) -> None:
+        """
+        A new package must say whom it may import.
+        """
+        found = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()}
+        self.assertEqual(found, set(MAY_IMPORT))
+
+    def test_siblings(self) -> None:
+        """
+        Packages do not import each other.
+        """
+        for package, allowed in MAY_IMPORT.items():
+            forbidden = set(MAY_IMPORT) - allowed - {package, "config"} | COMPOSITION
+            for path in (ROOT / package).rglob("*.py"):
+                for name in imported(path):
+                    part = name.split(".")[1:2] if name.startswith("txmta.") else []
+                    self.assertFalse(
+                        forbidden & set(part), f"{package}/{path.name} imports {name}"
+                    )
+
+    def test_top_modules(self) -> None:
+        """
+        The modules that packages share import no package.
+        """
+        for path in ROOT.glob("*.py"):
+            if path.stem in COMPOSITION:
+                continue
+            for name in imported(path):
+                part = name.split(".")[1:2] if name.startswith("txmta.") else []
+                self.assertFalse(set(MAY_IMPORT) & set(part), f"{path.name}: {name}")
+
+    def test_reactor(self) -> None:
+        """
+        Only the twistd plug-in's module imports the reactor.
+        """
+        users = {
+            str(path.relative_to(ROOT))
+            for path in sources()
+            if "twisted.internet.reactor" in imported(path)
+        }
+        self.assertEqual(users, {"tap.py"})
+
+    def test_purity(self) -> None:
+        """
+        Decision modules neither wait, nor read clocks, files or sockets.
+        """
+        for module in PURE:
+            touched = {name.split(".")[0] for name in imported(ROOT / module)}
+            self.assertFalse(touched & IMPURE, module)
+
+
+class SizeTests(SynchronousTestCase):
+    def test_budgets(self) -> None:
+        """
+        What is large says why.
+        """
+        large: list[str] = []
+        for path in sources():
+            text = path.read_text("utf-8")
+            if "# Over budget:" in text:
+                continue
+            name = str(path.relative_to(ROOT))
+            lines = text.count("\n")
+            if lines > FILE_BUDGET:
+                large.append(f"{name}: {lines} lines")
+            large += [f"{name}: {what}" for what in _large(ast.parse(text))]
+        self.assertEqual(large, [])
+
+
+def _large(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            size = (node.end_lineno or node.lineno) - node.lineno + 1
+            limit = CLASS_BUDGET if isinstance(node, ast.ClassDef) else FUNCTION_BUDGET
+            if size > limit:
+                yield f"{node.name} has {size} lines"
