@@ -84,6 +84,8 @@ class Parameter(Generic[T]):
     The declaration of one parameter.
 
     @ivar name: as in main.cf.
+    @ivar attribute: its name on the settings, which is C{name} but for names
+        that are no identifier in Python (2bounce_notice_recipient).
     @ivar default: as an administrator would write it, or computed.
     @ivar kind: for the reference page: C{"time"}, C{"count"}, C{"list"} ...
     @ivar convert: expanded text to value; raises C{ValueError}.
@@ -103,8 +105,10 @@ class Parameter(Generic[T]):
         status: Status = Status.HONOURED,
         note: str = "",
         expand: bool = True,
+        name: str = "",
     ) -> None:
-        self.name = ""
+        self.name = name
+        self.attribute = ""
         self.default = default
         self.convert = convert
         self.kind = kind
@@ -114,7 +118,8 @@ class Parameter(Generic[T]):
         self.expand = expand
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.attribute = name
+        self.name = self.name or name
 
     @overload
     def __get__(self, instance: None, owner: type) -> Parameter[T]: ...
@@ -265,10 +270,12 @@ def string(
     note: str = "",
     expand: bool = True,
     check: Callable[[str], str] = str,
+    name: str = "",
 ) -> Parameter[str]:
     """
     Text.
 
+    @param name: as in main.cf, if no attribute can be called so.
     @param check: gives the text back, perhaps in a better form, or raises
         C{ValueError}.
     """
@@ -280,6 +287,7 @@ def string(
         status=status,
         note=note,
         expand=expand,
+        name=name,
     )
 
 

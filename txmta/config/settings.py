@@ -68,7 +68,8 @@ class Settings(
         self.definitions = dict(definitions or {})
         self.system = system or System()
         problems: list[str] = []
-        for parameter in declared(type(self)):
+        self._parameters = {p.name: p for p in declared(type(self))}
+        for parameter in self._parameters.values():
             self._set(parameter, problems)
         if problems:
             raise ConfigError(problems)
@@ -97,8 +98,8 @@ class Settings(
         return expand(raw, lambda n: self._text(n, (*above, name)))
 
     def _default(self, name: str, above: tuple[str, ...]) -> str:
-        parameter = getattr(type(self), name, None)
-        if not isinstance(parameter, Parameter):
+        parameter = self._parameters.get(name)
+        if parameter is None:
             return ""
         if isinstance(parameter.default, str):
             return parameter.default
@@ -115,7 +116,7 @@ class Settings(
                 text = self.text(name)
             elif definition is None and isinstance(parameter.default, str):
                 text = parameter.default
-            self.__dict__[name] = parameter.convert(text)
+            self.__dict__[parameter.attribute] = parameter.convert(text)
         except ValueError as e:
             where = definition.where if definition else "default"
             problems.append(f"{where}: {name} = {text}: {e}")
