@@ -23,7 +23,7 @@ write instead; L{txmta.config.settings} adds file, line and name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar, overload
@@ -63,13 +63,23 @@ class System:
     What some defaults are computed from; a test makes its own.
 
     @ivar hostname: of gethostname(), perhaps without domain.
-    @ivar interfaces: all addresses of this machine.
+    @ivar interfaces: all addresses of this machine, IPv4 before IPv6.
+    @ivar hosts: addresses by name in lower case, of /etc/hosts.
     """
 
     hostname: str = "localhost"
     interfaces: Sequence[Interface] = field(
         default=(Interface("127.0.0.1", "127.0.0.0/8"), Interface("::1", "::1/128"))
     )
+    hosts: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"localhost": ("127.0.0.1",)}
+    )
+
+
+class SelfReference(ValueError):
+    """
+    A parameter is defined by itself, perhaps by way of others.
+    """
 
 
 #: Expanded text of a parameter, by name.

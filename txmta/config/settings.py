@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from txmta.config.declare import Parameter, System, declared
+from txmta.config.declare import Parameter, SelfReference, System, declared
 from txmta.config.expansion import expand
 from txmta.config.parameters.cleanup import CleanupParameters
 from txmta.config.parameters.local import LocalParameters
@@ -33,7 +33,7 @@ class Definition:
     One line of main.cf.
 
     @ivar text: the value as written, continuation lines joined.
-    @ivar where: C{"main.cf:12"}, for messages.
+    @ivar where: C{"main.cf, line 12"}, for messages.
     """
 
     text: str
@@ -90,7 +90,7 @@ class Settings(
 
     def _text(self, name: str, above: tuple[str, ...]) -> str:
         if name in above:
-            raise ValueError(f"refers to itself: {' -> '.join((*above, name))}")
+            raise SelfReference(f"refers to itself: {' -> '.join((*above, name))}")
         if name in self.definitions:
             raw = self.definitions[name].text
         else:

@@ -4,7 +4,43 @@ Processes, queue directory, log.
 
 from __future__ import annotations
 
-from txmta.config.declare import choice, string
+import re
+
+from txmta.config.declare import Status, choice, count, string
+
+_DIRECTORY_NOTE = "Part of the package; txmta needs no daemon programs of its own."
+
+
+def _absolute(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError("is not an absolute path: write it from / on")
+    return text.rstrip("/") or "/"
+
+
+def _log_file(text: str) -> str:
+    if text and not text.startswith("/"):
+        raise ValueError("is not an absolute path: write it from / on, or leave empty")
+    return text
+
+
+def _account(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_0-9][\w.-]{0,63}\$?", text):
+        raise ValueError("is not the name of an account")
+    return text
+
+
+def _store(text: str) -> str:
+    if text != "sqlite":
+        raise ValueError("is no queue store of this version: write sqlite")
+    return text
+
+
+def _model(text: str) -> str:
+    if text not in ("auto", "single"):
+        raise ValueError(
+            "is not possible in this version: write single, or remove the line"
+        )
+    return text
 
 
 class ProcessParameters:
@@ -13,11 +49,101 @@ class ProcessParameters:
     """
 
     queue_directory = string(
-        "/var/spool/txmta", doc="Where the queue is; one server per queue."
+        "/var/spool/txmta",
+        check=_absolute,
+        doc="Where the queue is. One server per queue.",
+        status=Status.APPROXIMATED,
+        note="Postfix: /var/spool/postfix. Ours is another directory, so that both "
+        "can be installed; its contents are not those of a Postfix queue.",
     )
-    mail_owner = string("postfix", doc="The account that owns the queue.")
-    syslog_name = string("postfix", doc="Put before the program in log lines.")
-    maillog_file = string("", doc="The mail log; empty means syslog.")
-    process_model = choice(
-        "single", ("auto", "single"), doc="How roles are spread over processes."
+    data_directory = string(
+        "/var/lib/txmta",
+        check=_absolute,
+        doc="Where caches are kept that may be lost.",
+        status=Status.APPROXIMATED,
+        note="Postfix: /var/lib/postfix.",
+    )
+    config_directory = string(
+        "/etc/txmta",
+        doc="Where main.cf is.",
+        status=Status.APPROXIMATED,
+        note="Always the directory of the main.cf in use.",
+    )
+    mail_owner = string(
+        "postfix",
+        check=_account,
+        doc="The account that owns the queue. Started as root, txmta becomes this "
+        "account for good once it listens; started as another user, it runs as that "
+        "user, and this name counts for nothing.",
+    )
+    setgid_group = string(
+        "postdrop",
+        check=_account,
+        doc="The group of the set-gid commands, which may write to maildrop.",
+        status=Status.NOT_YET,
+        note="There are no set-gid commands yet.",
+    )
+    default_privs = string(
+        "nobody",
+        check=_account,
+        doc="Rights of delivery to commands and files named in aliases of root.",
+        status=Status.NOT_YET,
+        note="There is no delivery to commands yet.",
+    )
+    syslog_name = string(
+        "${multi_instance_name?{$multi_instance_name}:{postfix}}",
+        doc="Put before the program in log lines.",
+    )
+    syslog_facility = choice(
+        "mail",
+        (
+            *("auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail"),
+            *("news", "security", "syslog", "user", "uucp"),
+            *(f"local{n}" for n in range(8)),
+        ),
+        doc="The syslog facility, when maillog_file is empty.",
+    )
+    maillog_file = string(
+        "",
+        check=_log_file,
+        doc="The mail log; empty means syslog; /dev/stdout for a container.",
+    )
+    multi_instance_name = string("", doc="The name of this instance, for its log.")
+    process_model = string(
+        "single",
+        check=_model,
+        doc="How the roles are spread over processes: single puts all of them into "
+        "the one twistd process; auto chooses.",
+        note="A parameter of txmta, not of Postfix.",
+    )
+    queue_store = string(
+        "sqlite",
+        check=_store,
+        doc="What keeps the queue.",
+        note="A parameter of txmta, not of Postfix.",
+    )
+    default_process_limit = count(
+        "100",
+        low=1,
+        doc="Deliveries at once of an agent whose maxproc in master.cf is -.",
+        status=Status.APPROXIMATED,
+        note="smtpd with maxproc - has no limit but that of open files.",
+    )
+    daemon_directory = string(
+        "/usr/lib/postfix/sbin",
+        doc="Where Postfix has its daemon programs.",
+        status=Status.NO_EFFECT,
+        note=_DIRECTORY_NOTE,
+    )
+    command_directory = string(
+        "/usr/sbin",
+        doc="Where Postfix has its commands.",
+        status=Status.NO_EFFECT,
+        note=_DIRECTORY_NOTE,
+    )
+    max_use = count(
+        "100",
+        doc="Requests that a Postfix daemon serves before it ends.",
+        status=Status.NO_EFFECT,
+        note="Our roles do not end.",
     )
