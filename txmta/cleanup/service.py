@@ -1,0 +1,196 @@
+"""
+Bring a message into the queue.
+
+Owns: the order of things between the SMTP server and the store: stray line
+    ends, headers, hop count, duplicate recipients, commit, reply.
+Knows nothing of: SMTP, where the store keeps things.
+
+The content streams: what is held in memory is bounded by one header and the
+block at hand.
+
+Sources: Postfix: C{src/cleanup/cleanup_message.c}, C{cleanup_out_recipient.c},
+C{global/cleanup_strerror.c} (replies).
+
+Errors: none leave; they become replies, 4xx for our own faults.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txmta.cleanup import trace
+from txmta.cleanup.addresses import AddressCompletion
+from txmta.cleanup.duplicates import without_duplicates
+from txmta.cleanup.headers import HeaderRules, HeaderSection, actions
+from txmta.cleanup.strays import StrayFilter
+from txmta.config.settings import Settings
+from txmta.errors import StoreUnavailable
+from txmta.events import MessageId, Note, Warn
+from txmta.interfaces import (
+    IAddressResolver,
+    ICleanup,
+    ICleanupMessage,
+    IEventSink,
+    IIncoming,
+    IQueueStore,
+)
+from txmta.model import Envelope, Reply
+
+_TOO_MANY_HOPS = Reply(554, "5.4.0", "Error: too many hops")
+
+
+@implementer(ICleanup)
+class Cleanup:
+    """
+    What all messages share.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: IQueueStore,
+        sink: IEventSink,
+        addresses: IAddressResolver | None = None,
+    ) -> None:
+        """
+        @param addresses: brings addresses in headers to standard form; without
+            it they are completed with myorigin only.
+        """
+        self.settings = settings
+        self.sink = sink
+        self._store = store
+        local = AddressCompletion(
+            settings.myorigin, settings.header_address_token_limit, addresses
+        )
+        self._local = self._rules(local)
+        remote = settings.remote_header_rewrite_domain
+        self._remote = self._rules(
+            AddressCompletion(remote, settings.header_address_token_limit)
+            if remote
+            else None
+        )
+
+    def _rules(self, completion: AddressCompletion | None) -> HeaderRules:
+        settings = self.settings
+        return HeaderRules(
+            actions(settings.message_drop_headers, completion is not None),
+            settings.header_size_limit,
+            completion.complete if completion else None,
+        )
+
+    def open(self, envelope: Envelope) -> CleanupMessage:
+        rules = self._local if envelope.local_origin else self._remote
+        incoming = self._store.open(envelope)
+        return CleanupMessage(self, envelope, incoming, HeaderSection(rules))
+
+
+@implementer(ICleanupMessage)
+class CleanupMessage:
+    """
+    One message on its way.
+    """
+
+    _log = Logger()
+
+    __slots__ = (
+        *("_cleanup", "_envelope", "_incoming", "_lead"),
+        *("_refusal", "_section", "_strays"),
+    )
+
+    def __init__(
+        self,
+        cleanup: Cleanup,
+        envelope: Envelope,
+        incoming: IIncoming,
+        section: HeaderSection,
+    ) -> None:
+        self._cleanup = cleanup
+        self._envelope = envelope
+        self._incoming = incoming
+        self._section = section
+        settings = cleanup.settings
+        self._lead = trace.received(envelope, settings)
+        self._refusal: Reply | None = None
+        self._strays = StrayFilter() if settings.cleanup_replace_stray_cr_lf else None
+
+    def write(self, block: bytes) -> None:
+        if self._refusal is not None:
+            return
+        if self._strays is not None:
+            block = self._strays.feed(block)
+        if self._section.done:
+            self._incoming.write(block)
+        else:
+            self._write_head(*self._section.feed(block))
+
+    def finish(self) -> Reply | Deferred[Reply]:
+        if self._strays is not None and (last := self._strays.close()):
+            self._strays = None
+            self.write(last)
+        if self._refusal is None and not self._section.done:
+            self._write_head(*self._section.close())
+        if self._refusal is not None:
+            return self._refusal
+        settings = self._cleanup.settings
+        changed = without_duplicates(self._envelope, settings.duplicate_filter_limit)
+        return self._incoming.commit(changed).addCallbacks(self._queued, self._failed)
+
+    def abort(self) -> None:
+        self._incoming.abort()
+
+    def _write_head(self, head: bytes, rest: bytes) -> None:
+        section, settings = self._section, self._cleanup.settings
+        # Ours counts too.
+        if section.hops + 1 >= settings.hopcount_limit:
+            self._refusal = _TOO_MANY_HOPS
+            self._incoming.abort()
+            self._warn("message rejected: hopcount exceeded")
+            return
+        if section.done:
+            added = trace.missing(section.seen, self._envelope, settings)
+            self._tell_message_ids(b"Message-Id: " in added)
+            self._incoming.write(b"".join((self._lead, head, added, rest)))
+        elif head:
+            self._incoming.write(self._lead + head)
+            self._lead = b""
+
+    def _tell_message_ids(self, added: bool) -> None:
+        sink, queue_id = self._cleanup.sink, self._envelope.queue_id
+        plain = False
+        for name, value in self._section.message_ids:
+            text = value.replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
+            if name == b"message-id":
+                plain = True
+                sink.emit(MessageId("cleanup", queue_id, text))
+            else:
+                sink.emit(Note("cleanup", f"{queue_id}: {name.decode()}={text}"))
+        if added:
+            text = trace.message_id(self._envelope, self._cleanup.settings).decode()
+            if any(name.startswith(b"resent-") for name in self._section.seen):
+                sink.emit(Note("cleanup", f"{queue_id}: resent-message-id={text}"))
+            else:
+                plain = True
+                sink.emit(MessageId("cleanup", queue_id, text))
+        if not plain:
+            sink.emit(MessageId("cleanup", queue_id, "<>"))
+
+    def _queued(self, queue_id: str) -> Reply:
+        return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+
+    def _failed(self, failure: Failure) -> Reply:
+        error = failure.value
+        if isinstance(error, StoreUnavailable):
+            self._warn(f"write queue file: {error.reason}")
+            if error.code == 452:
+                return Reply(452, error.status, "Insufficient system storage")
+            return Reply(error.code, error.status, "Error: queue file write error")
+        # A bug of ours is no reason to refuse mail for good.
+        self._log.failure("cannot commit a message", failure)
+        return Reply(451, "4.3.0", "Error: queue file write error")
+
+    def _warn(self, text: str) -> None:
+        queue_id = self._envelope.queue_id
+        self._cleanup.sink.emit(Warn("cleanup", f"{queue_id}: {text}"))

@@ -1,0 +1,98 @@
+"""
+The headers that we add.
+
+Owns: Received:, Message-Id:, Date:, From: and the undisclosed-recipients
+    header in Postfix's form.
+Knows nothing of: where they are put.
+
+No octet from the network can end a line or a comment here.
+
+Sources: RFC 5321 section 4.4; RFC 5322 sections 3.4.1 and 3.6; RFC 6531
+section 4.3 (UTF8SMTP). Postfix: C{smtpd/smtpd.c} (data_cmd),
+C{global/post_mail.c}, C{cleanup/cleanup_message.c} (header_done).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+
+from txmta.address import quote
+from txmta.cleanup.dates import compact_date, mail_date
+from txmta.config.settings import Settings
+from txmta.model import Envelope
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+# In HELO also what RFC 5322 gives a meaning; Postfix's neuter() in smtpd.c.
+_NOT_HELO = re.compile('[\x00-\x20\x7f-\x9f\u2028\u2029<>()\\\\";@]')
+
+_VISIBLE = frozenset((b"to", b"cc", b"resent-to", b"resent-cc"))
+
+
+def received(envelope: Envelope, settings: Settings) -> bytes:
+    """
+    @return: the Received: header of a message from the network, or of one
+        made here.
+    """
+    date = mail_date(int(envelope.arrival))
+    by = f"by {settings.myhostname} ({settings.mail_name})"
+    if not envelope.protocol:
+        text = f"Received: {by}\r\n\tid {envelope.queue_id}; "
+        return _octets(text) + date + b"\r\n"
+    client = envelope.client
+    address = client.address
+    if ":" in address:
+        address = f"IPv6:{address}"
+    helo = _NOT_HELO.sub("?", envelope.helo or client.name)
+    protocol = envelope.protocol
+    if envelope.smtputf8:
+        protocol = "UTF8" + protocol.removeprefix("E")
+    text = (
+        f"Received: from {helo} ({_safe(client.name)} [{address}])\r\n"
+        f"\t{by} with {protocol} id {envelope.queue_id}"
+    )
+    if len(envelope.recipients) == 1:
+        text += f"\r\n\tfor <{_safe(quote(envelope.recipients[0].original))}>; "
+    else:
+        text += ";\r\n\t"
+    return _octets(text) + date + b"\r\n"
+
+
+def message_id(envelope: Envelope, settings: Settings) -> bytes:
+    """
+    @return: C{<20261124035052.QUEUEID@myhostname>}.
+    """
+    right = f".{envelope.queue_id}@{settings.myhostname}>"
+    return b"<" + compact_date(int(envelope.arrival)) + _octets(right)
+
+
+def missing(seen: Set[bytes], envelope: Envelope, settings: Settings) -> bytes:
+    """
+    @param seen: names of headers that the message has, in lower case.
+    @return: the headers that it ought to have, to stand after its own.
+    """
+    if not (envelope.local_origin or settings.always_add_missing_headers):
+        return b""
+    resent = any(name.startswith(b"resent-") for name in seen)
+    name, key = (b"Resent-", b"resent-") if resent else (b"", b"")
+    out = b""
+    if key + b"message-id" not in seen:
+        value = message_id(envelope, settings)
+        out += name + b"Message-Id: " + value + b"\r\n"
+    if key + b"date" not in seen:
+        out += name + b"Date: " + mail_date(int(envelope.arrival)) + b"\r\n"
+    if key + b"from" not in seen:
+        sender = _safe(quote(envelope.sender)) or "MAILER-DAEMON"
+        out += name + b"From: " + _octets(sender) + b"\r\n"
+    if settings.undisclosed_recipients_header and not seen & _VISIBLE:
+        out += _octets(settings.undisclosed_recipients_header) + b"\r\n"
+    return out
+
+
+def _safe(text: str) -> str:
+    return _CONTROL.sub("?", text)
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
