@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 #: Nesting of conditions inside one value. Ours.
 MAX_DEPTH = 50
@@ -34,6 +34,9 @@ _OPERATORS: dict[str, Callable[[object, object], bool]] = {
     ">": operator.gt,  # type: ignore[dict-item]
     ">=": operator.ge,  # type: ignore[dict-item]
 }
+
+#: Names that a text mentions; good enough for warnings.
+_REFERENCE = re.compile(r"\$(?:\$|[({]?\s*([A-Za-z0-9_]+))")
 
 _CLOSING = {"{": "}", "(": ")"}
 
@@ -58,6 +61,15 @@ def expand(text: str, lookup: Callable[[str], str], depth: int = 0) -> str:
         at = end
     out.append(text[at:])
     return "".join(out)
+
+
+def references(text: str) -> Iterator[str]:
+    """
+    @return: the parameters that a text mentions, also in branches not taken.
+    """
+    for match in _REFERENCE.finditer(text):
+        if match[1]:
+            yield match[1]
 
 
 def _macro(

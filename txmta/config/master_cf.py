@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from txmta.config.lines import logical_lines, read_text, unfit
+from txmta.config.settings import Settings
 from txmta.errors import ConfigError
 
 #: Kinds of service in master(5).
@@ -84,6 +85,19 @@ def builtin_master_cf() -> Sequence[Service]:
     @return: what counts without a master.cf.
     """
     return parse_master_cf("built-in master.cf", _ROWS)
+
+
+def service_settings(settings: Settings, service: Service) -> Settings:
+    """
+    @return: what counts for one service: C{-o} overrides, $service_name.
+    @raise ConfigError: an override is wrong.
+    """
+    values = {
+        "service_name": service.name,
+        "process_name": service.program,
+        **service.overrides,
+    }
+    return settings.override(values, service.where)
 
 
 def parse_master_cf(path: str, text: str) -> Sequence[Service]:

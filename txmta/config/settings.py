@@ -13,7 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from txmta.config.declare import Parameter, SelfReference, System, declared
+from txmta.config.declare import (
+    Parameter,
+    SelfReference,
+    System,
+    declared,
+    to_count,
+    to_time,
+)
 from txmta.config.expansion import expand
 from txmta.config.parameters.cleanup import CleanupParameters
 from txmta.config.parameters.local import LocalParameters
@@ -25,6 +32,35 @@ from txmta.config.parameters.smtp import SmtpParameters
 from txmta.config.parameters.smtpd import SmtpdParameters
 from txmta.config.parameters.virtual import VirtualParameters
 from txmta.errors import ConfigError
+
+#: How deep parameters may refer to parameters. Ours.
+MAX_NESTING = 100
+
+#: What counts for a transport without C{<transport>_<suffix>}, by suffix.
+FAMILIES: Mapping[str, str] = {
+    "initial_destination_concurrency": "initial_destination_concurrency",
+    "time_limit": "command_time_limit",
+    **{
+        suffix: f"default_{suffix}"
+        for suffix in (
+            "delivery_slot_cost",
+            "delivery_slot_discount",
+            "delivery_slot_loan",
+            "destination_concurrency_failed_cohort_limit",
+            "destination_concurrency_limit",
+            "destination_concurrency_negative_feedback",
+            "destination_concurrency_positive_feedback",
+            "destination_rate_delay",
+            "destination_recipient_limit",
+            "extra_recipient_limit",
+            "minimum_delivery_slots",
+            "recipient_limit",
+            "recipient_refill_delay",
+            "recipient_refill_limit",
+            "transport_rate_delay",
+        )
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +104,7 @@ class Settings(
         self.definitions = dict(definitions or {})
         self.system = system or System()
         problems: list[str] = []
+        self._texts: dict[str, str] = {}  # else $a$a of $b$b ... takes for ever
         self._parameters = {p.name: p for p in declared(type(self))}
         for parameter in self._parameters.values():
             self._set(parameter, problems)
@@ -81,21 +118,75 @@ class Settings(
         """
         return cls({name: Definition(text, name) for name, text in values.items()})
 
+    def override(self, values: Mapping[str, str], where: str = "-o") -> Settings:
+        """
+        @param values: C{-o name=value} of master.cf.
+        @param where: of that service, for messages.
+        @return: another snapshot; this one stays as it is.
+        @raise ConfigError: with all problems.
+        """
+        changed = {name: Definition(text, where) for name, text in values.items()}
+        return type(self)({**self.definitions, **changed}, self.system)
+
     def text(self, name: str) -> str:
         """
         @return: the expanded text of any parameter, declared or user-defined;
             C{""} for one that is neither.
+        @raise ValueError: the text cannot be expanded.
         """
-        return self._text(name, ())
+        try:
+            return self._text(name, ())
+        except RecursionError as e:
+            raise ValueError("nests too deep") from e
+
+    def is_known(self, name: str) -> bool:
+        """
+        @return: is it declared or defined?
+        """
+        return name in self._parameters or name in self.definitions
+
+    def of_transport(self, transport: str, suffix: str) -> str:
+        """
+        The expanded text of a parameter that each transport has of its own.
+
+        @param suffix: C{"destination_concurrency_limit"} and its kin; see
+            L{FAMILIES}.
+        """
+        return self.text(self.transport_parameter(transport, suffix))
+
+    def transport_parameter(self, transport: str, suffix: str) -> str:
+        """
+        @return: the name of the parameter that counts.
+        """
+        own = f"{transport}_{suffix}"
+        return own if self.is_known(own) else FAMILIES[suffix]
+
+    def transport_count(self, transport: str, suffix: str) -> int:
+        """
+        As L{of_transport}, a number.
+        """
+        return to_count(self.of_transport(transport, suffix))
+
+    def transport_time(self, transport: str, suffix: str) -> float:
+        """
+        As L{of_transport}, in seconds.
+        """
+        return to_time(self.of_transport(transport, suffix), "s")
 
     def _text(self, name: str, above: tuple[str, ...]) -> str:
+        if name in self._texts:
+            return self._texts[name]
         if name in above:
             raise SelfReference(f"refers to itself: {' -> '.join((*above, name))}")
+        if len(above) > MAX_NESTING:
+            raise ValueError(f"refers to {above[0]} and so on, {MAX_NESTING} deep")
         if name in self.definitions:
             raw = self.definitions[name].text
         else:
             raw = self._default(name, above)
-        return expand(raw, lambda n: self._text(n, (*above, name)))
+        text = expand(raw, lambda n: self._text(n, (*above, name)))
+        self._texts[name] = text
+        return text
 
     def _default(self, name: str, above: tuple[str, ...]) -> str:
         parameter = self._parameters.get(name)
