@@ -63,12 +63,10 @@ class ITableType(Interface):
 
     prefix: str = Attribute("The word before the colon, e.g. C{'hash'}.")
 
-    def open(name: str, parameter: str, open_table: Callable[[str], ITable]) -> ITable:
+    def open(name: str, context: object) -> ITable:
         """
         @param name: what follows the colon.
-        @param parameter: where it stands in main.cf, for C{alias_maps} reads
-            its file in another format.
-        @param open_table: opens a C{type:name} inside this one (C{proxy:}).
+        @param context: a L{txmta.maps.context.TableContext}.
         @raise ConfigError: no such table can be opened.
         """
 

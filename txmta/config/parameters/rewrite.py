@@ -97,8 +97,9 @@ class RoutingParameters:
         doc="The lists in which example.com stands for its subdomains too. In "
         "others these are written .example.com.",
     )
-    relayhost = words(
+    relayhost = string(
         "",
+        check=_bare,
         doc="The next hop of mail for the relay and default classes: a domain "
         "(its MX hosts), or [host] for the host itself, either with :port.",
     )

@@ -1,0 +1,29 @@
+"""
+What Twisted finds of txmta: the C{twistd txmta} command, and the built-in
+table types and delivery agents. Others are added the same way, in a module
+of their own in C{twisted/plugins}.
+"""
+
+from twisted.application.service import ServiceMaker
+
+from txmta.maps.hash import TextType
+from txmta.maps.inline import InlineType
+from txmta.maps.proxy import ProxyType
+from txmta.maps.static import StaticType
+from txmta.maps.unix import UnixType
+
+service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
+
+# Table types.
+table_hash = TextType("hash")
+table_btree = TextType("btree")
+table_lmdb = TextType("lmdb")
+table_cdb = TextType("cdb")
+table_dbm = TextType("dbm")
+table_texthash = TextType("texthash")
+table_inline = InlineType()
+table_static = StaticType()
+table_unix = UnixType()
+table_proxy = ProxyType()
+
+# Delivery agents.

@@ -1,0 +1,57 @@
+"""
+C{inline:{ {key = value}, key=value ... }}: a table in main.cf itself.
+
+Sources: Postfix's DATABASE_README; C{util/dict_inline.c}.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from txmta.config.declare import to_words
+from txmta.errors import ConfigError
+from txmta.interfaces import ITableType
+from txmta.maps.braces import inside, name_value
+from txmta.maps.context import TableContext
+from txmta.maps.hash import TextTable
+
+
+@implementer(IPlugin, ITableType)
+class InlineType:
+    prefix = "inline"
+
+    def open(self, name: str, context: object) -> TextTable:
+        context = cast(TableContext, context)
+        try:
+            entries = read_inline(name)
+        except ValueError as e:
+            raise ConfigError(
+                [
+                    f'{context.parameter}: {e}: "{context.spec}"; '
+                    'need "inline:{name=value...}"'
+                ]
+            ) from e
+        return TextTable(lambda: entries)
+
+
+def read_inline(text: str) -> dict[str, str]:
+    """
+    @return: values by case-folded key; of two equal keys the first counts.
+    @raise ValueError: in Postfix's words.
+    """
+    try:
+        if not text.startswith("{"):
+            raise ValueError
+        body = inside(text)
+    except ValueError:
+        raise ValueError("bad syntax") from None
+    entries: dict[str, str] = {}
+    for word in to_words(body):
+        key, value = name_value(inside(word) if word[0] == "{" else word)
+        entries.setdefault(key.casefold(), value)
+    if not entries:
+        raise ValueError("empty table")
+    return entries

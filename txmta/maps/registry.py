@@ -1,0 +1,102 @@
+"""
+Opens tables by their C{type:name}, each once.
+
+Owns: which types there are; that one table serves all who name it.
+Knows nothing of: what any type does.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>}: no such type, no such table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twisted.plugin import getPlugins
+
+from txmta.errors import ConfigError
+from txmta.interfaces import ITable, ITableType
+from txmta.maps.context import TableContext
+
+_ALIAS_PARAMETERS = ("alias_maps", "alias_database")
+
+#: How deep tables may stand in tables (C{proxy:proxy:...}).
+MAX_DEPTH = 4
+
+
+class TableRegistry:
+    """
+    All open tables.
+    """
+
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        warn: Callable[[str], None],
+        aliases: Iterable[str] = (),
+        types: Iterable[ITableType] | None = None,
+    ) -> None:
+        """
+        @param seconds: a monotonic clock.
+        @param warn: puts a warning into the mail log.
+        @param aliases: the items of alias_maps and alias_database: their text
+            sources are in aliases(5) format wherever else they are named.
+        @param types: L{None}: all plug-ins.
+        """
+        self._seconds = seconds
+        self._warn = warn
+        self._aliases = frozenset(_bare(item) for item in aliases)
+        found = getPlugins(ITableType) if types is None else types
+        self._types = {kind.prefix: kind for kind in found}
+        self._open: dict[tuple[str, bool], ITable] = {}
+
+    def known_types(self) -> list[str]:
+        """
+        @return: for messages and C{postconf -m}.
+        """
+        return sorted(self._types)
+
+    def table(self, item: str, parameter: str) -> ITable:
+        """
+        @param item: C{type:name}.
+        @param parameter: where it stands, for messages.
+        @raise ConfigError: it cannot be opened.
+        """
+        return self._table(item, parameter, 0)
+
+    def _table(self, item: str, parameter: str, depth: int) -> ITable:
+        aliases = parameter in _ALIAS_PARAMETERS or _bare(item) in self._aliases
+        known = self._open.get((item, aliases))
+        if known is not None:
+            return known
+        prefix, colon, name = item.partition(":")
+        kind = self._types.get(prefix)
+        if kind is None or not colon or depth > MAX_DEPTH:
+            raise ConfigError([self._unknown(item, prefix if colon else "", parameter)])
+        context = TableContext(
+            spec=item,
+            parameter=parameter,
+            aliases=aliases,
+            open_table=lambda inner: self._table(inner, parameter, depth + 1),
+            seconds=self._seconds,
+            warn=self._warn,
+        )
+        table = kind.open(name, context)
+        self._open[item, aliases] = table
+        return table
+
+    def _unknown(self, item: str, prefix: str, parameter: str) -> str:
+        known = ", ".join(self.known_types())
+        if not prefix:
+            return f"{parameter}: {item}: not a table: write type:name; types: {known}"
+        if prefix in self._types:
+            return f"{parameter}: {item}: too many tables inside each other"
+        return (
+            f"{parameter}: {item}: unsupported dictionary type: {prefix}: "
+            f"use one of {known}"
+        )
+
+
+def _bare(item: str) -> str:
+    while item.startswith("proxy:"):
+        item = item[6:]
+    return item

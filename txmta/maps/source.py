@@ -1,0 +1,120 @@
+"""
+The content of a text file, noticed when it changes.
+
+Owns: reading with a bound, when to look again, what happens when the new
+    version cannot be read.
+Knows nothing of: what the text means; a C{parse} function turns it into a
+    value, and the last good value stays in use.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>} when the file cannot be read
+the first time; a warning later.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from txmta.errors import ConfigError
+from txmta.maps.context import TableContext
+
+T = TypeVar("T")
+
+#: Octets of one file. About a million entries; more belong in a database.
+MAX_SIZE = 64 * 1024 * 1024
+
+#: Seconds between two looks at the file.
+LOOK_INTERVAL = 1.0
+
+_Signature = tuple[int, int, int, int]
+
+
+class Source(Generic[T]):
+    """
+    A file and what C{parse} makes of it.
+
+    A change is taken over when the file has kept still from one look to the
+    next: an editor or a script that rewrites it in place is given time to
+    finish. What looks up in between gets the old value, whole.
+    """
+
+    def __init__(
+        self, path: str, parse: Callable[[str], T], context: TableContext
+    ) -> None:
+        """
+        @raise ConfigError: the file cannot be read.
+        """
+        self._path = path
+        self._parse = parse
+        self._context = context
+        self._complaint = ""
+        try:
+            self._loaded, text = _read(path)
+        except OSError as e:
+            raise ConfigError(
+                [
+                    f"{context.parameter}: {context.spec}: open {path}: "
+                    f"{_reason(e)}: make this file, or take the table out"
+                ]
+            ) from e
+        self._seen = self._loaded
+        self._value = parse(text)
+        self._next_look = context.seconds() + LOOK_INTERVAL
+
+    def value(self) -> T:
+        """
+        @return: of the newest version that could be read. Looks at the file
+            once a second at most.
+        """
+        now = self._context.seconds()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_INTERVAL
+            self._look()
+        return self._value
+
+    def _look(self) -> None:
+        try:
+            signature = _signature(os.stat(self._path))
+            if signature == self._loaded:
+                self._complaint = ""
+                return
+            if signature != self._seen:
+                self._seen = signature
+                return
+            self._loaded, text = _read(self._path)
+            self._value = self._parse(text)
+            self._complaint = ""
+        except OSError as e:
+            self._complain(_reason(e))
+
+    def _complain(self, reason: str) -> None:
+        # Once for each reason: this runs every second.
+        if reason != self._complaint:
+            self._complaint = reason
+            self._context.warn(
+                f"{self._context.spec}: open {self._path}: {reason}; "
+                "using the version read before"
+            )
+
+
+def _read(path: str) -> tuple[_Signature, str]:
+    # O_NONBLOCK: the open of a FIFO must not hang the mail system.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")
+        octets = file.read(MAX_SIZE + 1)
+        if len(octets) > MAX_SIZE:
+            raise OSError(f"larger than {MAX_SIZE} bytes")
+        return _signature(status), octets.decode("utf-8", "surrogateescape")
+
+
+def _signature(status: os.stat_result) -> _Signature:
+    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

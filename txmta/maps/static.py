@@ -1,0 +1,47 @@
+"""
+C{static:value} and C{static:{ value }}: one answer to every question.
+
+Sources: Postfix's DATABASE_README; C{util/dict_static.c}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from txmta.errors import ConfigError
+from txmta.interfaces import ITable, ITableType
+from txmta.maps.braces import inside
+from txmta.maps.context import TableContext
+
+
+@implementer(ITable)
+@dataclass(frozen=True)
+class StaticTable:
+    """
+    @ivar value: the answer.
+    """
+
+    value: str
+
+    def lookup(self, key: str) -> str | None:
+        return self.value
+
+
+@implementer(IPlugin, ITableType)
+class StaticType:
+    prefix = "static"
+
+    def open(self, name: str, context: object) -> StaticTable:
+        context = cast(TableContext, context)
+        if not name.startswith("{"):
+            return StaticTable(name)
+        try:
+            return StaticTable(inside(name))
+        except ValueError as e:
+            raise ConfigError(
+                [f"{context.parameter}: bad static:name syntax: {e}"]
+            ) from e
