@@ -44,7 +44,9 @@ class Source(Generic[T]):
         self, path: str, parse: Callable[[str], T], context: TableContext
     ) -> None:
         """
-        @raise ConfigError: the file cannot be read.
+        @param parse: may raise C{ConfigError} for a version that must not be
+            used.
+        @raise ConfigError: the file cannot be read, or used.
         """
         self._path = path
         self._parse = parse
@@ -88,13 +90,15 @@ class Source(Generic[T]):
             self._complaint = ""
         except OSError as e:
             self._complain(_reason(e))
+        except ConfigError as e:
+            self._complain("; ".join(e.problems))
 
     def _complain(self, reason: str) -> None:
         # Once for each reason: this runs every second.
         if reason != self._complaint:
             self._complaint = reason
             self._context.warn(
-                f"{self._context.spec}: open {self._path}: {reason}; "
+                f"{self._context.spec}: {self._path}: {reason}; "
                 "using the version read before"
             )
 
