@@ -390,7 +390,22 @@ class ITxmtaMessage(IMessage):
 
 class ITxmtaDelivery(IMessageDelivery):
     """
-    A delivery whose answers are replies. C{validateFrom} and C{validateTo}
-    get addresses with C{params}; plain L{IMessageDelivery} providers get the
-    same and may ignore it.
+    A delivery whose answers are replies, for one transaction.
+
+    C{validateFrom} and C{validateTo} get a L{txmta.smtp.requests.Sender} and a
+    L{txmta.smtp.requests.Rcpt}, which stand in for twisted.mail's C{Address}
+    and C{User} and carry client and ESMTP parameters. Plain
+    L{IMessageDelivery} providers get the same and may ignore it.
+
+    Both may also answer with a L{Reply}, at once or as a Deferred, which
+    refuses; exceptions of twisted.mail are honoured as well. C{validateTo}
+    gives one callable for all recipients of the transaction; it is called
+    once, at DATA, and gives an L{ITxmtaMessage}.
     """
+
+    queue_id: str = Attribute("Of this transaction, or C{''} before one is made.")
+
+    def verify(recipient: object) -> Reply | Deferred[Reply]:
+        """
+        Answer VRFY; never changes the transaction.
+        """

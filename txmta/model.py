@@ -223,12 +223,15 @@ class Route:
     @ivar transport: service name in master.cf, for example C{"smtp"}.
     @ivar nexthop: domain, C{[host]}, C{host:port}; for C{error} the text.
     @ivar recipient: the address to deliver to, perhaps rewritten.
+    @ivar routed: a domain of ours was stripped off on the way there
+        (C{user%elsewhere@ours}): where it ends is not for us to vouch for.
     """
 
     address_class: AddressClass
     transport: str
     nexthop: str
     recipient: str
+    routed: bool = False
 
 
 class Action(Enum):

@@ -2,10 +2,319 @@
 The SMTP server.
 """
 
+# Over budget: a table; what makes it long is its documentation.
+
 from __future__ import annotations
+
+from txmta.config.declare import Status, boolean, choice, count, string, time, words
+
+_LATER = "Restrictions other than those at RCPT come later."
 
 
 class SmtpdParameters:
     """
     Postfix: C{src/smtpd}.
     """
+
+    smtpd_banner = string(
+        "$myhostname ESMTP $mail_name",
+        doc="What follows 220 in the greeting. RFC 5321 wants $myhostname first.",
+    )
+    smtpd_timeout = time(
+        "300s",
+        low=1,
+        doc="How long a client may take to send a request, or to take a reply.",
+        status=Status.APPROXIMATED,
+        note="Postfix lowers it to 10s under stress; here it stays.",
+    )
+    smtpd_per_request_deadline = boolean(
+        "no",
+        doc="Let smtpd_timeout limit a whole request, not each read of it, so "
+        "that a client cannot hold a session with an octet now and then.",
+        status=Status.APPROXIMATED,
+        note="Postfix turns it on under stress; here it stays.",
+    )
+    smtpd_min_data_rate = count(
+        "500",
+        low=1,
+        doc="With smtpd_per_request_deadline: octets of content that buy one "
+        "more second.",
+    )
+    smtpd_helo_required = boolean(
+        "no", doc="Refuse MAIL from a client that has not sent HELO or EHLO."
+    )
+    strict_rfc821_envelopes = boolean(
+        "no",
+        doc="Take addresses in MAIL and RCPT only in angle brackets, without "
+        "comments or phrases.",
+    )
+    disable_vrfy_command = boolean("no", doc="Refuse VRFY.")
+    smtputf8_enable = boolean(
+        "yes", doc="Announce SMTPUTF8; commands must then be valid UTF-8."
+    )
+    smtpd_discard_ehlo_keywords = words(
+        "",
+        doc="EHLO keywords that are not announced: pipelining, size, vrfy, "
+        "8bitmime, dsn, smtputf8, chunking ... silent-discard is understood.",
+    )
+    smtpd_peername_lookup = boolean(
+        "yes", doc="Look up the client's name, and verify it; no: unknown."
+    )
+
+    # Limits on one session.
+
+    message_size_limit = count(
+        "10240000", doc="Largest message in octets; 0 is no limit."
+    )
+    queue_minfree = count(
+        "0",
+        doc="Octets that must be free in the queue's file system for MAIL to be "
+        "accepted. 1.5 times message_size_limit must be free anyway.",
+    )
+    smtpd_recipient_limit = count(
+        "1000", low=1, doc="Recipients of one message; more get 452."
+    )
+    smtpd_recipient_overshoot_limit = count(
+        "1000",
+        low=1,
+        doc="Recipients above smtpd_recipient_limit that do not count as errors.",
+    )
+    smtpd_soft_error_limit = count(
+        "10", low=1, doc="Errors after which replies are delayed."
+    )
+    smtpd_hard_error_limit = count(
+        "20",
+        low=1,
+        doc="Errors after which the client is disconnected.",
+        status=Status.APPROXIMATED,
+        note="Postfix lowers it to 1 under stress; here it stays.",
+    )
+    smtpd_error_sleep_time = time(
+        "1s", doc="Delay of each reply after smtpd_soft_error_limit errors."
+    )
+    smtpd_junk_command_limit = count(
+        "100",
+        low=1,
+        doc="Commands without mail (NOOP, VRFY, RSET, EHLO) in one session "
+        "before each more is an error.",
+        status=Status.APPROXIMATED,
+        note="Postfix lowers it to 1 under stress; here it stays.",
+    )
+
+    # What a client may not do.
+
+    smtpd_forbid_unauth_pipelining = boolean(
+        "yes",
+        doc="Disconnect a client that sends commands ahead without being allowed "
+        "to: before the greeting, without EHLO, or after EHLO, DATA, NOOP, VRFY.",
+    )
+    smtpd_forbid_bare_newline = choice(
+        "normalize",
+        ("normalize", "yes", "note", "reject", "no"),
+        doc="A line that ends in LF without CR. normalize (or yes): it is a line, "
+        "and becomes CRLF; note: and is logged; reject: refuse the command or "
+        "the message. Whatever stands here, only CR LF . CR LF ends a message.",
+        status=Status.APPROXIMATED,
+        note="With no, Postfix lets LF . LF end a message; we never do.",
+    )
+    smtpd_forbid_bare_newline_exclusions = words(
+        "$mynetworks",
+        doc="Clients that smtpd_forbid_bare_newline = reject or note spares.",
+        status=Status.APPROXIMATED,
+        note="Postfix also lets their LF . LF end a message; we never do.",
+    )
+    smtpd_forbid_bare_newline_reject_code = count(
+        "550", low=400, high=599, doc="Reply code for a bare newline."
+    )
+    smtpd_forbidden_commands = words(
+        "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
+        doc="Commands that end the session with 221: words, and expressions in "
+        "an inline regexp: table.",
+        status=Status.APPROXIMATED,
+        note="Of tables only inline regexp: is understood.",
+    )
+    smtpd_noop_commands = words("", doc="Commands that do nothing, like NOOP.")
+
+    # How many clients.
+
+    smtpd_client_connection_count_limit = count(
+        "50", doc="Connections of one client at a time; 0 is no limit."
+    )
+    smtpd_client_event_limit_exceptions = words(
+        "$mynetworks", doc="Clients without such a limit."
+    )
+    smtpd_client_ipv4_prefix_length = count(
+        "32", high=32, doc="Bits of an IPv4 address that make one client."
+    )
+    smtpd_client_ipv6_prefix_length = count(
+        "84", high=128, doc="Bits of an IPv6 address that make one client."
+    )
+
+    # Restrictions.
+
+    smtpd_relay_restrictions = words(
+        "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination",
+        kind="restrictions",
+        doc="Who may relay, asked at RCPT. This list or "
+        "smtpd_recipient_restrictions must refuse mail for domains that are not "
+        "ours, or the server does not start.",
+    )
+    smtpd_recipient_restrictions = words(
+        "", kind="restrictions", doc="Other restrictions, asked at RCPT."
+    )
+    smtpd_relay_before_recipient_restrictions = boolean(
+        "yes", doc="Which of the two lists comes first."
+    )
+    smtpd_delay_reject = boolean(
+        "yes",
+        doc="Ask client, helo and sender restrictions at RCPT.",
+        status=Status.NO_EFFECT,
+        note="There are only restrictions at RCPT yet.",
+    )
+    smtpd_reject_unlisted_recipient = boolean(
+        "yes", doc="Refuse unknown recipients even if no restriction says so."
+    )
+    local_header_rewrite_clients = words(
+        "permit_inet_interfaces",
+        kind="restrictions",
+        doc="Clients whose message headers are completed like mail made here: "
+        "permit_inet_interfaces, permit_mynetworks, permit_sasl_authenticated.",
+    )
+    allow_untrusted_routing = boolean(
+        "no",
+        doc="Let user%elsewhere@here and the like pass for mail for here.",
+        status=Status.REFUSED,
+        note="It makes an open relay of a server that trusts the next hop.",
+    )
+    reject_code = count("554", low=400, high=599, doc="Reply code of reject.")
+    defer_code = count("450", low=400, high=499, doc="Reply code of defer.")
+    relay_domains_reject_code = count(
+        "554",
+        low=400,
+        high=599,
+        doc="Reply code of reject_unauth_destination; defer_unauth_destination "
+        "takes 100 less.",
+    )
+    unknown_local_recipient_reject_code = count(
+        "550", low=400, high=599, doc="Reply code for an unknown local recipient."
+    )
+    unknown_relay_recipient_reject_code = count(
+        "550", low=400, high=599, doc="The same for a domain in relay_domains."
+    )
+    unknown_virtual_mailbox_reject_code = count(
+        "550",
+        low=400,
+        high=599,
+        doc="The same for a domain in virtual_mailbox_domains.",
+    )
+    unknown_virtual_alias_reject_code = count(
+        "550",
+        low=400,
+        high=599,
+        doc="The same for a domain in virtual_alias_domains.",
+    )
+
+    # Not built yet: refused at start when set.
+
+    smtpd_client_restrictions = words(
+        "",
+        kind="restrictions",
+        doc="Restrictions on the client.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_helo_restrictions = words(
+        "",
+        kind="restrictions",
+        doc="Restrictions on HELO and EHLO.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_sender_restrictions = words(
+        "",
+        kind="restrictions",
+        doc="Restrictions on MAIL.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_data_restrictions = words(
+        "",
+        kind="restrictions",
+        doc="Restrictions on DATA.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_end_of_data_restrictions = words(
+        "",
+        kind="restrictions",
+        doc="Restrictions on a whole message.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_etrn_restrictions = words(
+        "",
+        kind="restrictions",
+        doc="Restrictions on ETRN.",
+        status=Status.NO_EFFECT,
+        note="There is no ETRN yet; it is answered with 502.",
+    )
+    smtpd_restriction_classes = words(
+        "",
+        doc="Names for lists of restrictions.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_reject_unlisted_sender = boolean(
+        "no",
+        doc="Refuse unknown senders in our domains.",
+        status=Status.NOT_YET,
+        note=_LATER,
+    )
+    smtpd_tls_security_level = string(
+        "",
+        doc="none, may or encrypt.",
+        status=Status.NOT_YET,
+        note="There is no TLS yet; STARTTLS is answered with 502.",
+    )
+    smtpd_sasl_auth_enable = boolean(
+        "no",
+        doc="Let clients authenticate.",
+        status=Status.NOT_YET,
+        note="There is no AUTH yet; it is answered with 503.",
+    )
+    smtpd_milters = words(
+        "",
+        doc="Content filters asked before the queue.",
+        status=Status.NOT_YET,
+        note="There are no milters yet.",
+    )
+    smtpd_proxy_filter = string(
+        "",
+        doc="A content filter before the queue that speaks SMTP.",
+        status=Status.NOT_YET,
+        note="There is no such filter yet.",
+    )
+    smtpd_upstream_proxy_protocol = string(
+        "",
+        doc="The protocol of a proxy in front of the server.",
+        status=Status.NOT_YET,
+        note="There is no proxy protocol yet.",
+    )
+    smtpd_client_connection_rate_limit = count(
+        "0",
+        doc="New connections of one client per minute; 0 is no limit.",
+        status=Status.NOT_YET,
+        note="Only the count of connections is limited yet.",
+    )
+    smtpd_client_message_rate_limit = count(
+        "0",
+        doc="Messages of one client per minute; 0 is no limit.",
+        status=Status.NOT_YET,
+        note="Only the count of connections is limited yet.",
+    )
+    smtpd_client_recipient_rate_limit = count(
+        "0",
+        doc="Recipients of one client per minute; 0 is no limit.",
+        status=Status.NOT_YET,
+        note="Only the count of connections is limited yet.",
+    )
