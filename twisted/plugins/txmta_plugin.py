@@ -6,6 +6,7 @@ of their own in C{twisted/plugins}.
 
 from twisted.application.service import ServiceMaker
 
+from txmta.delivery.registry import AgentType
 from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
 from txmta.maps.proxy import ProxyType
@@ -27,3 +28,8 @@ table_unix = UnixType()
 table_proxy = ProxyType()
 
 # Delivery agents.
+agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")
+agent_virtual = AgentType("virtual", "txmta.delivery.virtual.VirtualAgent")
+agent_error = AgentType("error", "txmta.delivery.error.ErrorAgent")
+agent_retry = AgentType("retry", "txmta.delivery.error.retry_agent")
+agent_discard = AgentType("discard", "txmta.delivery.discard.DiscardAgent")

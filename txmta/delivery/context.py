@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from txmta.config.settings import Settings
-from txmta.interfaces import IEventSink, IResolver, ITable
+from txmta.interfaces import IAddressResolver, IEventSink, IResolver, ITable
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,11 @@ class AgentContext:
     @ivar sink: for notes and warnings; the queue manager logs outcomes.
     @ivar table: opens C{type:name}, each once; arguments: the item, and the
         parameter that it stands in.
-    @ivar in_thread: run blocking work away from the reactor.
+    @ivar in_thread: run blocking work away from the reactor. A mailbox on a
+        dead disk keeps a thread for as long as the disk is dead: the threads
+        must not be those that anything but this agent needs.
+    @ivar addresses: for agents that meet new addresses, as local does in
+        aliases.
     """
 
     service: str
@@ -40,3 +44,4 @@ class AgentContext:
     sink: IEventSink
     table: Callable[[str, str], ITable]
     in_thread: Callable[..., Deferred[Any]]
+    addresses: IAddressResolver | None = None

@@ -4,8 +4,220 @@ Delivery to local mailboxes and aliases.
 
 from __future__ import annotations
 
+from txmta.config.declare import Status, boolean, count, string, time, words
+
+_NOT_YET = Status.NOT_YET
+
 
 class LocalParameters:
     """
-    Postfix: C{src/local}.
+    Postfix: C{src/local}. Defaults are those of Postfix 3.11 where they do not
+    depend on the system it was built for.
     """
+
+    alias_maps = words(
+        "$default_database_type:/etc/aliases",
+        kind="tables",
+        doc="The alias databases, searched in order for the local part of each "
+        "recipient of $mydestination.",
+        status=Status.APPROXIMATED,
+        note="NIS (nis:mail.aliases) is not part of the default.",
+    )
+    alias_database = words(
+        "$default_database_type:/etc/aliases",
+        kind="tables",
+        doc="The alias databases that newaliases rebuilds.",
+        status=Status.NO_EFFECT,
+        note="Text sources are read directly; nothing needs to be rebuilt.",
+    )
+    home_mailbox = string(
+        "",
+        doc="Path of the mailbox, relative to the user's home directory. With "
+        "a slash at its end it is a Maildir.",
+        status=Status.APPROXIMATED,
+        note="Only Maildirs are delivered to; for a mailbox file mail is deferred.",
+    )
+    mail_spool_directory = string(
+        "/var/mail",
+        doc="Where mailboxes are that home_mailbox does not put elsewhere. With "
+        "a slash at its end, each user has a Maildir in it.",
+        status=Status.APPROXIMATED,
+        note="Only Maildirs are delivered to; for a mailbox file mail is deferred.",
+    )
+    mailbox_size_limit = count(
+        "51200000",
+        doc="Octets that any mailbox file, and so one message in a Maildir, may "
+        "have; 0 means no limit. A larger message bounces with 5.2.2.",
+    )
+    strict_mailbox_ownership = boolean(
+        "yes", doc="Defer delivery to a mailbox that its user does not own."
+    )
+    prepend_delivered_header = words(
+        "command, file, forward",
+        doc="Where local delivery puts a Delivered-To header, which stops mail "
+        "loops: command, file (mailboxes too), forward.",
+    )
+    expand_owner_alias = boolean(
+        "no",
+        doc="The envelope sender of mail to an alias that has an owner- alias is "
+        "the right-hand side of that, not its name.",
+    )
+    owner_request_special = boolean(
+        "yes",
+        doc="Let owner-list be who gets bounces of alias list, and do not split "
+        "owner-list and list-request at recipient_delimiter.",
+    )
+    reset_owner_alias = boolean(
+        "no",
+        doc="Forget the owner- alias of an alias in which an alias without one stands.",
+    )
+    frozen_delivered_to = boolean(
+        "yes",
+        doc="Delivered-To has the recipient that delivery began with, not what it "
+        "expanded to.",
+    )
+    enable_original_recipient = boolean(
+        "yes",
+        doc="Put an X-Original-To header, with the recipient as it was before "
+        "aliases, into mailboxes.",
+    )
+    propagate_unmatched_extensions = words(
+        "canonical, virtual",
+        doc="The tables for which user+ext, found as user, gets +ext added to the "
+        "result: canonical, virtual, alias, forward, include, generic.",
+        status=Status.APPROXIMATED,
+        note="Only alias is looked at, until the other tables exist.",
+    )
+    biff = boolean(
+        "yes",
+        doc="Tell logged-in users of new mail through the comsat service.",
+        status=Status.NO_EFFECT,
+        note="Nobody runs comsat; no notice is sent.",
+    )
+    allow_mail_to_commands = words(
+        "alias, forward",
+        doc="Where a recipient may be a command: alias, forward, include.",
+        status=Status.NO_EFFECT,
+        note="Mail to commands is deferred wherever they stand.",
+    )
+    allow_mail_to_files = words(
+        "alias, forward",
+        doc="Where a recipient may be a file: alias, forward, include.",
+        status=Status.NO_EFFECT,
+        note="Mail to files is deferred wherever they stand.",
+    )
+    forward_path = string(
+        "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
+        doc="Where a user's .forward file may be; the first that exists counts.",
+        status=_NOT_YET,
+        note=".forward files are not looked at.",
+        expand=False,
+    )
+    mailbox_command = string(
+        "",
+        doc="A command that puts mail into mailboxes.",
+        status=_NOT_YET,
+        expand=False,
+    )
+    mailbox_command_maps = words(
+        "",
+        kind="tables",
+        doc="Commands that put mail into mailboxes, by user.",
+        status=_NOT_YET,
+    )
+    mailbox_transport = string(
+        "", doc="A transport that all local users' mail goes to.", status=_NOT_YET
+    )
+    mailbox_transport_maps = words(
+        "",
+        kind="tables",
+        doc="Transports that local users' mail goes to, by user.",
+        status=_NOT_YET,
+    )
+    fallback_transport = string(
+        "", doc="A transport for users that are not known.", status=_NOT_YET
+    )
+    fallback_transport_maps = words(
+        "",
+        kind="tables",
+        doc="Transports for users that are not known, by user.",
+        status=_NOT_YET,
+    )
+    luser_relay = string(
+        "",
+        doc="Where mail for unknown local users goes.",
+        status=_NOT_YET,
+        expand=False,
+    )
+    require_home_directory = boolean(
+        "no",
+        doc="Defer mail for a user whose home directory does not exist.",
+        status=Status.APPROXIMATED,
+        note="With home_mailbox it is always deferred: a home is never made.",
+    )
+    mailbox_delivery_lock = words(
+        "fcntl, dotlock",
+        doc="How mailbox files are locked.",
+        status=Status.NO_EFFECT,
+        note="Maildirs need no lock.",
+    )
+    deliver_lock_attempts = count(
+        "20",
+        low=1,
+        doc="How often to try to lock a mailbox file.",
+        status=Status.NO_EFFECT,
+        note="Maildirs need no lock.",
+    )
+    deliver_lock_delay = time(
+        "1s",
+        low=1,
+        doc="Time between attempts to lock a mailbox file.",
+        status=Status.NO_EFFECT,
+        note="Maildirs need no lock.",
+    )
+    stale_lock_time = time(
+        "500s",
+        low=1,
+        doc="Age at which the lock of a mailbox file is taken away.",
+        status=Status.NO_EFFECT,
+        note="Maildirs need no lock.",
+    )
+    local_command_shell = string(
+        "",
+        doc="The shell that runs commands.",
+        status=Status.NO_EFFECT,
+        note="Mail to commands is deferred.",
+    )
+    command_time_limit = time(
+        "1000s",
+        low=1,
+        doc="How long a command may take.",
+        status=Status.NO_EFFECT,
+        note="Mail to commands is deferred.",
+    )
+    command_execution_directory = string(
+        "",
+        doc="Where commands are run.",
+        status=Status.NO_EFFECT,
+        note="Mail to commands is deferred.",
+        expand=False,
+    )
+    command_expansion_filter = string(
+        "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        doc="Characters that may stand in the $name expansions of commands.",
+        status=Status.NO_EFFECT,
+        note="Mail to commands is deferred.",
+    )
+    execution_directory_expansion_filter = string(
+        "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        doc="Characters that may stand in the expansions of "
+        "command_execution_directory.",
+        status=Status.NO_EFFECT,
+        note="Mail to commands is deferred.",
+    )
+    local_delivery_status_filter = words(
+        "",
+        kind="tables",
+        doc="Changes the status of local deliveries.",
+        status=_NOT_YET,
+    )

@@ -4,8 +4,81 @@ Delivery to virtual mailboxes.
 
 from __future__ import annotations
 
+from txmta.config.declare import Status, count, string, words
+
 
 class VirtualParameters:
     """
-    Postfix: C{src/virtual}.
+    Postfix: C{src/virtual}; virtual aliases, C{cleanup/cleanup_map1n.c}.
     """
+
+    virtual_mailbox_base = string(
+        "",
+        doc="What stands before every path that virtual_mailbox_maps gives; absolute.",
+    )
+    virtual_mailbox_limit = count(
+        "51200000",
+        doc="Octets that a mailbox file, and so one message in a Maildir, may "
+        "have; 0 means no limit. A larger message bounces with 5.2.2.",
+    )
+    virtual_uid_maps = words(
+        "",
+        kind="tables",
+        doc="The user whose rights deliver to a virtual mailbox, a number, by "
+        "recipient.",
+        status=Status.APPROXIMATED,
+        note="In one process, mail for another user than its own is deferred.",
+    )
+    virtual_gid_maps = words(
+        "",
+        kind="tables",
+        doc="The group whose rights deliver to a virtual mailbox, a number, by "
+        "recipient.",
+        status=Status.APPROXIMATED,
+        note="In one process, mail for a group that it is not in is deferred.",
+    )
+    virtual_minimum_uid = count(
+        "100", doc="The least number that virtual_uid_maps may give."
+    )
+    virtual_mailbox_lock = words(
+        "fcntl, dotlock",
+        doc="How virtual mailbox files are locked.",
+        status=Status.NO_EFFECT,
+        note="Maildirs need no lock.",
+    )
+    virtual_maps = words(
+        "",
+        kind="tables",
+        doc="The old name of virtual_alias_maps.",
+        status=Status.NOT_YET,
+    )
+    virtual_alias_maps = words(
+        "$virtual_maps",
+        kind="tables",
+        doc="Aliases for addresses of any domain, searched for all mail.",
+        status=Status.NOT_YET,
+    )
+    virtual_alias_domains = words(
+        "$virtual_alias_maps",
+        doc="Domains all of whose addresses are aliases in virtual_alias_maps.",
+        status=Status.NOT_YET,
+    )
+    virtual_alias_expansion_limit = count(
+        "1000",
+        doc="Addresses that virtual aliases may expand one recipient to.",
+        status=Status.NOT_YET,
+    )
+    virtual_alias_recursion_limit = count(
+        "1000", doc="Virtual aliases inside virtual aliases.", status=Status.NOT_YET
+    )
+    virtual_alias_address_length_limit = count(
+        "1000",
+        doc="Octets of an address that comes out of virtual aliases.",
+        status=Status.NOT_YET,
+    )
+    virtual_delivery_status_filter = words(
+        "",
+        kind="tables",
+        doc="Changes the status of virtual deliveries.",
+        status=Status.NOT_YET,
+    )

@@ -1,0 +1,73 @@
+"""
+The system calls of mailbox delivery, and what their errors mean for mail.
+
+Owns: the list of calls, so that a test can watch and break each; status codes.
+Knows nothing of: Maildirs, recipients.
+
+Sources: Postfix C{global/mbox_open.c} (mbox_dsn).
+
+Errors: L{MailboxError}.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class FileSystem:
+    """
+    As in L{os}.
+    """
+
+    open = staticmethod(os.open)
+    close = staticmethod(os.close)
+    write = staticmethod(os.write)
+    fsync = staticmethod(os.fsync)
+    fstat = staticmethod(os.fstat)
+    mkdir = staticmethod(os.mkdir)
+    rename = staticmethod(os.rename)
+    unlink = staticmethod(os.unlink)
+    geteuid = staticmethod(os.geteuid)
+    getpid = staticmethod(os.getpid)
+
+
+class MailboxError(Exception):
+    """
+    The message is not in the mailbox.
+
+    @ivar status: RFC 3463 code: 5.2.2 when the mailbox is full, else 4.x.x.
+    @ivar reason: one line.
+    """
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+_STATUS = {errno.ENOSPC: "4.3.0", errno.EDQUOT: "5.2.2"}
+
+
+def failure(action: str, error: OSError) -> MailboxError:
+    """
+    Say why a Maildir did not get a message.
+
+    Only a quota is the mailbox's own: bounced, as Postfix does. Postfix also
+    bounces what its local(8) finds wrong with a Maildir; we defer, for it is
+    more often a file system that is not mounted than a user's choice.
+
+    @param action: what was tried.
+    """
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return MailboxError(
+        _STATUS.get(error.errno or 0, "4.2.0"),
+        f"maildir delivery failed: {action}: {text}",
+    )
+
+
+def refusal(what: str) -> MailboxError:
+    """
+    A mailbox that we do not trust: deferred, until somebody mends it.
+    """
+    return MailboxError("4.2.0", f"maildir delivery failed: {what}")

@@ -1,0 +1,86 @@
+"""
+The message of one delivery request, as mailbox delivery needs it.
+
+Owns: reading content; whether it is small enough to be held in memory.
+Knows nothing of: mailboxes.
+
+Errors: L{StoreUnavailable<txmta.errors.StoreUnavailable>} and
+L{MessageDamaged<txmta.errors.MessageDamaged>} pass through.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from txmta.delivery.copy import Stamp, delivered_to, to_lines
+from txmta.delivery.directories import MaildirPath
+from txmta.delivery.maildirs import Maildirs
+from txmta.errors import StoreUnavailable
+from txmta.interfaces import IContent
+from txmta.model import DeliveryRequest
+
+#: Octets of content that are written in one go; as the queue store keeps them
+#: in memory.
+SMALL = 64 * 1024
+
+#: Octets in which the end of the headers is looked for. Enough for a thousand
+#: Delivered-To lines and Postfix's header_size_limit ten times over.
+MAX_HEAD = 1 << 20
+
+
+class Message:
+    """
+    @ivar delivered: what L{delivered_to} found.
+    """
+
+    def __init__(self, content: IContent, head: bytes) -> None:
+        """
+        @param head: the start of the content, or all of it.
+        """
+        self._content = content
+        self._lines = to_lines(head) if content.size <= SMALL else None
+        self.size = content.size
+        self.delivered = delivered_to(head)
+
+    @classmethod
+    async def open(cls, request: DeliveryRequest) -> Message:
+        """
+        Must be closed.
+        """
+        content = request.open_content()
+        if isinstance(content, Deferred):
+            content = await content
+        try:
+            return cls(content, await _read_head(content))
+        except BaseException:
+            content.close()
+            raise
+
+    async def deliver(self, maildirs: Maildirs, path: MaildirPath, s: Stamp) -> None:
+        """
+        @raise MailboxError: why it is not there.
+        """
+        if self._lines is not None:
+            await maildirs.put(path, s.encode() + self._lines)
+        else:
+            await maildirs.stream(path, s.encode(), self._content)
+
+    def close(self) -> None:
+        """
+        Give back what reading holds.
+        """
+        self._content.close()
+
+
+async def _read_head(content: IContent) -> bytes:
+    head = b""
+    while len(head) < min(content.size, MAX_HEAD):
+        block = content.read(len(head), SMALL)
+        if isinstance(block, Deferred):
+            block = await block
+        head += block
+        if len(block) < min(SMALL, content.size - len(head) + len(block)):
+            raise StoreUnavailable("content is shorter than it should be")
+        if b"\r\n\r\n" in head:
+            break
+    return head

@@ -1,0 +1,178 @@
+"""
+The virtual(8) agent: mailboxes of domains whose users have no accounts.
+
+Owns: finding mailbox and owner of a recipient.
+Knows nothing of: how a Maildir is written (L{txmta.delivery.mailbox}).
+
+Sources: virtual(8); Postfix C{virtual/mailbox.c}, C{virtual/unknown.c}.
+
+Errors: none of its own; L{StoreUnavailable<txmta.errors.StoreUnavailable>} and
+L{MessageDamaged<txmta.errors.MessageDamaged>} pass through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from txmta.address import split
+from txmta.delivery.context import AgentContext
+from txmta.delivery.copy import Stamp
+from txmta.delivery.directories import MaildirPath
+from txmta.delivery.extension import split_extension
+from txmta.delivery.filesystem import FileSystem, MailboxError
+from txmta.delivery.mailbox import DELIVERED, Mailboxes, make_maildirs, outcome
+from txmta.delivery.message import Message
+from txmta.delivery.tables import search
+from txmta.errors import TableUnavailable
+from txmta.events import Warn
+from txmta.interfaces import IDeliveryAgent, ITable
+from txmta.model import DeliveryRequest, Outcome, Recipient
+
+#: What Postfix tells the sender of what only the administrator can mend.
+_MISCONFIGURED = "mail system configuration error"
+
+
+@implementer(IDeliveryAgent)
+class VirtualAgent:
+    """
+    Delivers to virtual mailboxes.
+    """
+
+    name = "virtual"
+
+    def __init__(self, context: AgentContext, fs: FileSystem | None = None) -> None:
+        """
+        @param fs: for tests.
+        """
+        self._settings = context.settings
+        self._sink = context.sink
+        maildirs = make_maildirs(context, fs)
+        self._mailboxes = Mailboxes(maildirs, self._settings.virtual_mailbox_limit)
+
+        def tables(items: Sequence[str], parameter: str) -> list[ITable]:
+            return [context.table(item, parameter) for item in items]
+
+        settings = self._settings
+        self._maps = tables(settings.virtual_mailbox_maps, "virtual_mailbox_maps")
+        self._uids = tables(settings.virtual_uid_maps, "virtual_uid_maps")
+        self._gids = tables(settings.virtual_gid_maps, "virtual_gid_maps")
+
+    def deliver(
+        self, request: DeliveryRequest, report: Callable[[Outcome], None]
+    ) -> Deferred[None]:
+        """
+        See L{IDeliveryAgent.deliver}.
+        """
+        return Deferred.fromCoroutine(self._deliver(request, report))
+
+    async def _deliver(
+        self, request: DeliveryRequest, report: Callable[[Outcome], None]
+    ) -> None:
+        message = await Message.open(request)
+        try:
+            for recipient in request.recipients:
+                status, reason = await self._recipient(request, message, recipient)
+                report(outcome(recipient.n, status, reason, self.name))
+        finally:
+            message.close()
+
+    async def _recipient(
+        self, request: DeliveryRequest, message: Message, recipient: Recipient
+    ) -> tuple[str, str]:
+        """
+        @return: status and reason.
+        """
+        address = recipient.address.lower()
+        keys = self._keys(address)
+        try:
+            found = await search(self._maps, keys)
+            if found is None:
+                return "5.1.1", f'unknown user: "{address}"'
+            await self._check_ids(address, keys)
+            path = self._path(found)
+            await self._mailboxes.deliver(
+                message, path, self._stamp(request, recipient)
+            )
+        except TableUnavailable as e:
+            self._sink.emit(Warn(self.name, f"lookup {address}: {e}"))
+            return "4.3.0", _MISCONFIGURED
+        except MailboxError as e:
+            return e.status, e.reason
+        return "2.0.0", DELIVERED
+
+    def _keys(self, address: str) -> list[str]:
+        """
+        @return: what to look for, in the order of virtual(8).
+        """
+        local, domain = split(address)
+        user, extension, _ = split_extension(
+            local,
+            self._settings.recipient_delimiter,
+            self._settings.owner_request_special,
+        )
+        keys = [address]
+        if extension is not None:
+            keys.append(f"{user}@{domain}")
+        keys.append(f"@{domain}")
+        return keys
+
+    async def _check_ids(self, address: str, keys: Sequence[str]) -> None:
+        uid = await self._id(address, keys, self._uids, "uid")
+        if uid < self._settings.virtual_minimum_uid:
+            raise self._misconfigured(f"bad uid {uid} in virtual_uid_maps", address)
+        gid = await self._id(address, keys, self._gids, "gid")
+        if gid <= 0 and uid != 0:
+            raise self._misconfigured(f"bad gid {gid} in virtual_gid_maps", address)
+        whose = f"mailbox of {address}"
+        remedy = "run txmta as that user, or change virtual_uid_maps"
+        self._mailboxes.check_owner(uid, whose, remedy)
+        if gid != os.getegid() and gid not in os.getgroups():
+            raise MailboxError(
+                "4.3.5",
+                f"{whose} belongs to gid {gid}, but txmta is not in that group: "
+                "run it in that group, or change virtual_gid_maps",
+            )
+
+    async def _id(
+        self, address: str, keys: Sequence[str], tables: Sequence[ITable], kind: str
+    ) -> int:
+        text = await search(tables, keys)
+        if text is None:
+            where = f"virtual_{kind}_maps"
+            raise self._misconfigured(f"{kind} not found in {where}", address)
+        if not (text.isascii() and text.isdigit() and len(text) < 11):
+            raise self._misconfigured(f"bad {kind} {text}", address)
+        return int(text)
+
+    def _misconfigured(self, trouble: str, address: str) -> MailboxError:
+        self._sink.emit(Warn(self.name, f"recipient {address}: {trouble}"))
+        return MailboxError("4.3.5", _MISCONFIGURED)
+
+    def _path(self, found: str) -> MaildirPath:
+        base = self._settings.virtual_mailbox_base
+        if not base.startswith("/"):
+            raise MailboxError(
+                "4.3.5", f"virtual_mailbox_base = {base}: must be an absolute path"
+            )
+        if not found.endswith("/"):
+            raise MailboxError(
+                "4.3.5",
+                f"mailbox file {found} is not supported yet: for a Maildir, end the "
+                'result of virtual_mailbox_maps with "/"',
+            )
+        below = tuple(name for name in found.split("/") if name not in ("", "."))
+        if ".." in below or not below or "\0" in found:
+            raise MailboxError("4.3.5", f'bad path "{found}" in virtual_mailbox_maps')
+        return MaildirPath(base, below, make_base=True)
+
+    def _stamp(self, request: DeliveryRequest, recipient: Recipient) -> Stamp:
+        original = recipient.original or recipient.address
+        return Stamp(
+            request.envelope.sender,
+            original if self._settings.enable_original_recipient else "",
+            recipient.address,
+        )
