@@ -1,0 +1,108 @@
+"""
+From the greeting to the first transaction: EHLO or HELO, STARTTLS.
+
+Owns: how a server and we introduce ourselves.
+Knows nothing of: messages, sockets, how TLS is done.
+
+Sources: RFC 5321 sections 3.1, 3.2, 4.1.1.1; RFC 3207 section 4.2 (TLS
+forgets everything). Postfix: C{smtp_helo()} in C{src/smtp/smtp_proto.c}.
+
+Errors: L{Broken}: with this server there will be no transaction.
+"""
+
+from __future__ import annotations
+
+from txmta.smtp import client_trouble as trouble
+from txmta.smtp.client_commands import Features, features
+from txmta.smtp.client_events import REQUESTS, Broken, ClientRules, Peer, Stage
+from txmta.smtp.replies import ServerReply
+
+
+class Handshake:
+    """
+    @ivar stage: what is awaited; L{Stage.IDLE} when done.
+    @ivar offered: what the server can do, then.
+    """
+
+    __slots__ = ("_peer", "_rules", "offered", "stage")
+
+    def __init__(self, rules: ClientRules, peer: Peer) -> None:
+        self._rules = rules
+        self._peer = peer
+        self.stage = Stage.GREETING
+        self.offered = Features()
+
+    def reply(self, reply: ServerReply) -> str:
+        """
+        @return: the next command, or C{""}.
+        """
+        if self.stage is Stage.GREETING:
+            return self._greeted(reply)
+        if self.stage is Stage.EHLO:
+            return self._ehlo_answered(reply)
+        if self.stage is Stage.HELO:
+            return self._helo_answered(reply)
+        return self._starttls_answered(reply)
+
+    def start_tls(self) -> str:
+        """
+        @return: the command that asks for TLS.
+        """
+        self.stage = Stage.STARTTLS
+        return "STARTTLS"
+
+    def secured(self) -> str:
+        """
+        TLS has begun; no greeting comes (RFC 3207 section 4.2).
+
+        @return: the next command.
+        """
+        self.offered = Features()
+        return self._introduce(Stage.EHLO)
+
+    def _greeted(self, reply: ServerReply) -> str:
+        rules = self._rules
+        if reply.code >= 300:
+            raise self._refused(reply, rules.soften_5xx_greeting)
+        words = reply.text[4:].split()
+        ehlo = rules.always_ehlo or any(w.upper() == "ESMTP" for w in words[1:])
+        return self._introduce(
+            Stage.EHLO if ehlo and not rules.never_ehlo else Stage.HELO
+        )
+
+    def _introduce(self, stage: Stage) -> str:
+        self.stage = stage
+        return f"{stage.name} {self._rules.helo_name}"
+
+    def _ehlo_answered(self, reply: ServerReply) -> str:
+        if reply.code == 421:
+            raise self._refused(reply)
+        if reply.code >= 300:
+            return self._introduce(Stage.HELO)
+        self._check_loop(reply)
+        self.offered = features(reply, self._rules.ignore)
+        self.stage = Stage.IDLE
+        return ""
+
+    def _helo_answered(self, reply: ServerReply) -> str:
+        if reply.code >= 300:
+            raise self._refused(reply)
+        self.stage = Stage.IDLE
+        return ""
+
+    def _starttls_answered(self, reply: ServerReply) -> str:
+        if reply.code != 220:
+            words = trouble.said(self._peer.label, reply, REQUESTS[Stage.STARTTLS])
+            raise Broken(words, polite=True)
+        self.stage = Stage.TLS
+        return ""
+
+    def _check_loop(self, reply: ServerReply) -> None:
+        mine = self._rules.myhostname.lower()
+        name = reply.lines[0][4:].split(b" ", 1)[0].decode("ascii", "replace")
+        if mine and name.lower() == mine:
+            peer = self._peer
+            raise Broken(trouble.loops_back(peer.nexthop, peer.best), polite=True)
+
+    def _refused(self, reply: ServerReply, soften: bool = False) -> Broken:
+        return Broken(trouble.refused(self._peer.label, reply, soften), polite=True)
