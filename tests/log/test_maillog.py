@@ -183,17 +183,27 @@ class SyslogTargetTests(SynchronousTestCase):
         Facility mail; warnings have their severity.
         """
         server = self.server()
-        target = SyslogTarget(self.path)
+        target = SyslogTarget(path=self.path)
         self.addCleanup(target.close)
         target.write(["x: a\n", "x: warning: b\n"])
         self.assertEqual(server.recv(100), b"<22>x: a")
         self.assertEqual(server.recv(100), b"<20>x: warning: b")
 
+    def test_facility(self) -> None:
+        """
+        syslog_facility is honoured.
+        """
+        server = self.server()
+        target = SyslogTarget("local3", self.path)
+        self.addCleanup(target.close)
+        target.write(["x: a\n"])
+        self.assertEqual(server.recv(100), b"<158>x: a")
+
     def test_no_syslog(self) -> None:
         """
         Mail goes on without syslog, and logging resumes when it is back.
         """
-        target = SyslogTarget(self.path)
+        target = SyslogTarget(path=self.path)
         self.addCleanup(target.close)
         target.write(["a\n"])
         server = self.server()

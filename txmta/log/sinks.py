@@ -19,9 +19,15 @@ from collections.abc import Sequence
 
 from txmta.errors import ConfigError
 
-#: Facility C{mail}, severities C{info} and C{warning} (RFC 3164).
-_MAIL_INFO = 2 * 8 + 6
-_MAIL_WARNING = 2 * 8 + 4
+#: Severities (RFC 3164 section 4.1.1).
+_INFO, _WARNING = 6, 4
+
+#: Facilities by their names in syslog.conf(5), in the order of their numbers.
+_FACILITIES = (
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp"),
+    *("cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock"),
+    *(f"local{n}" for n in range(8)),
+)
 
 
 class FileTarget:
@@ -97,7 +103,15 @@ class SyslogTarget:
 
     host = False
 
-    def __init__(self, path: str = "/dev/log") -> None:
+    def __init__(self, facility: str = "mail", path: str = "/dev/log") -> None:
+        """
+        @param facility: syslog_facility; an unknown one counts as C{mail}.
+        """
+        number = 2
+        for n, name in enumerate(_FACILITIES):
+            if name in (facility, {"security": "auth"}.get(facility)):
+                number = n
+        self._base = number * 8
         self._path = path
         self._socket: socket.socket | None = None
 
@@ -107,8 +121,12 @@ class SyslogTarget:
         syslog(3).
         """
         for line in lines:
-            severity = _MAIL_WARNING if ": warning: " in line else _MAIL_INFO
-            self._send(f"<{severity}>{line}".rstrip("\n").encode("utf-8", "replace"))
+            severity = _WARNING if ": warning: " in line else _INFO
+            self._send(
+                f"<{self._base + severity}>{line}".rstrip("\n").encode(
+                    "utf-8", "replace"
+                )
+            )
 
     def close(self) -> None:
         if self._socket is not None:

@@ -1,0 +1,55 @@
+"""
+C{twistd -n txmta --config main.cf}: where the reactor comes in.
+
+The only module of txmta that imports the reactor.
+
+Errors: a configuration that cannot be used ends in one line for each problem
+on standard error and exit status 1, before anything is opened or listened on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, cast
+
+from twisted.application.service import IService
+from twisted.python.usage import Options as _Options
+
+from txmta.build import Reactor, load, make_service
+from txmta.errors import ConfigError
+
+
+class Options(_Options):
+    """
+    The command line after C{twistd txmta}.
+    """
+
+    optParameters = [
+        ["config", "c", "/etc/txmta/main.cf", "Path of main.cf; master.cf is beside."]
+    ]
+    longdesc = "A mail transfer agent, configured like Postfix."
+
+    def postOptions(self) -> None:
+        # twistd changes its directory when it becomes a daemon.
+        path = os.path.abspath(self["config"])
+        try:
+            self.configuration = load(path)
+        except ConfigError as e:
+            # Not UsageError: twistd would print its usage before the errors.
+            for problem in e.problems:
+                print(f"txmta: fatal: {problem}", file=sys.stderr)
+            raise SystemExit(1) from e
+
+
+def makeService(options: Options) -> IService:
+    """
+    Called once by twistd, before it becomes a daemon.
+    """
+    from twisted.internet import reactor
+
+    # Timers on a monotonic clock: the stock reactor's seconds() is wall time,
+    # and a clock set back by a day would stop every timer for a day.
+    cast(Any, reactor).seconds = time.monotonic
+    return make_service(options.configuration, cast(Reactor, reactor), time.time)
