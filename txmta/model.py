@@ -223,8 +223,9 @@ class Route:
     @ivar transport: service name in master.cf, for example C{"smtp"}.
     @ivar nexthop: domain, C{[host]}, C{host:port}; for C{error} the text.
     @ivar recipient: the address to deliver to, perhaps rewritten.
-    @ivar routed: a domain of ours was stripped off on the way there
-        (C{user%elsewhere@ours}): where it ends is not for us to vouch for.
+    @ivar routed: a routing operator (C{@}, C{%}, C{!}) is left in the local
+        part (C{user%elsewhere@relay.domain}): where it ends is not for us to
+        vouch for, whatever the class, without allow_untrusted_routing.
     """
 
     address_class: AddressClass
