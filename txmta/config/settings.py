@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from txmta.config.declare import (
     Parameter,
@@ -138,6 +139,19 @@ class Settings(
             return self._text(name, ())
         except RecursionError as e:
             raise ValueError("nests too deep") from e
+
+    def parameter(self, name: str) -> Parameter[Any] | None:
+        """
+        @return: its declaration.
+        """
+        return self._parameters.get(name)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """
+        @return: all that are declared.
+        """
+        return tuple(parameter.name for parameter in declared(cls))
 
     def is_known(self, name: str) -> bool:
         """

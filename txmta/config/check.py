@@ -1,0 +1,345 @@
+"""
+What is wrong, and what is doubtful, in one configuration.
+
+Owns: unknown and unsupported parameters, transports that do not exist,
+    combinations that Postfix refuses.
+Knows nothing of: tables and restrictions, which are checked where they are
+    opened; files.
+
+Sources: Postfix's postconf(5); C{postconf/postconf_unused.c},
+    C{smtpd/smtpd_check.c}, C{local/local.c}.
+
+Errors: none: all is in the L{Report}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from txmta.config import networks
+from txmta.config.addresses import own_interfaces
+from txmta.config.declare import Status, to_words
+from txmta.config.expansion import expand, references
+from txmta.config.main_cf import MainCf
+from txmta.config.master_cf import Service, service_settings
+from txmta.config.postfix import SILENT, danger, defaults
+from txmta.config.settings import FAMILIES, Definition, Settings
+from txmta.errors import ConfigError
+
+#: Programs of master.cf that are delivery agents here.
+AGENTS = ("smtp", "local", "virtual", "error", "discard")
+
+#: Programs of master.cf whose work is done, if in another place.
+DONE = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "proxymap")
+
+#: Programs of master.cf that are not missed: their work does not arise.
+NOT_MISSED = ("scache", "postlogd", "flush")
+
+#: Rules of which a server must have one, or it may relay for everybody.
+REJECTING = (
+    "reject",
+    "reject_unauth_destination",
+    "defer",
+    "defer_if_permit",
+    "defer_unauth_destination",
+)
+
+_TRANSPORTS = (
+    "local_transport",
+    "virtual_transport",
+    "relay_transport",
+    "default_transport",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    @ivar problems: each refuses the start; one line each, ready to print.
+    @ivar warnings: for the log; one line each.
+    """
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def check(
+    main_cf: MainCf,
+    settings: Settings,
+    services: Sequence[Service],
+    agents: Collection[str] = AGENTS,
+) -> Report:
+    """
+    @param settings: made from C{main_cf}.
+    @param agents: programs of master.cf for which there is a delivery agent.
+    """
+    return Checker(settings, services, agents).report(main_cf)
+
+
+class Checker:
+    """
+    Gathers problems and warnings.
+    """
+
+    def __init__(
+        self, settings: Settings, services: Sequence[Service], agents: Collection[str]
+    ) -> None:
+        self._settings = settings
+        self._services = services
+        self._agents = agents
+        self._problems: list[str] = []
+        self._warnings: list[str] = []
+        self._mentioned = set(self._mentions())
+
+    def report(self, main_cf: MainCf) -> Report:
+        """
+        Call once.
+        """
+        self._warnings += main_cf.warnings
+        if "compatibility_level" not in self._settings.definitions:
+            self._warnings.append(
+                f"{main_cf.path}: compatibility_level is not set: the newest, safest "
+                f"defaults count ({self._settings.text('compatibility_level')})"
+            )
+        for name, definition in self._settings.definitions.items():
+            self._parameter(name, definition, self._settings)
+        for service in self._services:
+            self._service(service)
+        self._programs()
+        for name in _TRANSPORTS:
+            self._transport(name)
+        self._network()
+        self._sizes()
+        self._domains()
+        return Report(
+            tuple(dict.fromkeys(self._problems)), tuple(dict.fromkeys(self._warnings))
+        )
+
+    def _mentions(self) -> Iterator[str]:
+        """
+        Names that some value uses; such a name may be anything.
+        """
+        for definition in self._settings.definitions.values():
+            yield from references(definition.text)
+        for service in self._services:
+            for text in (*service.overrides.values(), *service.arguments):
+                yield from references(text)
+        yield from to_words(self._settings.text("smtpd_restriction_classes"))
+
+    def _parameter(self, name: str, definition: Definition, settings: Settings) -> None:
+        where = definition.where
+        parameter = settings.parameter(name)
+        if parameter is not None and parameter.status in (
+            Status.HONOURED,
+            Status.APPROXIMATED,
+            Status.NO_EFFECT,
+        ):
+            if parameter.expand:
+                self._undefined(name, definition)
+        elif parameter is not None or name in defaults():
+            self._unsupported(name, definition, settings)
+        elif family := self._family(name):
+            self._family_value(name, definition, settings, family)
+        elif name not in self._mentioned:
+            self._warnings.append(f"{where}: {name}: unknown parameter{_near(name)}")
+
+    def _undefined(self, name: str, definition: Definition) -> None:
+        for mentioned in references(definition.text):
+            known = self._settings.is_known(mentioned) or mentioned in defaults()
+            # ${stress?...}: Postfix's own, never set here
+            if not known and mentioned != "stress" and not self._family(mentioned):
+                self._warnings.append(
+                    f"{definition.where}: {name}: undefined parameter: {mentioned}: "
+                    "it expands to nothing"
+                )
+
+    def _unsupported(
+        self, name: str, definition: Definition, settings: Settings
+    ) -> None:
+        try:
+            text = settings.text(name)
+            default = _default(name, settings)
+        except ValueError as e:
+            self._problems.append(f"{definition.where}: {name}: {e}")
+            return
+        if _normal(text) == _normal(default):
+            return
+        parameter = settings.parameter(name)
+        line = f"{definition.where}: {name} = {_short(text)}"
+        if parameter is not None and parameter.status is Status.REFUSED:
+            self._problems.append(f"{line}: is refused: {parameter.note}")
+        elif parameter is not None and parameter.status is Status.OBSOLETE:
+            self._warnings.append(f"{line}: obsolete, ignored")
+        elif remedy := danger(name, text):
+            self._problems.append(f"{line}: is not supported yet: {remedy}")
+        elif not SILENT.fullmatch(name):
+            self._warnings.append(f"{line}: not supported yet, ignored")
+
+    def _family(self, name: str) -> str:
+        """
+        @return: the suffix, if a transport of master.cf has this parameter.
+        """
+        for service in self._services:
+            suffix = name.removeprefix(f"{service.name}_")
+            if suffix != name and suffix in FAMILIES:
+                return suffix
+        return ""
+
+    def _family_value(
+        self, name: str, definition: Definition, settings: Settings, suffix: str
+    ) -> None:
+        parameter = settings.parameter(FAMILIES[suffix])
+        try:
+            text = settings.text(name)
+            if parameter is not None:
+                parameter.convert(text)
+        except ValueError as e:
+            self._problems.append(
+                f"{definition.where}: {name} = {_short(definition.text)}: {e}"
+            )
+
+    def _service(self, service: Service) -> None:
+        if service.program not in (*DONE, *self._agents):
+            return
+        try:
+            settings = service_settings(self._settings, service)
+        except ConfigError as e:
+            self._problems += e.problems
+            return
+        for name in service.overrides:
+            self._parameter(name, settings.definitions[name], settings)
+        if service.type == "inet" and service.program == "smtpd":
+            self._relay(service, settings)
+
+    def _relay(self, service: Service, settings: Settings) -> None:
+        """
+        Postfix: "parameter smtpd_relay_restrictions or
+        smtpd_recipient_restrictions: specify at least one working instance".
+        """
+        lists = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+        words = {w.lower() for name in lists for w in to_words(settings.text(name))}
+        known = [name for name in lists if settings.is_known(name)]
+        if known and not words.intersection(REJECTING):
+            first = settings.definitions.get(known[0])
+            where = first.where if first else service.where
+            self._problems.append(
+                f"{where}: {' or '.join(lists)}: would relay for everybody: write at "
+                f"least one of {', '.join(REJECTING)}"
+            )
+
+    def _programs(self) -> None:
+        missed = [
+            service.name if service.type == "unix" else f"{service.name}/{service.type}"
+            for service in self._services
+            if service.program not in (*DONE, *NOT_MISSED, *self._agents)
+        ]
+        if missed:
+            self._warnings.append(
+                f"services not supported yet, not started: {', '.join(missed)}"
+            )
+        if jailed := [s.name for s in self._services if s.chroot]:
+            self._warnings.append(
+                f"chroot in master.cf has no effect yet ({len(jailed)} services)"
+            )
+        inet = [s for s in self._services if s.type == "inet" and s.program == "smtpd"]
+        if not inet:
+            self._warnings.append("no smtpd service of type inet: nothing will listen")
+
+    def _transport(self, name: str) -> None:
+        text = self._settings.text(name)
+        transport = text.partition(":")[0].strip()
+        programs = [
+            s.program
+            for s in self._services
+            if s.name == transport and s.type == "unix"
+        ]
+        if not transport or any(program in self._agents for program in programs):
+            return
+        definition = self._settings.definitions.get(name)
+        where = definition.where if definition else "default"
+        usable = sorted({s.name for s in self._services if s.program in self._agents})
+        what = (
+            f"the program {programs[0]} is not supported yet"
+            if programs
+            else f"master.cf has no service {transport} of type unix"
+        )
+        self._problems.append(
+            f"{where}: {name} = {text}: {what}: write one of {', '.join(usable)}"
+        )
+
+    def _network(self) -> None:
+        settings = self._settings
+        try:
+            own_interfaces(
+                settings.inet_interfaces, settings.inet_protocols, settings.system
+            )
+        except ValueError as e:
+            self._problem("inet_interfaces", str(e))
+        for word in settings.mynetworks:
+            if trouble := networks.wrong(word):
+                self._problem("mynetworks", trouble)
+            elif networks.is_everybody(word):
+                self._warnings.append(
+                    f"{self._where('mynetworks')}: mynetworks: {word} trusts the "
+                    "whole Internet: everybody may relay"
+                )
+
+    def _sizes(self) -> None:
+        most = self._number("message_size_limit")
+        for name in ("mailbox_size_limit", "virtual_mailbox_limit"):
+            limit = self._number(name)
+            if most is not None and limit and (limit < most or most == 0):
+                self._problem(
+                    name,
+                    f"{limit} is smaller than message_size_limit: make it larger, or "
+                    "0 for no limit",
+                )
+
+    def _number(self, name: str) -> int | None:
+        value = getattr(self._settings, name, None)
+        return value if isinstance(value, int) else None
+
+    def _domains(self) -> None:
+        settings = self._settings
+        mine = {word.lower() for word in settings.mydestination}
+        name = "virtual_mailbox_domains"
+        for word in to_words(settings.text(name)):
+            if word.lower() in mine:
+                self._warnings.append(
+                    f"{self._where(name)}: do not list domain {word} in BOTH "
+                    f"mydestination and {name}"
+                )
+
+    def _where(self, name: str) -> str:
+        definition = self._settings.definitions.get(name)
+        return definition.where if definition else "default"
+
+    def _problem(self, name: str, trouble: str) -> None:
+        self._problems.append(f"{self._where(name)}: {name}: {trouble}")
+
+
+def _default(name: str, settings: Settings) -> str:
+    parameter = settings.parameter(name)
+    if parameter is not None and isinstance(parameter.default, str):
+        return expand(parameter.default, settings.text)
+    return expand(defaults().get(name, ""), settings.text)
+
+
+def _near(name: str) -> str:
+    """
+    @return: ", ignored", with the nearest known name if there is one.
+    """
+    names = (*defaults(), *Settings.names())
+    near = get_close_matches(name, names, 1, 0.75)
+    return f", ignored: did you mean {near[0]}?" if near else ", ignored"
+
+
+def _normal(text: str) -> str:
+    return " ".join(re.split(r"[,\s]+", text.strip()))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,187 @@
+"""
+What Postfix has and txmta may lack: names, defaults, and what to do.
+
+Owns: which parameters must not be ignored when they are not implemented.
+Knows nothing of: main.cf, settings.
+
+Sources: Postfix's postconf(5); C{parameters/postfix.cf}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+
+from txmta.config.lines import logical_lines
+
+_REMOVE = "remove the line, or stay with Postfix until txmta has it"
+
+#: Ignoring these could admit, expose, lose or misroute mail; what to do.
+DANGEROUS: Mapping[str, str] = {
+    # refuses mail
+    **dict.fromkeys(
+        (
+            "smtpd_client_restrictions",
+            "smtpd_helo_restrictions",
+            "smtpd_sender_restrictions",
+            "smtpd_data_restrictions",
+            "smtpd_end_of_data_restrictions",
+        ),
+        "move its rules to smtpd_recipient_restrictions, or remove the line",
+    ),
+    **dict.fromkeys(
+        (
+            "smtpd_milters",
+            "non_smtpd_milters",
+            "smtpd_milter_maps",
+            "content_filter",
+            "smtpd_proxy_filter",
+            "header_checks",
+            "mime_header_checks",
+            "nested_header_checks",
+            "body_checks",
+            "milter_header_checks",
+            "smtpd_command_filter",
+            "smtpd_reject_unlisted_sender",
+            "smtpd_tls_req_ccert",
+            "relocated_maps",
+            "strict_7bit_headers",
+            "strict_8bitmime",
+            "strict_8bitmime_body",
+            "strict_mime_encoding_domain",
+            "reject_code",
+            "smtpd_upstream_proxy_protocol",
+        ),
+        _REMOVE,
+    ),
+    # says where mail goes, or what its addresses are
+    **dict.fromkeys(
+        (
+            "virtual_alias_maps",
+            "virtual_alias_domains",
+            "virtual_maps",
+            "transport_maps",
+            "canonical_maps",
+            "sender_canonical_maps",
+            "recipient_canonical_maps",
+            "smtp_generic_maps",
+            "lmtp_generic_maps",
+            "masquerade_domains",
+            "sender_dependent_relayhost_maps",
+            "sender_dependent_default_transport_maps",
+            "always_bcc",
+            "sender_bcc_maps",
+            "recipient_bcc_maps",
+            "mailbox_command",
+            "mailbox_command_maps",
+            "mailbox_transport",
+            "mailbox_transport_maps",
+            "fallback_transport",
+            "fallback_transport_maps",
+            "luser_relay",
+            "best_mx_transport",
+            "fallback_relay",
+            "smtp_fallback_relay",
+            "smtp_bind_address",
+            "smtp_bind_address6",
+            "smtp_host_lookup",
+            "smtp_dns_support_level",
+            "smtp_dns_reply_filter",
+            "smtp_reply_filter",
+            "disable_dns_lookups",
+            "default_delivery_status_filter",
+            "local_delivery_status_filter",
+            "smtp_delivery_status_filter",
+            "virtual_delivery_status_filter",
+            "smtp_header_checks",
+            "smtp_mime_header_checks",
+            "smtp_nested_header_checks",
+            "smtp_body_checks",
+            "ignore_mx_lookup_error",
+            "qmgr_site_hog_factor",
+            "allow_mail_to_commands",
+            "allow_mail_to_files",
+            "mail_spool_directory",
+            "home_mailbox",
+            "forward_path",
+            "virtual_mailbox_base",
+            "virtual_minimum_uid",
+            "soft_bounce",
+            "recipient_delimiter",
+            "message_strip_characters",
+            "message_reject_characters",
+        ),
+        _REMOVE,
+    ),
+    # the next hop would refuse, and the mail be returned
+    "smtp_sasl_auth_enable": "there is no SASL yet: " + _REMOVE,
+    # encryption that was asked for
+    **dict.fromkeys(
+        (
+            "smtp_tls_security_level",
+            "smtpd_tls_security_level",
+            "lmtp_tls_security_level",
+            "smtp_tls_policy_maps",
+            "smtp_tls_per_site",
+            "smtp_enforce_tls",
+            "smtpd_enforce_tls",
+            "smtpd_tls_auth_only",
+            "smtpd_tls_wrappermode",
+            "smtp_tls_wrappermode",
+            "smtp_tls_dane_insecure_mx_policy",
+        ),
+        "there is no TLS yet: write may or remove the line if plain text will do",
+    ),
+}
+
+#: Values of the above that ask for nothing that matters.
+HARMLESS_VALUES: Mapping[str, frozenset[str]] = {
+    "smtp_tls_security_level": frozenset(("", "none", "may")),
+    "smtpd_tls_security_level": frozenset(("", "none", "may")),
+    "lmtp_tls_security_level": frozenset(("", "none", "may")),
+    "smtp_tls_dane_insecure_mx_policy": frozenset(("may", "dane")),
+}
+
+_LISTS = re.compile(r"smtpd_(client|helo|sender|data|end_of_data)_restrictions")
+
+#: What these say does not exist here, and nobody misses it.
+SILENT = re.compile(
+    r"(readme|html|manpage|shlib|meta|daemon|command)_directory"
+    r"|(sendmail|newaliases|mailq)_path|debugger_command|debug_peer_level"
+    r"|sample_directory|program_directory|process_id_directory"
+    r"|import_environment|multi_instance_enable|mail_release_date"
+    r"|proxy_read_maps|proxy_write_maps|alias_database|max_idle|max_use"
+)
+
+
+@lru_cache(maxsize=1)
+def defaults() -> Mapping[str, str]:
+    """
+    @return: Postfix's default of each of its parameters, unexpanded.
+    """
+    text = files("txmta.config.parameters").joinpath("postfix.cf").read_text("utf-8")
+    rows = (line.text.partition("=") for line in logical_lines(text))
+    return {name.strip(): value.strip() for name, _, value in rows}
+
+
+def danger(name: str, text: str) -> str:
+    """
+    @param text: expanded.
+    @return: what to do instead, or C{""} if it may be ignored.
+    """
+    remedy = DANGEROUS.get(name, "")
+    if not remedy or text.strip().lower() in HARMLESS_VALUES.get(name, ()):
+        return ""
+    if _LISTS.fullmatch(name) and only_permits(text):
+        return ""
+    return remedy
+
+
+def only_permits(restrictions: str) -> bool:
+    """
+    @return: such a list refuses nobody, and may as well be ignored.
+    """
+    words = re.split(r"[,\s]+", restrictions.strip())
+    return all(re.fullmatch(r"permit\w*", word) for word in words)
