@@ -1,0 +1,106 @@
+"""
+The queue directory: made right, or refused.
+
+Owns: owner, mode and kind of queue_directory and what is below.
+Knows nothing of: what is kept in them.
+
+Sources: Postfix's C{conf/postfix-files} (owners and modes),
+    C{conf/post-install}, C{postfix check}.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>} with all problems.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+
+from txmta.errors import ConfigError
+from txmta.master.privileges import Account
+
+#: Below queue_directory.
+SUBDIRECTORIES: Sequence[str] = ("content",)
+
+
+def prepare_queue(path: str, owner: Account) -> None:
+    """
+    @param path: queue_directory; its parent must exist.
+    @param owner: who the server will be.
+    @raise ConfigError: something is there that is not as it must be.
+    """
+    problems: list[str] = []
+    if trouble := _directory(path, owner):
+        problems.append(f"queue_directory = {path}: {trouble}")
+    else:
+        for name in SUBDIRECTORIES:
+            below = os.path.join(path, name)
+            if trouble := _directory(below, owner):
+                problems.append(f"queue_directory: {below}: {trouble}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _directory(path: str, owner: Account) -> str:
+    """
+    @return: what is wrong, or C{""}.
+    """
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return _existing(path, owner)
+    except FileNotFoundError:
+        parent = os.path.dirname(path)
+        return f"{parent} does not exist: make it (mkdir -p {parent})"
+    except OSError as e:
+        return (
+            f"cannot be made: {e.strerror}: make it (install -d -m 700 -o "
+            f"{owner.name} {path}), or set another queue_directory"
+        )
+    return _made(path, owner)
+
+
+def _made(path: str, owner: Account) -> str:
+    """
+    Ours since a moment; nobody else could put anything into it.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(fd, 0o700)  # mkdir's mode goes through the umask
+            if os.geteuid() == 0:
+                os.fchown(fd, owner.uid, owner.gid)
+        finally:
+            os.close(fd)
+    except OSError as e:
+        return f"cannot be given to {owner.name}: {e.strerror}"
+    return ""
+
+
+def _existing(path: str, owner: Account) -> str:
+    status = os.lstat(path)
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
+        return "is a symbolic link: write the directory that it points to"
+    if not stat.S_ISDIR(status.st_mode):
+        return "is not a directory: move it away, or set another queue_directory"
+    if status.st_uid != owner.uid:
+        return (
+            f"belongs to {_name(status.st_uid)}, not to {owner.name}: change it "
+            f"(chown -R {owner.name} {path}), or start as its owner"
+        )
+    if mode & 0o022:
+        return (
+            f"can be written by others (mode {mode:o}): change it (chmod 700 {path}) "
+            "and look at what is in it"
+        )
+    return ""
+
+
+def _name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
