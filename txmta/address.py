@@ -53,7 +53,8 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMERIC = re.compile(r"[0-9.]+")
 # U-labels are not decoded here: what DNS has never heard of goes nowhere.
-_U_LABEL = r"[A-Za-z0-9_\u00a1-\ud7ff\ue000-\U0010ffff-]+"
+_U = r"A-Za-z0-9_\u00a1-\ud7ff\ue000-\U0010ffff"
+_U_LABEL = rf"[{_U}](?:[{_U}-]*[{_U}])?"
 _U_DOMAIN = re.compile(rf"{_U_LABEL}(?:\.{_U_LABEL})*")
 
 #: Neither can be part of an address that we carry: they would end lines in
@@ -66,10 +67,11 @@ _TOKEN = re.compile(
     r'|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)'
     r"|\[(?P<literal>[^\]\\]*+(?:\\.[^\]\\]*+)*+)(?:\]|\\?\Z)"
     r"|(?P<operator>[|%!()<>@,;:.\]])"
-    r'|(?P<atom>(?:\\.|[^ \t\r\n|%!()<>@,;:.\]\["\\])+)'
-    r"|\\\Z",
+    r'|(?P<atom>(?:\\.|[^ \t\r\n|%!()<>@,;:.\]\["\\])+)(?:\\\Z)?'
+    r"|(?P<nothing>\\\Z)",
     re.DOTALL,
 )
+_SPECIAL = re.compile(r'[\x00-\x20\x7f|%!()<>@,;:.\[\]"\\]')
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _SPACE = re.compile(r"[\t\r\n]")
 _UNQUOTE = re.compile(r'\\.?|"|@|[^\\"@]+', re.DOTALL)
@@ -110,8 +112,13 @@ def scan(text: str) -> list[Token]:
         if kind == "operator":
             tokens.append(Token(value, value))
             continue
+        if kind == "nothing":
+            tokens.append(Token("atom", ""))
+            continue
         if "\\" in value:
             value = _QUOTED_PAIR.sub(r"\1", value)
+            if kind == "atom" and _SPECIAL.search(value):
+                kind = "quoted"
         value = _SPACE.sub(" ", value)
         tokens.append(Token(kind, f"[{value}]" if kind == "literal" else value))
     return tokens

@@ -81,19 +81,23 @@ def _external(address: str) -> str:
     """
     if address.startswith("@") and ":" in address:
         route, colon, rest = address.partition(":")
-        return f"{route}{colon}{quote(rest)}"
+        return route + colon + (quote(rest) or '""')
     return quote(address)
 
 
 def _internal(tokens: _Tokens) -> str:
+    """
+    White space goes only where two words would become one, or where Postfix
+    puts it: such an address is refused later, and must not look better here.
+    """
     out: list[str] = []
-    word_before = False
+    before = ""
     for token in tokens:
-        word = token.kind in _WORDS
-        if word and word_before:
+        words = token.kind in _WORDS and before in _WORDS
+        if words or before == "," or (before and token.kind == "<"):
             out.append(" ")
         out.append(token.text)
-        word_before = word
+        before = token.kind
     return "".join(out)
 
 
@@ -200,7 +204,8 @@ def unwrap(address: str, how: Peeling) -> Generator[str, bool, Unwrapped]:
             tokens = tokens[:-1]
         at = _last(_kinds(tokens), "@")
         if at >= 0:
-            if not (yield _internal(tokens[at + 1 :])):
+            domain = tokens[at + 1 :]
+            if domain and not (yield _internal(domain)):
                 return (yield from _finish(_internal(tokens), False, how))
             tokens, ours = tokens[:at], tokens[at:]
         inner = _operators_inside(tokens, how)
@@ -210,8 +215,8 @@ def unwrap(address: str, how: Peeling) -> Generator[str, bool, Unwrapped]:
     else:
         return Unwrapped(address, "", False, True, True)
     local = _internal(tokens) or how.empty
-    domain = _internal(ours) or f"@{how.hostname}"
-    return (yield from _finish(local + domain, True, how))
+    at_domain = _internal(ours) or f"@{how.hostname}"
+    return (yield from _finish(local + at_domain, True, how))
 
 
 def _operators_inside(tokens: _Tokens, how: Peeling) -> _Tokens | None:
