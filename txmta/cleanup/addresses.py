@@ -17,10 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from txmta.address import quote, unquote
-from txmta.interfaces import IAddressResolver
+
+if TYPE_CHECKING:
+    from txmta.interfaces import IAddressResolver
 
 # The headers of nearly all mail: every address has a domain of several labels
 # and nothing that rewriting looks at.
