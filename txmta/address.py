@@ -324,33 +324,3 @@ def valid_mail_domain(domain: str) -> bool:
     if is_literal(domain):
         return literal_address(domain) is not None
     return valid_domain(domain[:-1] if domain.endswith(".") else domain)
-
-
-#: Never split: mail to these must arrive whatever the delimiter is.
-_UNSPLIT = frozenset({"postmaster", "mailer-daemon"})
-
-
-def split_extension(
-    local: str,
-    delimiters: str,
-    double_bounce: str = "double-bounce",
-    owner_request_special: bool = True,
-) -> tuple[str, str, str]:
-    """
-    Split C{user+extension} at the first of C{delimiters}.
-
-    @return: user, delimiter and extension; the last two are C{""} if there
-        is no extension, or if the address must not be split.
-    """
-    folded = local.lower()
-    if not delimiters or folded in _UNSPLIT or folded == double_bounce.lower():
-        return local, "", ""
-    if "-" in delimiters and owner_request_special:
-        # Names of mailing lists: owner-list, list-request.
-        is_request = folded.endswith("-request") and len(local) > len("-request")
-        if is_request or folded.startswith("owner-"):
-            return local, "", ""
-    for i, c in enumerate(local):
-        if c in delimiters:
-            return (local[:i], c, local[i + 1 :]) if i else (local, "", "")
-    return local, "", ""

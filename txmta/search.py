@@ -18,8 +18,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred
 
-from txmta.address import quote, split, split_extension
+from txmta.address import quote, split
 from txmta.interfaces import ITable
+
+#: Never split: mail to these must arrive whatever the delimiter is.
+_UNSPLIT = frozenset({"postmaster", "mailer-daemon"})
 
 
 def search(
@@ -82,3 +85,29 @@ def _both_forms(address: str) -> Iterator[str]:
     yield quoted
     if quoted != address:
         yield address
+
+
+def split_extension(
+    local: str,
+    delimiters: str,
+    double_bounce: str = "double-bounce",
+    owner_request_special: bool = True,
+) -> tuple[str, str, str]:
+    """
+    Split C{user+extension} at the first of C{delimiters}.
+
+    @return: user, delimiter and extension; the last two are C{""} if there
+        is no extension, or if the address must not be split.
+    """
+    folded = local.lower()
+    if not delimiters or folded in _UNSPLIT or folded == double_bounce.lower():
+        return local, "", ""
+    if "-" in delimiters and owner_request_special:
+        # Names of mailing lists: owner-list, list-request.
+        is_request = folded.endswith("-request") and len(local) > len("-request")
+        if is_request or folded.startswith("owner-"):
+            return local, "", ""
+    for i, c in enumerate(local):
+        if c in delimiters:
+            return (local[:i], c, local[i + 1 :]) if i else (local, "", "")
+    return local, "", ""

@@ -43,12 +43,6 @@ class StandardFormParameters:
     allow_percent_hack = boolean(
         "yes", doc="Understand user%domain, where no @ is, as user@domain."
     )
-    remote_header_rewrite_domain = string(
-        "",
-        check=_bare,
-        doc="The domain that completes header addresses of clients outside "
-        "local_header_rewrite_clients. Empty: their headers stay as they are.",
-    )
     resolve_dequoted_address = boolean(
         "yes",
         doc="Look for routing operators inside quoted local parts too: "
