@@ -183,7 +183,7 @@ def parse(data: bytes, question: Question, trusted: bool) -> Answer:
 def _decode(data: bytes) -> tuple[dns.Message, list[dns.RRHeader]]:
     query_id, flags, questions, answers, authority, _more = HEADER.unpack_from(data)
     answers = min(answers, MAX_ANSWERS)
-    authority = 0 if answers else min(authority, MAX_AUTHORITY)
+    authority = min(authority, MAX_AUTHORITY)
     bounded = HEADER.pack(query_id, flags, min(questions, 1), answers, authority, 0)
     message = dns.Message()
     try:
