@@ -97,6 +97,29 @@ class ClientRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """
+    One address of one host.
+
+    @ivar host: its name, or the address again where no name was given.
+    @ivar best: among the most preferred for the destination.
+    """
+
+    host: str
+    address: str
+    port: int
+    preference: int = 0
+    best: bool = True
+
+    @property
+    def label(self) -> str:
+        """
+        C{host[address]}, for reasons.
+        """
+        return f"{self.host}[{self.address}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """
     Who is at the other end.

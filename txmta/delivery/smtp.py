@@ -1,0 +1,274 @@
+"""
+The smtp(8) agent: mail leaves for other hosts.
+
+Owns: turning the settings into rules for those who do the work.
+Knows nothing of: the work.
+
+Sources: Postfix C{src/smtp/smtp.c}, smtp(8).
+
+Errors: L{ConfigError} when the agent is made: a setting cannot be used.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txmta.config.addresses import own_interfaces
+from txmta.config.settings import Settings
+from txmta.delivery.context import AgentContext
+from txmta.delivery.smtp_connections import KeepRules, KeptConnections
+from txmta.delivery.smtp_delivery import DeliveryRules, SmtpDelivery, Tools
+from txmta.delivery.smtp_hosts import OrderRules, numeric, port_number
+from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
+from txmta.errors import ConfigError
+from txmta.events import Warn
+from txmta.interfaces import IDeliveryAgent
+from txmta.model import DeliveryRequest, Outcome
+from txmta.smtp.client import Limits
+from txmta.smtp.client_dial import Dialler, DialRules
+from txmta.smtp.client_events import ClientRules, Target
+from txmta.smtp.client_trouble import Trouble
+
+#: Puts hosts of equal preference in random order.
+Shuffle = Callable[[list[Target]], None]
+
+
+@implementer(IDeliveryAgent)
+class SmtpAgent:
+    """
+    Delivers by SMTP.
+    """
+
+    name = "smtp"
+
+    def __init__(
+        self, context: AgentContext, shuffle: Shuffle = random.shuffle
+    ) -> None:
+        """
+        @param shuffle: chance; a test decides.
+        """
+        settings = context.settings
+
+        def warn(text: str) -> None:
+            context.sink.emit(Warn("smtp", text))
+
+        self.kept = KeptConnections(context.clock, keep_rules(settings))
+        native = None
+        if "native" in settings.smtp_host_lookup or _without_dns(settings):
+            native = native_lookup(context.in_thread, settings.inet_protocols)
+        lookup = lookup_rules(settings, shuffle, native)
+        self._tools = Tools(
+            delivery_rules(settings),
+            HostLookup(context.resolver, lookup, warn),
+            Dialler(context.reactor, context.clock, dial_rules(settings), warn),
+            self.kept,
+            context.clock,
+            context.sink,
+        )
+
+    def deliver(
+        self, request: DeliveryRequest, report: Callable[[Outcome], None]
+    ) -> Deferred[None]:
+        """
+        See L{IDeliveryAgent.deliver}.
+        """
+        return Deferred.fromCoroutine(SmtpDelivery(request, report, self._tools).run())
+
+    def stop(self) -> None:
+        """
+        Say goodbye to all idle connections. Deliveries in hand go on.
+        """
+        self.kept.stop()
+
+
+def _without_dns(settings: Settings) -> bool:
+    level = settings.smtp_dns_support_level
+    return level == "disabled" or (not level and settings.disable_dns_lookups)
+
+
+def lookup_rules(
+    settings: Settings, shuffle: Shuffle, native: Native | None
+) -> LookupRules:
+    """
+    Which questions are asked, and in which order the answers are used.
+    """
+    dns = not _without_dns(settings)
+    both = len(settings.inet_protocols) > 1
+    order = OrderRules(
+        _own_addresses(settings),
+        settings.smtp_address_preference if both else "any",
+        settings.smtp_balance_inet_protocols,
+        settings.smtp_mx_address_limit,
+        shuffle if settings.smtp_randomize_addresses else None,
+    )
+    return LookupRules(
+        order,
+        [{"ipv4": "A", "ipv6": "AAAA"}[p] for p in settings.inet_protocols],
+        mx=dns,
+        dns=dns and "dns" in settings.smtp_host_lookup,
+        native=native,
+        ignore_mx_error=settings.ignore_mx_lookup_error,
+        defer_no_address=settings.smtp_defer_if_no_mx_address_found,
+    )
+
+
+def _own_addresses(settings: Settings) -> frozenset[str]:
+    """
+    Where we are reached, directly or through a proxy: mail must not be sent
+    there.
+    """
+    own = own_interfaces(
+        settings.inet_interfaces, settings.inet_protocols, settings.system
+    )
+    proxies = [numeric(word.strip("[]")) for word in settings.proxy_interfaces]
+    return frozenset([i.address for i in own] + [p for p in proxies if p])
+
+
+def dial_rules(settings: Settings) -> DialRules:
+    """
+    How a server is met.
+    """
+    client = ClientRules(
+        settings.smtp_helo_name,
+        settings.smtp_always_send_ehlo,
+        settings.smtp_never_send_ehlo,
+        settings.smtp_skip_5xx_greeting,
+        settings.smtp_quote_rfc821_envelope,
+        frozenset(word.upper() for word in settings.smtp_discard_ehlo_keywords),
+    )
+    return DialRules(
+        client,
+        limits(settings),
+        settings.myhostname,
+        settings.smtp_connect_timeout,
+        _source(settings, "smtp_bind_address", "ipv4"),
+        _source(settings, "smtp_bind_address6", "ipv6"),
+        settings.smtp_bind_address_enforce,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """
+    How long each stage may take.
+    """
+    helo = settings.smtp_helo_timeout
+    seconds = (
+        helo,  # greeting
+        helo,  # EHLO
+        helo,  # HELO
+        helo,  # STARTTLS
+        helo,  # TLS
+        0,  # idle
+        settings.smtp_rset_timeout,
+        settings.smtp_mail_timeout,
+        settings.smtp_rcpt_timeout,
+        settings.smtp_data_init_timeout,
+        settings.smtp_data_xfer_timeout,
+        settings.smtp_data_done_timeout,
+        settings.smtp_data_done_timeout,  # of a dot for nobody
+        settings.smtp_quit_timeout,
+        0,  # closed
+    )
+    return Limits(
+        seconds,
+        settings.smtp_line_length_limit,
+        await_goodbye=not settings.smtp_skip_quit_response,
+    )
+
+
+def _source(settings: Settings, name: str, protocol: str) -> str:
+    """
+    @return: the address to connect from, C{""} for any. If mail comes in at
+        one address only, it goes out from there too.
+    """
+    text = getattr(settings, name)
+    if text:
+        address = numeric(text.strip("[]"))
+        if address is None or (":" in address) != (protocol == "ipv6"):
+            raise ConfigError(
+                [f"{name} = {text}: is no {protocol} address: write one, or nothing"]
+            )
+        return address
+    own = own_interfaces(settings.inet_interfaces, (protocol,), settings.system)
+    if len(own) == 1 and settings.inet_interfaces != ("all",):
+        address = own[0].address
+        if address != "::1" and not address.startswith("127."):
+            return address
+    return ""
+
+
+def keep_rules(settings: Settings) -> KeepRules:
+    """
+    How long connections wait.
+    """
+    return KeepRules(
+        settings.smtp_connection_cache_time_limit,
+        settings.smtp_connection_reuse_time_limit,
+        settings.smtp_connection_reuse_count_limit,
+    )
+
+
+def delivery_rules(settings: Settings) -> DeliveryRules:
+    """
+    How much is tried.
+    """
+    try:
+        port = port_number(settings.smtp_tcp_port)
+    except ValueError as e:
+        problem = f"smtp_tcp_port = {settings.smtp_tcp_port}: {e}: write a number"
+        raise ConfigError([problem]) from e
+    always = frozenset(settings.smtp_connection_cache_destinations)
+    on_demand = settings.smtp_connection_cache_on_demand
+    return DeliveryRules(
+        port,
+        settings.smtp_fallback_relay,
+        settings.text("relayhost"),
+        settings.smtp_mx_address_limit,
+        settings.smtp_mx_session_limit,
+        keep=lambda nexthop: on_demand or nexthop in always,
+    )
+
+
+def native_lookup(
+    in_thread: Callable[..., Deferred[Any]], protocols: Sequence[str]
+) -> Native:
+    """
+    Ask the system's own name service, which also reads /etc/hosts.
+    """
+    families = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+    wanted = [families[p] for p in protocols]
+
+    def lookup(host: str) -> Deferred[Sequence[str] | Trouble]:
+        def found(answer: list[Any]) -> Sequence[str] | Trouble:
+            addresses = [
+                numeric(entry[4][0].partition("%")[0])
+                for entry in answer
+                if entry[0] in wanted
+            ]
+            unique = list(dict.fromkeys(a for a in addresses if a))
+            return unique or Trouble("5.4.4", f"{host}: host not found")
+
+        def failed(failure: Failure) -> Trouble:
+            failure.trap(OSError)
+            return _native_trouble(host, failure)
+
+        looked_up = in_thread(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+        return looked_up.addCallbacks(found, failed)
+
+    return lookup
+
+
+def _native_trouble(host: str, failure: Failure) -> Trouble:
+    error = failure.value
+    words = f"unable to look up host {host}: {getattr(error, 'strerror', error)}"
+    missing = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+    if isinstance(error, socket.gaierror) and error.errno in missing:
+        return Trouble("5.4.4", words)
+    return Trouble("4.4.4", words)

@@ -1,0 +1,270 @@
+"""
+One message to one next hop, by whatever hosts it takes.
+
+Owns: which host is tried next, and when to give up.
+Knows nothing of: SMTP, DNS, how long connections are kept.
+
+Sources: Postfix C{smtp_connect_inet()} in C{src/smtp/smtp_connect.c}.
+
+Errors: what the content of the message fails with is passed on; the
+recipients that are left have no outcome then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from txmta.delivery.smtp_connections import KeptConnections
+from txmta.delivery.smtp_hosts import Destination, parse_nexthop
+from txmta.delivery.smtp_lookup import HostLookup
+from txmta.delivery.smtp_recipients import RecipientsLeft, Where
+from txmta.delivery.smtp_session import Session
+from txmta.events import Note, Warn
+from txmta.interfaces import IContent, IEventSink
+from txmta.model import DeliveryRequest, Outcome
+from txmta.smtp.client import Body, ClientConnection
+from txmta.smtp.client_commands import Transaction
+from txmta.smtp.client_dial import Dialler, NoConnection
+from txmta.smtp.client_events import Target
+from txmta.smtp.client_trouble import Trouble
+
+#: Content up to this size is read at once and sent in one write.
+SMALL = 65536
+
+
+@dataclass(frozen=True)
+class DeliveryRules:
+    """
+    @ivar port: smtp_tcp_port.
+    @ivar fallback: smtp_fallback_relay.
+    @ivar relayhost: trouble with it is not the fault of the mail.
+    @ivar address_limit: smtp_mx_address_limit, 0 for none.
+    @ivar session_limit: smtp_mx_session_limit, 0 for none.
+    @ivar keep: whether connections for a host or domain are kept.
+    """
+
+    port: int = 25
+    fallback: Sequence[str] = ()
+    relayhost: str = ""
+    address_limit: int = 5
+    session_limit: int = 2
+    keep: Callable[[str], bool] = lambda host: True
+
+
+@dataclass(frozen=True)
+class Tools:
+    """
+    What all deliveries of one agent share.
+    """
+
+    rules: DeliveryRules
+    lookup: HostLookup
+    dialler: Dialler
+    kept: KeptConnections
+    clock: IReactorTime
+    sink: IEventSink
+
+
+@dataclass(slots=True)
+class _Tries:
+    """
+    How much was tried for one next hop.
+    """
+
+    sessions: int = 0
+    addresses: int = 0
+
+    def enough(self, rules: DeliveryRules) -> bool:
+        return (
+            0 < rules.session_limit <= self.sessions
+            or 0 < rules.address_limit <= self.addresses
+        )
+
+
+class SmtpDelivery:
+    """
+    One request on its way.
+    """
+
+    def __init__(
+        self,
+        request: DeliveryRequest,
+        report: Callable[[Outcome], None],
+        tools: Tools,
+    ) -> None:
+        self._request = request
+        self._tools = tools
+        self._recipients = RecipientsLeft(request.recipients, report)
+        self._started = tools.clock.seconds()
+        self._visited: set[str] = set()
+        self._tries = _Tries()
+        self._body: Body | None = None
+
+    async def run(self) -> None:
+        """
+        Deliver, or report why not.
+        """
+        content = self._request.open_content()
+        if isinstance(content, Deferred):
+            content = await content
+        try:
+            self._body = await _read(content)
+            await self._deliver()
+        finally:
+            content.close()
+        self._recipients.give_up()
+
+    async def _deliver(self) -> None:
+        recipients, rules = self._recipients, self._tools.rules
+        await self._try_kept()
+        if not recipients.left:
+            return
+        primary = self._request.nexthop.replace(",", " ").split()
+        for position, nexthop in enumerate((*primary, *rules.fallback)):
+            try:
+                destination = parse_nexthop(nexthop, rules.port)
+            except ValueError as e:
+                self._warn(str(e))
+                recipients.not_found(
+                    Trouble("4.3.5", "Server configuration error"),
+                )
+                continue
+            last = await self._try_destination(destination, position, len(primary))
+            if last or not recipients.left:
+                return
+            self._tries = _Tries()
+
+    async def _try_kept(self) -> None:
+        """
+        Use a connection that waits for this next hop: no lookup, no
+        handshake. Dead ones do not count.
+        """
+        while True:
+            connection = self._tools.kept.take_for(self._request.nexthop)
+            if connection is None:
+                return
+            if await self._try_connection(connection, True):
+                self._visited.add(connection.target.address)
+                return
+
+    async def _try_destination(
+        self, destination: Destination, position: int, primaries: int
+    ) -> bool:
+        """
+        @return: whether nothing else may be tried after this.
+        """
+        found = await self._tools.lookup.find(destination)
+        if found.trouble is not None:
+            self._not_found(found.trouble, position >= primaries)
+            return found.myself
+        rules = self._tools.rules
+        for target in found.targets:
+            if not self._recipients.left or self._tries.enough(rules):
+                break
+            if target.address not in self._visited:
+                self._visited.add(target.address)
+                self._tries.addresses += 1
+                await self._try_target(target, first=position == 0)
+        return found.myself
+
+    async def _try_target(self, target: Target, first: bool) -> None:
+        for reason in self._recipients.skipped():
+            self._note(f"{self._request.envelope.queue_id}: {reason}")
+        tools = self._tools
+        best = first and target.best
+        while (kept := tools.kept.take_to(target)) is not None:
+            if await self._try_connection(kept, best):
+                return
+        dialled = await tools.dialler.dial(target, self._request.nexthop)
+        if isinstance(dialled, ClientConnection):
+            await self._try_connection(dialled, best)
+        else:
+            self._not_connected(dialled, target)
+
+    async def _try_connection(self, connection: ClientConnection, best: bool) -> bool:
+        """
+        @param best: it may be kept for the next hop.
+        @return: whether it was tried at all: a kept one may be dead.
+        """
+        tools, body = self._tools, self._body
+        assert body is not None, "the content is opened first"
+        session = Session(connection, self._recipients, tools.clock, self._started)
+        session.begin(self._transaction(body), body)
+        reusable = await session.over
+        if connection.failure is not None:
+            connection.failure.raiseException()
+        if session.unused:
+            return False
+        if reusable:
+            nexthop = self._request.nexthop
+            if tools.rules.keep(nexthop):
+                tools.kept.keep(connection, nexthop if best else "")
+            else:
+                connection.quit()
+        self._tries.sessions += 1
+        return True
+
+    def _transaction(self, body: Body) -> Transaction:
+        envelope = self._request.envelope
+        recipients = tuple(self._recipients.left)
+        kind, whole = envelope.body, body.whole
+        if whole is not None and not whole.isascii():
+            kind = "8BITMIME"
+        utf8 = envelope.smtputf8 and _needs_smtputf8(
+            (envelope.sender, *(r.address for r in recipients)), whole
+        )
+        return Transaction(envelope, recipients, self._request.size, kind, utf8)
+
+    def _not_connected(self, dialled: NoConnection, target: Target) -> None:
+        trouble = dialled.trouble
+        if dialled.relay == "none":
+            self._note(trouble.reason)
+        setup = self._tools.clock.seconds() - self._started
+        where = Where(dialled.relay, target.host, setup=setup)
+        self._recipients.trouble(self._recipients.left, trouble, where)
+        if dialled.relay == "none":
+            self._recipients.skipped()
+
+    def _not_found(self, trouble: Trouble, fallback: bool) -> None:
+        """
+        What may be a mistake in the configuration returns no mail.
+        """
+        relayhost = self._request.nexthop == self._tools.rules.relayhost
+        if not trouble.soft and (fallback or relayhost):
+            name = "smtp_fallback_relay" if fallback else "relayhost"
+            self._warn(f"{name} configuration problem")
+            trouble = replace(trouble, status="4.3.5")
+        self._recipients.not_found(trouble)
+
+    def _note(self, text: str) -> None:
+        self._tools.sink.emit(Note("smtp", text))
+
+    def _warn(self, text: str) -> None:
+        self._tools.sink.emit(Warn("smtp", text))
+
+
+async def _read(content: IContent) -> Body:
+    if content.size > SMALL:
+        return Body(content)
+    whole = content.read(0, SMALL)
+    if isinstance(whole, Deferred):
+        whole = await whole
+    # Too little is left to the upload, which knows what that means.
+    return Body(content, whole if len(whole) == content.size else None)
+
+
+def _needs_smtputf8(addresses: Sequence[str], whole: bytes | None) -> bool:
+    """
+    Whether a server without SMTPUTF8 cannot have it (RFC 6531 section 3.2):
+    an address, or the header as far as it is at hand, is not ASCII.
+    """
+    if not all(address.isascii() for address in addresses):
+        return True
+    if whole is None or whole.isascii():
+        return False
+    head, _, _ = whole.partition(b"\r\n\r\n")
+    return not head.isascii()

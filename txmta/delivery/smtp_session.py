@@ -1,0 +1,88 @@
+"""
+One message over one connection.
+
+Owns: telling events of a transaction from one another, and their times.
+Knows nothing of: what else is tried when recipients are left.
+
+Sources: Postfix C{smtp_xfer()} in C{src/smtp/smtp_proto.c}.
+
+Errors: none here; L{ClientConnection.failure} says if the content could not
+be read.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from txmta.delivery.smtp_recipients import RecipientsLeft, Where
+from txmta.model import Recipient
+from txmta.smtp.client import Body, ClientConnection
+from txmta.smtp.client_commands import Transaction
+from txmta.smtp.client_events import Accepted, Event, Failed, Over, Refused
+
+
+class Session:
+    """
+    @ivar over: fires with whether the connection can be used again.
+    @ivar unused: the connection was dead before anything was tried.
+    """
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        recipients: RecipientsLeft,
+        clock: IReactorTime,
+        started: float,
+    ) -> None:
+        """
+        @param started: when the delivery began, on the clock.
+        """
+        self.over: Deferred[bool] = Deferred()
+        self.unused = False
+        self._connection = connection
+        self._recipients = recipients
+        self._clock = clock
+        self._tried = tuple(recipients.left)
+        self._refused: set[int] = set()
+        self._begun = clock.seconds()
+        self._setup = self._begun - started
+
+    def begin(self, transaction: Transaction, body: Body) -> None:
+        """
+        @param transaction: for the recipients that are left.
+        """
+        self._connection.listener = self._event
+        self._connection.begin(transaction, body)
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Accepted):
+            self._recipients.sent(self._others(), event.reply, self._where())
+        elif isinstance(event, Refused):
+            self._refused.add(event.index)
+            recipient = self._tried[event.index]
+            self._recipients.trouble((recipient,), event.trouble, self._where())
+        elif isinstance(event, Failed):
+            if event.trouble.unused:
+                self.unused = True
+            else:
+                where = self._where()
+                self._recipients.trouble(self._others(), event.trouble, where)
+        elif isinstance(event, Over):
+            self.over.callback(event.reusable)
+
+    def _others(self) -> list[Recipient]:
+        if not self._refused:
+            return list(self._tried)
+        refused = self._refused
+        return [r for i, r in enumerate(self._tried) if i not in refused]
+
+    def _where(self) -> Where:
+        connection = self._connection
+        return Where(
+            connection.relay,
+            connection.target.host,
+            connection.engine.transactions,
+            self._setup,
+            self._clock.seconds() - self._begun,
+        )

@@ -1,0 +1,298 @@
+"""
+An SMTP client connection: the only I/O of the client.
+
+Owns: one TCP connection, its timer, and back-pressure while content goes out.
+Knows nothing of: SMTP; that is L{txmta.smtp.client_engine}. Who is connected
+    to and why; that is the delivery agent.
+
+What is written leaves at once if the socket takes it: Twisted's own write
+waits for the next turn of the loop, which costs a fifth of a delivery. Only
+what does not fit goes the usual way, and all that follows queues up behind
+it, until it has drained.
+
+Sources: Postfix C{src/smtp/smtp_proto.c} (time limits);
+C{twisted.internet.interfaces.ISystemHandle}.
+
+Errors: none; a connection that breaks is an event of the engine.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IReactorTime,
+    ISystemHandle,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from txmta.interfaces import IContent
+from txmta.smtp import client_trouble as trouble
+from txmta.smtp.client_commands import Transaction
+from txmta.smtp.client_engine import ClientEngine
+from txmta.smtp.client_events import Event, GoAhead, Over, Stage, Target
+from txmta.smtp.client_upload import Drain, Upload
+from txmta.smtp.stuffing import Stuffer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    @ivar seconds: for each L{Stage}, in its order; 0 for no limit.
+    @ivar line_length: smtp_line_length_limit.
+    @ivar await_goodbye: wait for the answer to QUIT.
+    """
+
+    seconds: Sequence[float]
+    line_length: int = 998
+    await_goodbye: bool = False
+
+
+@dataclass(slots=True)
+class Body:
+    """
+    What is sent between 354 and the dot.
+
+    @ivar whole: all of it, if it is small and at hand.
+    """
+
+    content: IContent
+    whole: bytes | None = None
+
+
+def _nobody(event: Event) -> None:
+    """
+    Hears what no one waits for any more.
+    """
+
+
+class ClientConnection(Protocol):
+    """
+    One connection, for one transaction after another.
+
+    @ivar relay: C{host[address]:port}, for C{relay=} in the log.
+    @ivar opened: when the handshake was done, on the clock.
+    @ivar listener: gets the engine's events but L{GoAhead}; whoever has the
+        connection in hand sets it.
+    @ivar failure: why the content could not be read, if so.
+    """
+
+    def __init__(
+        self,
+        engine: ClientEngine,
+        target: Target,
+        clock: IReactorTime,
+        limits: Limits,
+        listener: Callable[[Event], None],
+    ) -> None:
+        self.engine = engine
+        self.target = target
+        self.relay = f"{target.label}:{target.port}"
+        self.listener = listener
+        self.opened = 0.0
+        self.failure: Failure | None = None
+        self._clock = clock
+        self._limits = limits
+        self._body: Body | None = None
+        self._upload: Upload | None = None
+        self._socket: socket.socket | None = None
+        self._queued = False  # the transport has octets that have not left
+        self._timer: IDelayedCall | None = None
+        self._deadline: float | None = None
+
+    # What the agent calls.
+
+    def begin(self, transaction: Transaction, body: Body) -> None:
+        """
+        Start a transaction; its events may come before this returns.
+        """
+        self._body = body
+        events = self.engine.begin(transaction)
+        self._arm()
+        self._handle(events)
+
+    def quit(self) -> None:
+        """
+        Say goodbye and hang up.
+        """
+        self.listener = _nobody
+        self.engine.quit()
+        self._flush()
+        if self._limits.await_goodbye and self.engine.stage is Stage.QUIT:
+            self._arm()
+        else:
+            self._hang_up()
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        transport = self._tcp
+        transport.setTcpNoDelay(True)
+        if ISystemHandle.providedBy(transport):
+            handle = cast(ISystemHandle, transport).getHandle()
+            if isinstance(handle, socket.socket):
+                self._socket = handle
+        self._arm()
+
+    def dataReceived(self, data: bytes) -> None:
+        engine = self.engine
+        heard = engine.replies
+        events = engine.receive(data)
+        # Only a whole reply buys more time, so that a server cannot hold us
+        # with an octet now and then.
+        if engine.replies != heard:
+            self._arm()
+        self._handle(events)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._socket = None
+        self._stop_timer()
+        self._stop_upload()
+        self._handle(self.engine.lost())
+
+    # What the upload calls.
+
+    def moved(self) -> None:
+        """
+        The server has taken a block.
+        """
+        self._arm()
+
+    def uploaded(self) -> None:
+        """
+        The server has taken everything.
+        """
+        self._stop_upload()
+        self.engine.sent()
+        self._arm()
+
+    def upload_failed(self, failure: Failure) -> None:
+        """
+        The content cannot be read.
+        """
+        self.failure = failure
+        words = f"local data error while talking to {self.target.label}"
+        self._handle(self.engine.abandon(trouble.Trouble("4.3.0", words)))
+
+    # Inside.
+
+    @property
+    def _tcp(self) -> ITCPTransport:
+        return cast(ITCPTransport, self.transport)
+
+    @property
+    def _consumer(self) -> IConsumer:
+        return cast(IConsumer, self.transport)
+
+    def _handle(self, events: list[Event]) -> None:
+        self._flush()
+        for event in events:
+            if type(event) is GoAhead:
+                # Only if nothing came in the same breath that ended it.
+                if self.engine.stage is Stage.CONTENT:
+                    self._send_content()
+                continue
+            if type(event) is Over:
+                self._body = None
+                self._deadline = None
+                if not event.reusable:
+                    self._hang_up()
+            self.listener(event)
+
+    def _flush(self) -> None:
+        octets = self.engine.take()
+        if octets:
+            self._send(octets)
+
+    def _send(self, octets: bytes) -> None:
+        if self._socket is None or self._queued:
+            self._tcp.write(octets)
+            return
+        try:
+            count = self._socket.send(octets)
+        except OSError:
+            # Full, or broken; the transport finds out which.
+            count = 0
+        if count < len(octets):
+            self._queued = True
+            self._tcp.write(octets[count:])
+            if self._upload is None:
+                self._consumer.registerProducer(Drain(self._drained), False)
+
+    def _drained(self) -> None:
+        self._consumer.unregisterProducer()
+        self._queued = False
+        if self.engine.stage is Stage.CONTENT:
+            self.engine.sent()
+            self._arm()
+
+    def _send_content(self) -> None:
+        body = self._body
+        assert body is not None, "content is asked for in a transaction only"
+        stuffer = Stuffer(self._limits.line_length)
+        if body.whole is None:
+            self._queued = True
+            self._upload = Upload(body.content, stuffer, self._tcp.write, self)
+            self._consumer.registerProducer(self._upload, False)
+            return
+        self._send(stuffer.feed(body.whole) + stuffer.finish())
+        if not self._queued:
+            self.engine.sent()
+        self._arm()
+
+    def _stop_upload(self) -> None:
+        if self._upload is not None:
+            self._upload.stopProducing()
+            self._upload = None
+            self._consumer.unregisterProducer()
+            self._queued = False
+
+    def _hang_up(self) -> None:
+        self._stop_timer()
+        if self._queued or self._upload is not None:
+            # A peer that does not read would keep us waiting for ever; and
+            # after half a message, no dot may follow.
+            self._stop_upload()
+            self._tcp.abortConnection()
+        else:
+            self._tcp.loseConnection()
+
+    def _arm(self) -> None:
+        """
+        Give the stage its time. The timer itself is moved as rarely as
+        possible: it looks at the deadline when it fires.
+        """
+        seconds = self._limits.seconds[self.engine.stage]
+        if not seconds:
+            self._deadline = None
+            return
+        deadline = self._deadline = self._clock.seconds() + seconds
+        timer = self._timer
+        if timer is None:
+            self._timer = self._clock.callLater(seconds, self._fired)
+        elif timer.getTime() > deadline:
+            timer.reset(seconds)
+
+    def _fired(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        left = self._deadline - self._clock.seconds()
+        if left > 0:
+            self._timer = self._clock.callLater(left, self._fired)
+            return
+        self._queued = True  # whatever is there is not wanted
+        self._handle(self.engine.timed_out())
+
+    def _stop_timer(self) -> None:
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,208 @@
+"""
+Connect to a server and shake hands with it.
+
+Owns: from an address to a connection that is ready for mail, or the reason
+    why there is none.
+Knows nothing of: which address to try, messages.
+
+Sources: Postfix C{smtp_connect_addr()} in C{src/smtp/smtp_connect.c}.
+
+Errors: none; a connection that cannot be made is L{NoConnection}.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from errno import EADDRNOTAVAIL
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError, TimeoutError
+from twisted.internet.interfaces import IConnector, IReactorTCP, IReactorTime
+from twisted.internet.protocol import ClientFactory, connectionDone
+from twisted.python.failure import Failure
+
+from txmta.smtp import client_trouble as trouble
+from txmta.smtp.client import ClientConnection, Limits
+from txmta.smtp.client_engine import ClientEngine
+from txmta.smtp.client_events import ClientRules, Event, Failed, Peer, Ready, Target
+from txmta.smtp.client_trouble import Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class NoConnection:
+    """
+    @ivar relay: C{host[address]:port} if there was a server, else C{"none"}.
+    """
+
+    trouble: Trouble
+    relay: str = "none"
+
+
+@dataclass(frozen=True)
+class DialRules:
+    """
+    @ivar client: for port 25 and others alike.
+    @ivar loop_name: myhostname, looked for at port 25.
+    @ivar connect_timeout: seconds, 0 for the system's own.
+    @ivar bind4: source address, or C{""}; C{bind6} likewise.
+    @ivar bind_enforce: no connection rather than from another address.
+    """
+
+    client: ClientRules
+    limits: Limits
+    loop_name: str = ""
+    connect_timeout: float = 30
+    bind4: str = ""
+    bind6: str = ""
+    bind_enforce: bool = False
+
+
+#: The result of L{Dialler.dial}.
+Dialled = ClientConnection | NoConnection
+
+
+class _Factory(ClientFactory):
+    """
+    For one attempt.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, connection: ClientConnection, failed: Callable[[Failure], None]
+    ) -> None:
+        self._connection = connection
+        self._failed = failed
+
+    def buildProtocol(self, addr: object) -> ClientConnection:
+        return self._connection
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self._failed(reason)
+
+    def clientConnectionLost(
+        self, connector: IConnector, reason: Failure = connectionDone
+    ) -> None:
+        """
+        The connection knows.
+        """
+
+
+class Dialler:
+    """
+    Makes connections.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTCP,
+        clock: IReactorTime,
+        rules: DialRules,
+        warn: Callable[[str], None],
+    ) -> None:
+        """
+        @param warn: gets what an administrator should know.
+        """
+        self._reactor = reactor
+        self._clock = clock
+        self._rules = rules
+        self._warn = warn
+
+    def dial(self, target: Target, nexthop: str) -> Deferred[Dialled]:
+        """
+        @param nexthop: for the words of a loop.
+        @return: never fails.
+        """
+        attempt = _Attempt(self._clock, self._rules, target, nexthop)
+        self._connect(attempt, self._source(target))
+        return attempt.done
+
+    def _source(self, target: Target) -> str:
+        rules = self._rules
+        return rules.bind6 if ":" in target.address else rules.bind4
+
+    def _connect(self, attempt: _Attempt, source: str) -> None:
+        def failed(reason: Failure) -> None:
+            error = reason.value
+            unusable = getattr(error, "osError", None) == EADDRNOTAVAIL
+            if source and unusable and not self._rules.bind_enforce:
+                self._warn(f"bind {source}: {os.strerror(EADDRNOTAVAIL)}")
+                self._connect(attempt, "")
+            else:
+                attempt.failed(_why(reason))
+
+        target = attempt.target
+        seconds = self._rules.connect_timeout or None
+        self._reactor.connectTCP(
+            target.address,
+            target.port,
+            _Factory(attempt.connection, failed),
+            timeout=seconds,  # type: ignore[arg-type]  # None: no limit
+            bindAddress=(source, 0) if source else None,
+        )
+
+
+class _Attempt:
+    """
+    One call and its handshake.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, rules: DialRules, target: Target, nexthop: str
+    ) -> None:
+        self.done: Deferred[Dialled] = Deferred()
+        self.target = target
+        client = rules.client
+        if target.port == 25:
+            client = replace(client, myhostname=rules.loop_name)
+        engine = ClientEngine(client, Peer(target.label, nexthop, target.best))
+        self.connection = ClientConnection(
+            engine, target, clock, rules.limits, self._event
+        )
+        self._clock = clock
+
+    def failed(self, why: str) -> None:
+        """
+        There is no server.
+        """
+        target = self.target
+        self.done.callback(
+            NoConnection(
+                trouble.not_connected(target.host, target.address, target.port, why)
+            )
+        )
+
+    def _event(self, event: Event) -> None:
+        if self.done.called:
+            return
+        if isinstance(event, Ready):
+            self.connection.opened = self._clock.seconds()
+            self.done.callback(self.connection)
+        elif isinstance(event, Failed):
+            self.done.callback(NoConnection(event.trouble, self.connection.relay))
+
+
+def _why(reason: Failure) -> str:
+    error = reason.value
+    if isinstance(error, TimeoutError):
+        return "Connection timed out"
+    if isinstance(error, ConnectError) and isinstance(error.osError, int):
+        return os.strerror(error.osError)
+    number = getattr(error, "osError", None)
+    if isinstance(number, int):
+        return os.strerror(number)
+    return reason.getErrorMessage() or type(error).__name__
+
+
+def literal(address: str) -> str | None:
+    """
+    @param address: smtp_bind_address, perhaps in brackets.
+    @return: in its usual form; L{None} if it is not an IP address.
+    """
+    try:
+        return str(ipaddress.ip_address(address.strip("[]")))
+    except ValueError:
+        return None
