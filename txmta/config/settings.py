@@ -110,7 +110,9 @@ class Settings(
         for parameter in self._parameters.values():
             self._set(parameter, problems)
         if problems:
-            raise ConfigError(problems)
+            # a wrong default only follows from a wrong definition
+            first = [p for p in problems if not p.startswith("default: ")]
+            raise ConfigError(first or problems)
 
     @classmethod
     def of(cls, **values: str) -> Settings:

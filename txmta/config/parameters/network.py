@@ -135,12 +135,6 @@ class NetworkParameters:
         doc="What the default of mynetworks trusts: host (this machine), subnet (its "
         "networks), class (the class A, B or C networks of its addresses).",
     )
-    local_header_rewrite_clients = words(
-        "permit_inet_interfaces",
-        kind="restrictions",
-        doc="Clients whose header addresses are completed with $myorigin; those of "
-        "others only with $remote_header_rewrite_domain, if that is set.",
-    )
     default_database_type = choice(
         "hash",
         ("hash", "texthash", "inline", "static"),
