@@ -146,7 +146,8 @@ def parse_path(text: str, *, strict: bool = False, utf8: bool = False) -> str:
 
     Source routes are ignored (RFC 5321 appendix C). As with Postfix, what
     RFC 822 allows in a header is understood: comments, a phrase before the
-    brackets, missing brackets.
+    brackets, missing brackets. Unlike it we want brackets and quotes in
+    pairs.
 
     @param strict: strict_rfc821_envelopes: an address in brackets and
         nothing else.
@@ -166,12 +167,16 @@ def parse_path(text: str, *, strict: bool = False, utf8: bool = False) -> str:
         raise ValueError("control character in path")
     if utf8 and _SURROGATE.search(text):
         raise ValueError("malformed UTF-8 in path")
-    address = join(_without_route(_in_brackets(scan(text), strict)))
+    tokens = _without_route(_in_brackets(scan(text), strict))
+    _check_single([token.kind for token in tokens])
+    address = join(tokens)
     _local, at, domain = address.rpartition("@")
     if strict and address.startswith("@"):
         raise ValueError("no local part")
     if at and not valid_mail_domain(domain):
         raise ValueError("malformed domain")
+    if not (utf8 or domain.isascii() or not at):
+        raise ValueError("domain needs SMTPUTF8")
     return address
 
 
@@ -183,7 +188,6 @@ def _in_brackets(tokens: list[Token], strict: bool) -> list[Token]:
     if "<" not in kinds:
         if strict or not tokens:
             raise ValueError("no angle brackets")
-        _check_bare(kinds)
         return tokens
     if kinds[-1] != ">":
         raise ValueError("no closing bracket, or text after it")
@@ -191,23 +195,19 @@ def _in_brackets(tokens: list[Token], strict: bool) -> list[Token]:
     before = kinds[:start]
     if strict and before:
         raise ValueError("text before the address")
-    inside = kinds[start + 1 : -1]
-    if ">" in inside or any(kind in "<>;,:" for kind in before):
+    if any(kind in "<>;,:" for kind in before):
         raise ValueError("more than one address")
     return tokens[start + 1 : -1]
 
 
-def _check_bare(kinds: list[str]) -> None:
+def _check_single(kinds: list[str]) -> None:
     """
-    Without brackets, two words without an operator between them, or a comma,
-    are two addresses.
+    Two words without an operator between them, or a comma, are two addresses.
     """
     words = ("atom", "quoted", "literal")
     if any(a in words and b in words for a, b in itertools.pairwise(kinds)):
         raise ValueError("more than one address")
-    route = kinds[0] == "@" and ":" in kinds
-    rest = kinds[kinds.index(":") :] if route else kinds
-    if any(kind in ">;," for kind in rest):
+    if not {"<", ">", ";", ","}.isdisjoint(kinds):
         raise ValueError("more than one address")
 
 
