@@ -43,7 +43,21 @@ PURE = (
     "model.py",
     "config/declare.py",
     "config/expansion.py",
+    "delivery/copy.py",
+    "delivery/expansion.py",
+    "delivery/extension.py",
+    "delivery/targets.py",
     "log/postfix.py",
+    "delivery/smtp_hosts.py",
+    "delivery/smtp_recipients.py",
+    "smtp/client_commands.py",
+    "smtp/client_engine.py",
+    "smtp/client_events.py",
+    "smtp/client_exchange.py",
+    "smtp/client_handshake.py",
+    "smtp/client_trouble.py",
+    "smtp/replies.py",
+    "smtp/stuffing.py",
 )
 
 #: What a decision may not touch.

@@ -12,7 +12,6 @@ Errors: none; a connection that cannot be made is L{NoConnection}.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -195,14 +194,3 @@ def _why(reason: Failure) -> str:
     if isinstance(number, int):
         return os.strerror(number)
     return reason.getErrorMessage() or type(error).__name__
-
-
-def literal(address: str) -> str | None:
-    """
-    @param address: smtp_bind_address, perhaps in brackets.
-    @return: in its usual form; L{None} if it is not an IP address.
-    """
-    try:
-        return str(ipaddress.ip_address(address.strip("[]")))
-    except ValueError:
-        return None
