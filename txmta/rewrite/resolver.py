@@ -86,10 +86,21 @@ class AddressResolver:
         domain = match[2]
         local = self._lists.mydestination.match(domain)
         if isinstance(local, Deferred):
-            return self._unwrap(address)
+            return Deferred.fromCoroutine(self._simple_later(local, address, domain))
+        return self._simple(local, address, domain)
+
+    def _simple(
+        self, local: bool, address: str, domain: str
+    ) -> Route | Deferred[Route]:
         if local:
             return self._route(AddressClass.LOCAL, address, domain, False)
         return self._classify(address, domain, False)
+
+    async def _simple_later(
+        self, local: Deferred[bool], address: str, domain: str
+    ) -> Route:
+        route = self._simple(await local, address, domain)
+        return await route if isinstance(route, Deferred) else route
 
     def _unwrap(self, address: str) -> Route | Deferred[Route]:
         return self._ask(unwrap(address, self._peeling), None)
