@@ -42,7 +42,8 @@ docs: $(VENV)/installed
 clean:
 	rm -rf $(VENV) build dist *.egg-info run _trial_temp*
 
-run/main.cf: docs/example/main.cf docs/example/master.cf
+# Made once; what you change there stays.
+run/main.cf:
 	sh docs/example/prepare run
 
 $(VENV)/bin/python:
