@@ -36,7 +36,7 @@ _COMPLETE_ONE = re.compile(_PLAIN)
 _TOKEN = re.compile(
     rb"[ \t\r\n]+"
     rb'|(?P<word>"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-    rb'|(?:\\.|[^ \t\r\n()<>@,;:.\]"\[\\])++)'
+    rb'|(?:\\[^\r\n]|[^ \t\r\n()<>@,;:.\]"\[\\])++)'
     rb"|(?P<literal>\[[^\]\\]*+(?:\\.[^\]\\]*+)*+\])"
     rb"|(?P<operator>[()<>@,;:.\]])"
     rb"|(?P<broken>.++)",  # a quote, bracket or backslash that nothing follows

@@ -29,7 +29,10 @@ _NAME = rb"([!-9;-~]{1,998})([ \t]{0,998})"
 _LINES = rb"[^\n]*\n(?:[ \t][^\n]*\n)*+(?=[^ \t])"
 _HEADER = re.compile(_NAME + b":" + _LINES)
 _MAILBOX_LINE = re.compile(rb">?From [^\n]*\n")
-_NEXT = re.compile(rb"\n(?=[^ \t])")
+
+# Where to go on after what was too long: a header, a mailbox line.
+_AFTER_HEADER = re.compile(rb"\n(?=[^ \t])")
+_AFTER_LINE = re.compile(rb"\n")
 
 # What may be the start of one; group 3 says that it is.
 _HEADER_START = re.compile(_NAME + rb"(?:(:)|\Z)")
@@ -119,7 +122,7 @@ class HeaderSection:
         self._rules = rules
         self._held = bytearray()
         self._wait = 0
-        self._skipping = False
+        self._skipping: re.Pattern[bytes] | None = None
         self._started = False
 
     def feed(self, block: bytes) -> tuple[bytes, bytes]:
@@ -147,20 +150,22 @@ class HeaderSection:
         if not block and not self._skipping:
             self.done = True
             return b"", b""
-        # An empty line, taken away again, ends the last header.
+        # An empty line ends the last header; what of it is in the rest goes.
         end = _CRLF if block.endswith(b"\n") else _CRLF + _CRLF
         head, rest = self._parse(block + end)
         assert self.done, "an empty line always ends the section"
-        return head, rest[: -len(_CRLF)]
+        return head, rest[: -len(end)]
 
     def _parse(self, block: bytes) -> tuple[bytes, bytes]:
-        at = self._skip(block) if self._skipping else 0
-        if self._skipping:
-            return b"", b""
+        at = 0
+        if self._skipping is not None:
+            at = self._skip(block, self._skipping)
+            if not at:
+                return b"", b""
         out: list[bytes] = []
         if not self._started:
             while line := _MAILBOX_LINE.match(block, at):
-                out.append(_MAILBOX_NAME + self._cut(line[0]))
+                out.append(_MAILBOX_NAME + self._cut(line[0], 0))
                 at = line.end()
         kept = at  # what lies between kept and at goes out as it is
         known = self._rules.actions
@@ -180,15 +185,17 @@ class HeaderSection:
         rest = self._stopped(block[at:], out)
         return b"".join(out), rest
 
-    def _skip(self, block: bytes) -> int:
+    def _skip(self, block: bytes, end: re.Pattern[bytes]) -> int:
         """
-        @return: where the header after one that was too long starts.
+        @return: where what comes after the one that was too long starts; 0
+            if it is not here yet.
         """
-        found = _NEXT.search(block)
+        found = end.search(block)
         if found is None:
+            self._skipping = end
             self._held += b"\n" if block.endswith(b"\n") else b""
             return 0
-        self._skipping = False
+        self._skipping = None
         return found.end()
 
     def _stopped(self, rest: bytes, out: list[bytes]) -> bytes:
@@ -196,7 +203,7 @@ class HeaderSection:
         @param rest: does not start with a complete header.
         @return: what follows the header section, if this is its end.
         """
-        if rest.startswith(_CRLF):
+        if rest.startswith((_CRLF, b"\n")):  # LF: cleanup_replace_stray_cr_lf = no
             self.done = True
             return rest
         if not rest or rest == b"\r":
@@ -214,15 +221,16 @@ class HeaderSection:
             self._held += rest
             self._wait = 2 * len(rest)
             return b""
-        self._skipping = True
         if prefix:
-            out.append(prefix + self._cut(rest))
+            out.append(prefix + self._cut(rest, 0))
+            self._skip(rest, _AFTER_LINE)
         else:
             self._started = True
-            action = self._rules.actions.get(start[1].lower(), 0)
-            self._note(start[1].lower(), action, rest)
+            name = start[1].lower()
+            action = self._rules.actions.get(name, 0)
+            self._note(name, action, rest)
             out.append(self._edit(action, rest))
-        self._skip(rest)
+            self._skip(rest, _AFTER_HEADER)
         return b""
 
     def _note(self, name: bytes, action: int, header: bytes) -> None:
@@ -231,19 +239,19 @@ class HeaderSection:
         if action & HOP:
             self.hops += 1
         if action & MESSAGE_ID and len(self.message_ids) < MAX_MESSAGE_IDS:
-            value = self._cut(header).partition(b":")[2]
-            self.message_ids.append((name, value.lstrip()[: -len(_CRLF)]))
+            value = self._cut(header, header.index(b":") + 1).partition(b":")[2]
+            self.message_ids.append((name, value.lstrip().rstrip(_CRLF)))
 
     def _edit(self, action: int, header: bytes) -> bytes:
         if action & DROP:
             return b""
-        name, _, value = self._cut(header).partition(b":")
+        name, _, value = self._cut(header, header.index(b":") + 1).partition(b":")
         if action & ADDRESSES and self._rules.complete is not None:
             value = self._rules.complete(value)
         return name.rstrip(b" \t") + b":" + value
 
-    def _cut(self, header: bytes) -> bytes:
-        limit = self._rules.size_limit
+    def _cut(self, header: bytes, least: int) -> bytes:
+        limit = max(self._rules.size_limit, least)
         if len(header) <= limit + len(_CRLF):
             return header
         return header[:limit].rstrip(_CRLF) + _CRLF
