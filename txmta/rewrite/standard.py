@@ -42,7 +42,6 @@ SIMPLE = re.compile(
 )
 
 _AT = Token("@", "@")
-_EMPTY = Token("quoted", "")
 _WORDS = ("atom", "quoted", "literal")
 
 _Tokens = Sequence[Token]
@@ -68,7 +67,7 @@ class Form:
 def rewrite(address: str, form: Form) -> str:
     """
     @param address: internal form.
-    @return: internal form; C{""} for C{@}, which is as good as nothing.
+    @return: internal form.
     """
     if _STANDARD.fullmatch(address) or not address:
         return address
@@ -114,8 +113,6 @@ def _last(kinds: list[str], kind: str) -> int:
 
 def _rewrite(tokens: _Tokens, form: Form) -> _Tokens:
     kinds = _kinds(tokens)
-    if kinds == ["@"]:
-        return [_EMPTY]
     if kinds[:1] == ["@"] and ":" in kinds[:-1]:
         tokens = tokens[kinds.index(":") + 1 :]
         kinds = _kinds(tokens)

@@ -1,0 +1,143 @@
+"""
+Postfix's own cases for lookup tables: answers and warnings.
+
+The data are not part of the project; see C{tests.support.cases}.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support import cases
+from tests.table_contract import context
+from txmta.errors import ConfigError
+from txmta.maps.hash import TextType
+from txmta.maps.inline import InlineType
+from txmta.maps.static import StaticType
+from txmta.maps.text import read_postmap
+
+#: Groups of cases for which there is nothing to test yet, and why.
+NOT_YET = {
+    "dict_cidr": "no cidr: tables",
+    "dict_cidr_file": "no cidr: tables",
+    "dict_pcre": "no pcre: tables",
+    "miss_endif_cidr": "no cidr: tables",
+    "miss_endif_pcre": "no pcre: tables",
+    "miss_endif_re": "no regexp: tables",
+    "miss_endif_regexp": "no regexp: tables",
+    "ip_match": "no postscreen lists",
+    "smtp_map11": "no smtp_delivery_status_filter",
+    "tls_policy": "no TLS",
+    "fail_test": "no postmap command, no fail: tables",
+    "file_test": "no postmap command, values are not file names",
+    "mode_conflict_test": "no postmap command",
+    "lmdb_abb": "no index file whose duplicates postmap could find",
+}
+
+TESTED = ("dict_inline", "dict_static", "dict_thash", "quote_test", "map", "aliases")
+
+
+class CoverageTests(SynchronousTestCase):
+    def test_all_named(self) -> None:
+        """
+        Each group of cases is tested here, or has its reason.
+        """
+        for path in cases("postfix-tables").rglob("*"):
+            if path.is_dir() or path.name == "README.md":
+                continue
+            group = re.sub(r"^map-.*", "map", path.name.partition(".")[0])
+            self.assertTrue(group in TESTED or group in NOT_YET, path.name)
+
+
+class InlineTests(SynchronousTestCase):
+    def test_errors(self) -> None:
+        """
+        The words for each malformed table.
+        """
+        text = (cases("postfix-tables") / "util/dict_inline.ref").read_text()
+        found = re.findall(r'error: (.*): "inline:(.*)"; need (.*)', text)
+        self.assertGreater(len(found), 4)
+        for words, name, need in found:
+            spec = f"inline:{name}"
+            error = self.assertRaises(
+                ConfigError, InlineType().open, name, context(spec)
+            )
+            self.assertEqual(str(error), f'test_maps: {words}: "{spec}"; need {need}')
+
+
+class StaticTests(SynchronousTestCase):
+    def test_errors(self) -> None:
+        """
+        The words for malformed braces.
+        """
+        text = (cases("postfix-tables") / "util/dict_static.ref").read_text()
+        found = re.findall(r'error: (bad static:name syntax: .* in "(.*)")', text)
+        self.assertEqual(len(found), 2)
+        for words, name in found:
+            # Postfix shows the text from the brace on: that is the name.
+            error = self.assertRaises(ConfigError, StaticType().open, name, context())
+            self.assertTrue(str(error).startswith(f"test_maps: {words}"[:60]), words)
+
+
+class TextTests(SynchronousTestCase):
+    def read(self, path: Path, name: str) -> tuple[dict[str, str], list[str]]:
+        warnings: list[str] = []
+        table = read_postmap(path.read_text(), name, warnings.append)
+        return table, [f"postmap: warning: {text}" for text in warnings]
+
+    def test_texthash(self) -> None:
+        """
+        Entries and warnings of a file with mistakes in it.
+        """
+        folder = cases("postfix-tables") / "util"
+        table, warnings = self.read(folder / "dict_thash.in", "dict_thash.in")
+        expected = (folder / "dict_thash.ref").read_text().splitlines()
+        entries = [f"{key}\t{value}" for key, value in sorted(table.items())]
+        # "the answer is 42" is a key with blanks in quotes nowhere: Postfix
+        # takes the first word, as we do.
+        self.assertEqual(warnings, [e for e in expected if e.startswith("postmap")])
+        self.assertEqual(entries, sorted(e for e in expected if "\t" in e))
+
+    def test_large_map(self) -> None:
+        """
+        A file without mistakes is read without a warning.
+        """
+        path = cases("postfix-tables") / "util/dict_thash.map"
+        table, warnings = self.read(path, path.name)
+        self.assertEqual(warnings, [])
+        self.assertEqual(table['"the answer is"'], "42")
+        self.assertEqual(table["allascii.c"], "915")
+
+    def test_quotes(self) -> None:
+        """
+        postmap's quote_test: which lines have a key and a value.
+        """
+        folder = cases("postfix-tables") / "postmap"
+        commands = (folder / "quote_test.in").read_text()
+        lines = re.findall(r"echo '(.*?)' \|", commands)
+        self.assertGreater(len(lines), 5)
+        warnings: list[str] = []
+        table: dict[str, str] = {}
+        for line in lines:
+            table |= read_postmap(f"{line}\n", "stdin", warnings.append)
+        got = [
+            f"postmap: warning: {text.replace('line 2', 'line 1')}" for text in warnings
+        ]
+        got += sorted(f"{key}\t{value}" for key, value in table.items())
+        self.assertEqual(got, (folder / "quote_test.ref").read_text().splitlines())
+
+    def test_folding(self) -> None:
+        """
+        postmap's map cases: keys in any case find the entry.
+        """
+        folder = cases("postfix-tables") / "postmap"
+        table = TextType("hash").open(str(folder / "map.in"), context())
+        for name in ("abc", "ghi"):
+            expected = (folder / f"map-{name}1.ref").read_text().strip()
+            self.assertEqual(table.lookup(name), expected)
+            self.assertEqual(table.lookup(name.upper()), expected)
+        unfolded = (folder / "map-uABC1.ref").read_text().strip()
+        self.assertEqual(table.lookup("ABC"), unfolded)
