@@ -45,7 +45,7 @@ PURE = (
     "config/expansion.py",
     "delivery/copy.py",
     "delivery/expansion.py",
-    "delivery/extension.py",
+    "delivery/questions.py",
     "delivery/targets.py",
     "log/postfix.py",
     "delivery/smtp_hosts.py",

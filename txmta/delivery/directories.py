@@ -16,6 +16,7 @@ Errors: L{MailboxError<txmta.delivery.filesystem.MailboxError>}.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -62,6 +63,21 @@ class Directories:
     new: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """
+    A directory on the way.
+
+    @ivar at: its descriptor.
+    @ivar shown: its path, for messages.
+    @ivar descriptors: all that must be closed in the end.
+    """
+
+    at: int
+    shown: str
+    descriptors: list[int]
+
+
 class Opener:
     """
     Opens Maildirs; any number of threads may call at the same time.
@@ -81,13 +97,15 @@ class Opener:
     def opened(self, path: MaildirPath) -> Iterator[Directories]:
         """
         Descriptors are closed when the context ends.
+
+        @raise MailboxError: it cannot be opened, or is not to be trusted.
         """
         descriptors: list[int] = []
         try:
             try:
                 directories = self._walk(path, descriptors)
             except OSError as e:
-                raise failure(f"open {e.filename or path}", e) from e
+                raise failure(f"open {path}", e) from e
             yield directories
         finally:
             for descriptor in descriptors:
@@ -95,93 +113,110 @@ class Opener:
                     self._fs.close(descriptor)
 
     def _walk(self, path: MaildirPath, descriptors: list[int]) -> Directories:
-        at = self._base(path.base, path.make_base, descriptors)
-        trusted = {self._fs.geteuid(), 0, self._fs.fstat(at).st_uid}
-        shown = path.base.rstrip("/")
+        base = self._base(path.base, path.make_base, descriptors)
+        walk = _Walk(base, path.base.rstrip("/"), descriptors)
+        ours = self._fs.geteuid()
+        trusted = frozenset((ours, 0, self._fs.fstat(base).st_uid))
         for name in path.below[:-1]:
-            at, shown = self._step(at, name, shown, trusted, descriptors)
-        owner = {self._fs.geteuid()}
-        at, shown = self._step(at, path.below[-1], shown, owner, descriptors)
-        tmp, _ = self._step(at, "tmp", shown, owner, descriptors)
+            walk = self._enter(walk, name, trusted)
+        maildir = self._enter(walk, path.below[-1], frozenset((ours,)))
+        tmp = self._enter(maildir, "tmp", frozenset((ours,)))
         try:
-            new, _ = self._step(at, "new", shown, owner, descriptors, make=False)
+            new = self._enter(maildir, "new", frozenset((ours,)), make=False)
         except FileNotFoundError:
-            self._make(at, "cur", shown)
-            new, _ = self._step(at, "new", shown, owner, descriptors)
-        return Directories(path, tmp, new)
+            self._make(maildir, "cur")
+            new = self._enter(maildir, "new", frozenset((ours,)))
+        return Directories(path, tmp.at, new.at)
 
     def _base(self, path: str, make: bool, descriptors: list[int]) -> int:
         try:
-            descriptor = self._fs.open(path, _DIRECTORY)
-        except PermissionError:
-            # We may look names up in it, but not list it. What is made in it
-            # cannot be synced, so _step refuses to make anything.
-            descriptor = self._fs.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            parent, name = os.path.split(path.rstrip("/"))
+            base = self._open_base(path)
+        except FileNotFoundError as e:
+            upper, name = os.path.split(path.rstrip("/"))
             if not make or not name:
-                raise
-            above = self._base(parent, make, descriptors)
-            self._make(above, name, parent)
-            self._fs.fsync(above)
-            descriptor = self._fs.open(name, _BELOW, dir_fd=above)
-        descriptors.append(descriptor)
-        return descriptor
+                raise failure(f"open directory {path}", e) from e
+            parent = _Walk(self._base(upper, make, descriptors), upper, descriptors)
+            self._make(parent, name)
+            base = self._open_base(path)
+            self._sync_entry(parent, base, True)
+        except OSError as e:
+            raise failure(f"open directory {path}", e) from e
+        descriptors.append(base)
+        if make and path != "/":
+            with suppress(PermissionError):
+                above = self._fs.open("..", _DIRECTORY, dir_fd=base)
+                descriptors.append(above)
+                self._sync_entry(_Walk(above, f"{path}/..", descriptors), base)
+        return base
 
-    def _step(
-        self,
-        parent: int,
-        name: str,
-        shown: str,
-        owners: set[int],
-        descriptors: list[int],
-        make: bool = True,
-    ) -> tuple[int, str]:
-        """
-        Open one directory below C{parent}; make it if it is missing.
-
-        @param shown: path of C{parent}, for messages.
-        @return: its descriptor and path.
-        """
-        path = f"{shown}/{name}"
+    def _open_base(self, path: str) -> int:
         try:
-            descriptor = self._fs.open(name, _BELOW, dir_fd=parent)
-        except FileNotFoundError:
+            return self._fs.open(path, _DIRECTORY)
+        except PermissionError:
+            # We may look up names in it, but not list it: what others made in
+            # it can be used, what we would make could not be synced.
+            return self._fs.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _enter(
+        self, walk: _Walk, name: str, owners: frozenset[int], make: bool = True
+    ) -> _Walk:
+        """
+        Open one directory, and make it if it is missing.
+
+        @raise FileNotFoundError: it is missing, and C{make} is false.
+        """
+        path = f"{walk.shown}/{name}"
+        made = False
+        try:
+            try:
+                descriptor = self._fs.open(name, _BELOW, dir_fd=walk.at)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                self._make(walk, name)
+                made = True
+                descriptor = self._fs.open(name, _BELOW, dir_fd=walk.at)
+        except OSError as e:
+            if e.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise refusal(f"{path} is a symbolic link or no directory") from e
             if not make:
                 raise
-            self._make(parent, name, shown)
-            descriptor = self._fs.open(name, _BELOW, dir_fd=parent)
-        except NotADirectoryError as e:
-            raise refusal(f"{path} is a symbolic link or no directory") from e
-        descriptors.append(descriptor)
+            raise failure(f"open directory {path}", e) from e
+        walk.descriptors.append(descriptor)
         self._check(descriptor, path, owners)
-        self._sync_entry(parent, descriptor)
-        return descriptor, path
+        if name != "tmp":  # nothing in tmp is a promise
+            self._sync_entry(walk, descriptor, made)
+        return _Walk(descriptor, path, walk.descriptors)
 
-    def _make(self, parent: int, name: str, shown: str) -> None:
+    def _make(self, walk: _Walk, name: str) -> None:
         try:
             with suppress(FileExistsError):
-                self._fs.mkdir(name, 0o700, dir_fd=parent)
+                self._fs.mkdir(name, 0o700, dir_fd=walk.at)
         except OSError as e:
-            raise failure(f"create directory {shown}/{name}", e) from e
+            raise failure(f"create directory {walk.shown}/{name}", e) from e
 
-    def _check(self, descriptor: int, path: str, owners: set[int]) -> None:
+    def _check(self, descriptor: int, path: str, owners: frozenset[int]) -> None:
         status = self._fs.fstat(descriptor)
         if status.st_mode & stat.S_IWOTH:
             raise refusal(f"directory {path} is writable for everybody")
         if self._strict and status.st_uid not in owners:
             raise refusal(f"destination {path} is not owned by recipient")
 
-    def _sync_entry(self, parent: int, descriptor: int) -> None:
+    def _sync_entry(self, parent: _Walk, descriptor: int, made: bool = False) -> None:
         """
         The first time that this process comes here, sync the parent: whoever
         made the directory, perhaps we before an error, may not have done so.
+
+        @param made: we just did; its inode may have been another's before.
         """
         status = self._fs.fstat(descriptor)
         key = (status.st_dev, status.st_ino)
-        if key in self._synced:
+        if key in self._synced and not made:
             return
-        self._fs.fsync(parent)
+        try:
+            self._fs.fsync(parent.at)
+        except OSError as e:
+            raise failure(f"sync of directory {parent.shown}", e) from e
         with self._lock:
             while len(self._synced) >= MAX_SYNCED:
                 del self._synced[next(iter(self._synced))]

@@ -2,7 +2,7 @@
 What becomes of a local recipient: aliases, one after another, down to
 mailboxes and addresses elsewhere.
 
-L{expand} is a generator that asks (L{LookUp}, L{Resolve}, L{FindUser}) and is
+L{expand} is a generator that asks questions (L{txmta.delivery.questions}) and is
 sent the answers; so it needs no table, resolver or user database to be tested,
 and the caller decides how to wait for them.
 
@@ -12,19 +12,34 @@ Knows nothing of: tables, files, queue; how an address is resolved.
 Sources: Postfix C{local/recipient.c}, C{local/alias.c}, C{local/resolve.c},
 C{local/indirect.c}, C{local/unknown.c}; aliases(5).
 
-Errors: none of its own; what is wrong with a recipient is a L{Problem}.
+Errors: none; what is wrong with a recipient is a
+L{Problem<txmta.delivery.questions.Problem>}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from txmta.address import split
 from txmta.delivery.copy import delivered_key
-from txmta.delivery.extension import split_extension
+from txmta.delivery.questions import (
+    Account,
+    Answer,
+    Expansion,
+    FindUser,
+    LookUp,
+    Problem,
+    Question,
+    Resolve,
+    Resolved,
+    Rules,
+    Start,
+    ToMailbox,
+)
 from txmta.delivery.targets import Kind, Target, targets
+from txmta.search import split_extension
 
 #: Aliases inside aliases: what Postfix's 100 levels, four an alias, come to.
 MAX_DEPTH = 25
@@ -37,141 +52,6 @@ MAX_ADDRESSES = 50_000
 #: Names that every domain must have (RFC 5321 section 4.5.1). Without alias or
 #: user, Postfix discards their mail with a warning, lest bounces loop.
 _REQUIRED = ("postmaster", "mailer-daemon")
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """
-    A question: what has alias_maps for C{name}? Answer: text or L{None}.
-    """
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resolve:
-    """
-    A question: what is C{address} in standard form, and do we deliver it?
-    Answer: a L{Resolved}.
-    """
-
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class FindUser:
-    """
-    A question: who is C{name}? Answer: an L{Account} or L{None}.
-    """
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """
-    @ivar address: in standard form.
-    @ivar local: delivered by this agent.
-    """
-
-    address: str
-    local: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """
-    A system user.
-    """
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-
-
-Question: TypeAlias = LookUp | Resolve | FindUser
-Answer: TypeAlias = str | Resolved | Account | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """
-    The parameters that matter here, by their names; C{propagate} says whether
-    propagate_unmatched_extensions has C{alias}.
-    """
-
-    recipient_delimiter: str = ""
-    owner_request_special: bool = True
-    expand_owner_alias: bool = False
-    reset_owner_alias: bool = False
-    frozen_delivered_to: bool = True
-    propagate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """
-    The recipient to expand.
-
-    @ivar sender: envelope sender.
-    @ivar original: for X-Original-To, or C{""}.
-    @ivar loops: what L{txmta.delivery.copy.delivered_to} found.
-    """
-
-    address: str
-    sender: str
-    original: str = ""
-    loops: Set[bytes] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class ToMailbox:
-    """
-    Put it into a user's mailbox.
-
-    @ivar address: of the mailbox, to forward to it instead.
-    @ivar sender: envelope sender, which an owner- alias may have changed.
-    @ivar delivered: for Delivered-To.
-    @ivar original: for X-Original-To, or C{""}.
-    """
-
-    account: Account
-    address: str
-    sender: str
-    delivered: str
-    original: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """
-    A branch of the expansion that comes to nothing.
-
-    @ivar address: to which it would have gone.
-    @ivar status: 5.x.x bounces, 4.x.x defers.
-    """
-
-    address: str
-    status: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Expansion:
-    """
-    All that a recipient expands to.
-
-    @ivar forwards: addresses elsewhere, by (Delivered-To, sender).
-    @ivar warnings: for the log.
-    @ivar discarded: mail for a required name that nobody reads.
-    """
-
-    mailboxes: list[ToMailbox] = field(default_factory=list)
-    forwards: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    discarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +78,14 @@ class _Item:
 class _Local:
     """
     A recipient of ours; its names are folded.
+
+    @ivar extension: with its delimiter, or C{""}.
     """
 
     address: str
     local: str
     user: str
-    extension: str | None
-    delimiter: str
+    extension: str
 
 
 _More: TypeAlias = Iterator[_Item] | None
@@ -241,7 +122,7 @@ class _Expander:
             count += 1
             if count > MAX_ADDRESSES:
                 text = f"unreasonable alias expansion size for {start.address}"
-                self._problem(start.address, "4.3.0", text)
+                self._problem(item, start.address, "4.3.0", text)
                 break
             more = yield from self._expand(following)
             if more is not None:
@@ -252,6 +133,7 @@ class _Expander:
         target = item.target
         if target.kind is not Kind.ADDRESS:
             self._problem(
+                item,
                 item.delivered,
                 "4.3.5",
                 f"alias {item.alias}: delivery to a {target.kind.value} "
@@ -275,16 +157,16 @@ class _Expander:
         if self._been_here(item.depth, address):
             return None
         if self._start.loops and delivered_key(address) in self._start.loops:
-            self._problem(address, "5.4.6", f"mail forwarding loop for {address}")
+            self._problem(item, address, "5.4.6", f"mail forwarding loop for {address}")
             return None
         at = self._names(address)
         if not at.user:
-            self._problem(address, "5.1.3", f'null username in "{address}"')
+            self._problem(item, address, "5.1.3", f'null username in "{address}"')
             return None
         more = yield from self._alias(replace(item, unmatched=""), at, at.local)
-        if more is None and at.extension is not None:
+        if more is None and at.extension:
             if self._rules.propagate:
-                item = replace(item, unmatched=at.delimiter + at.extension)
+                item = replace(item, unmatched=at.extension)
             more = yield from self._alias(item, at, at.user)
         if more is not None:
             return more
@@ -295,13 +177,15 @@ class _Expander:
 
     def _names(self, address: str) -> _Local:
         local = split(address)[0].lower()
-        user, extension, delimiter = split_extension(
-            local, self._rules.recipient_delimiter, self._rules.owner_request_special
+        user, delimiter, extension = split_extension(
+            local,
+            self._rules.recipient_delimiter,
+            owner_request_special=self._rules.owner_request_special,
         )
-        if extension is not None and "/" in extension:
+        if "/" in extension:
             self._result.warnings.append(f"address with illegal extension: {local}")
-            return _Local(address, user, user, None, "")
-        return _Local(address, local, user, extension, delimiter)
+            return _Local(address, user, user, "")
+        return _Local(address, local, user, delimiter + extension)
 
     def _alias(self, item: _Item, at: _Local, name: str) -> _Steps:
         """
@@ -312,7 +196,7 @@ class _Expander:
             return None
         if item.depth >= MAX_DEPTH:
             self._result.warnings.append(f"alias database loop for {name}")
-            self._problem(at.address, "5.4.6", f"alias database loop for {name}")
+            self._problem(item, at.address, "5.4.6", f"alias database loop for {name}")
             return iter(())
         value = yield LookUp(name)
         if value is None:
@@ -332,7 +216,7 @@ class _Expander:
         if empty:
             warning = f"no recipient in alias lookup result for {item.alias}"
             self._result.warnings.append(warning)
-            self._problem(at.address, "4.3.0", "alias database unavailable")
+            self._problem(item, at.address, "4.3.0", "alias database unavailable")
 
     def _owner(self, item: _Item, name: str) -> Generator[Question, Answer, _Item]:
         """
@@ -370,7 +254,7 @@ class _Expander:
             self._result.warnings.append(f"required alias not found: {at.user}")
             self._result.discarded = True
         else:
-            self._problem(at.address, "5.1.1", f'unknown user: "{at.user}"')
+            self._problem(item, at.address, "5.1.1", f'unknown user: "{at.user}"')
         return None
 
     def _forward(self, item: _Item, address: str) -> None:
@@ -385,5 +269,5 @@ class _Expander:
         self._seen.add(key)
         return False
 
-    def _problem(self, address: str, status: str, reason: str) -> None:
-        self._result.problems.append(Problem(address, status, reason))
+    def _problem(self, item: _Item, address: str, status: str, reason: str) -> None:
+        self._result.problems.append(Problem(address, status, reason, item.sender))

@@ -1,8 +1,8 @@
 """
 The local(8) agent: aliases, and mailboxes of system users.
 
-Owns: asking tables, resolver and user database what L{expansion} wants to
-    know; turning an expansion into one outcome.
+Owns: asking tables, resolver and user database what
+    L{txmta.delivery.expansion} wants to know; turning an expansion into one outcome.
 Knows nothing of: how a Maildir is written (L{txmta.delivery.mailbox}).
 
 Sources: local(8); Postfix C{local/recipient.c}, C{local/mailbox.c}.
@@ -23,7 +23,17 @@ from zope.interface import implementer
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp, delivered_head
 from txmta.delivery.directories import MaildirPath
-from txmta.delivery.expansion import (
+from txmta.delivery.expansion import expand
+from txmta.delivery.filesystem import FileSystem, MailboxError
+from txmta.delivery.mailbox import (
+    DELIVERED,
+    Identity,
+    Mailboxes,
+    make_maildirs,
+    outcome,
+)
+from txmta.delivery.message import Message
+from txmta.delivery.questions import (
     Account,
     Answer,
     Expansion,
@@ -35,17 +45,14 @@ from txmta.delivery.expansion import (
     Rules,
     Start,
     ToMailbox,
-    expand,
 )
-from txmta.delivery.filesystem import FileSystem, MailboxError
-from txmta.delivery.mailbox import DELIVERED, Mailboxes, make_maildirs, outcome
-from txmta.delivery.message import Message
-from txmta.delivery.tables import search
+from txmta.delivery.together import all_done
 from txmta.delivery.users import UserDatabaseError, Users, find_account
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent
 from txmta.model import Action, DeliveryRequest, Forward, Outcome, Recipient
+from txmta.search import search
 
 #: Questions of an expansion after which other work gets a turn: 50,000 of
 #: them would hold the reactor for half a second.
@@ -64,10 +71,12 @@ class LocalAgent:
         self,
         context: AgentContext,
         find: Callable[[str], Account | None] = find_account,
+        identity: Callable[[], Identity] = Identity.current,
         fs: FileSystem | None = None,
     ) -> None:
         """
         @param find: the user database.
+        @param identity: whose rights we have.
         @param fs: for tests.
         """
         if context.addresses is None:
@@ -78,7 +87,8 @@ class LocalAgent:
         self._addresses = context.addresses
         self._users = Users(context.in_thread, context.clock, find)
         maildirs = make_maildirs(context, fs)
-        self._mailboxes = Mailboxes(maildirs, settings.mailbox_size_limit)
+        limit = settings.mailbox_size_limit
+        self._mailboxes = Mailboxes(maildirs, limit, identity)
         self._aliases = [
             context.table(item, "alias_maps") for item in settings.alias_maps
         ]
@@ -132,7 +142,7 @@ class LocalAgent:
             return outcome(recipient.n, "4.3.0", "user lookup error", self.name)
         for warning in expansion.warnings:
             self._warn(f"{request.envelope.queue_id}: {warning}")
-        return await self._carry_out(expansion, delivery, recipient.n)
+        return await self._carry_out(expansion, delivery, start, recipient.n)
 
     def _warn(self, text: str) -> None:
         self._context.sink.emit(Warn(self.name, text))
@@ -153,7 +163,8 @@ class LocalAgent:
 
     async def _answer(self, question: Question) -> Answer:
         if isinstance(question, LookUp):
-            return await search(self._aliases, (question.name,))
+            value = search(self._aliases, (question.name,))
+            return await value if isinstance(value, Deferred) else value
         if isinstance(question, Resolve):
             return await self._resolve(question.address)
         return await self._users.find(question.name)
@@ -167,56 +178,38 @@ class LocalAgent:
         return Resolved(route.recipient, local)
 
     async def _carry_out(
-        self, expansion: Expansion, delivery: _Delivery, n: int
+        self, expansion: Expansion, delivery: _Delivery, start: Start, n: int
     ) -> Outcome:
-        problems = list(expansion.problems)
-        late = [p for p in problems if p.status[0] == "4"]
-        if late:
-            # Nothing has been done yet: the whole recipient is tried again.
-            return outcome(n, late[0].status, late[0].reason, self.name)
-        for box in expansion.mailboxes:
-            problem = await delivery.put(box, self._stamp(box))
-            if problem is not None:
-                problems.append(problem)
-        return self._combine(expansion, problems, n)
-
-    def _combine(
-        self, expansion: Expansion, problems: Sequence[Problem], n: int
-    ) -> Outcome:
-        """
-        Make one outcome of all branches. What cannot be delivered here is
-        forwarded where something else is too: so it bounces on its own, and
-        the rest is not lost with it.
-        """
-        for problem in problems:
+        for problem in expansion.problems:
             if problem.status[0] == "4":
+                # Nothing has been done yet: all of it is tried again.
                 return outcome(n, problem.status, problem.reason, self.name)
-        forwards = self._forwards(expansion, problems)
+        boxes = expansion.mailboxes
+        results = await all_done([delivery.put(b, self._stamp(b)) for b in boxes])
+        late = [problem for problem in results if problem is not None]
+        forwards = self._forwards(expansion)
+        problems = late + expansion.problems
+        problems.sort(key=lambda problem: problem.status[0])
+        delivered = len(late) < len(boxes)
+        if problems and (forwards or (delivered and problems[0].status[0] == "4")):
+            forwards += _apart(problems, start.address)
+        elif problems:
+            return outcome(n, problems[0].status, problems[0].reason, self.name)
         if forwards:
             return Outcome(
                 n, Action.EXPANDED, "2.0.0", "forwarded", self.name, forward=forwards
             )
-        if problems:
-            return outcome(n, problems[0].status, problems[0].reason, self.name)
-        if not expansion.mailboxes and expansion.discarded:
+        if expansion.discarded and not boxes:
             return outcome(n, "2.0.0", "discarded", self.name)
         return outcome(n, "2.0.0", DELIVERED, self.name)
 
-    def _forwards(
-        self, expansion: Expansion, problems: Sequence[Problem]
-    ) -> tuple[Forward, ...]:
-        groups = dict(expansion.forwards)
-        for group, addresses in groups.items():
-            groups[group] = addresses + [p.address for p in problems]
-            break
+    def _forwards(self, expansion: Expansion) -> tuple[Forward, ...]:
         header = "forward" in self._settings.prepend_delivered_header
         return tuple(
             Forward(
-                sender,
-                tuple(addresses),
-                delivered_head(delivered) if header else b"",
+                sender, tuple(addresses), delivered_head(delivered) if header else b""
             )
-            for (delivered, sender), addresses in groups.items()
+            for (delivered, sender), addresses in expansion.forwards.items()
         )
 
     def _stamp(self, box: ToMailbox) -> Stamp:
@@ -251,6 +244,23 @@ class LocalAgent:
         return MaildirPath(base, names)
 
 
+def _apart(problems: Sequence[Problem], delivered: str) -> tuple[Forward, ...]:
+    """
+    Let branches that fail be messages of their own, so that they are deferred
+    or bounced alone, and nobody else's copy is lost or repeated for them.
+
+    @param delivered: always in a Delivered-To, whatever the configuration
+        says: it ends the loop that a branch may be.
+    """
+    groups: dict[str, dict[str, None]] = {}
+    for problem in problems:
+        groups.setdefault(problem.sender, {})[problem.address] = None
+    head = delivered_head(delivered)
+    return tuple(
+        Forward(sender, tuple(addresses), head) for sender, addresses in groups.items()
+    )
+
+
 class _Delivery:
     """
     One message, brought to each mailbox once, however many recipients of a
@@ -275,11 +285,12 @@ class _Delivery:
         try:
             path = self._path(box.account)
         except MailboxError as e:
-            return Problem(box.address, e.status, e.reason)
+            return Problem(box.address, e.status, e.reason, box.sender)
         if path not in self._done:
             self._done[path] = None
             try:
                 await self._mailboxes.deliver(self.message, path, stamp)
             except MailboxError as e:
-                self._done[path] = Problem(box.address, e.status, e.reason)
+                reason = e.reason
+                self._done[path] = Problem(box.address, e.status, reason, box.sender)
         return self._done[path]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp
@@ -50,6 +51,23 @@ def make_maildirs(context: AgentContext, fs: FileSystem | None = None) -> Maildi
     return Maildirs(writer, context.in_thread, context.clock)
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    Whose rights this process has.
+    """
+
+    uid: int
+    groups: frozenset[int]
+
+    @classmethod
+    def current(cls) -> Identity:
+        """
+        Asked anew for each delivery: txmta starts as root and does not stay it.
+        """
+        return cls(os.geteuid(), frozenset((os.getegid(), *os.getgroups())))
+
+
 class Mailboxes:
     """
     Delivers to Maildirs that are ours to write.
@@ -59,14 +77,14 @@ class Mailboxes:
         self,
         maildirs: Maildirs,
         limit: int,
-        euid: Callable[[], int] = os.geteuid,
+        identity: Callable[[], Identity] = Identity.current,
     ) -> None:
         """
         @param limit: mailbox_size_limit or virtual_mailbox_limit; 0 for none.
         """
         self._maildirs = maildirs
         self._limit = limit
-        self._euid = euid
+        self._identity = identity
 
     def check_owner(self, uid: int, whose: str, remedy: str) -> None:
         """
@@ -75,12 +93,23 @@ class Mailboxes:
         @param whose: the mailbox, for the reason.
         @raise MailboxError: we cannot become C{uid}.
         """
-        ours = self._euid()
+        ours = self._identity().uid
         if uid != ours:
             raise MailboxError(
                 "4.3.5",
                 f"{whose} belongs to uid {uid}, but txmta runs as uid {ours} "
                 f"in one process: {remedy}",
+            )
+
+    def check_group(self, gid: int, whose: str, remedy: str) -> None:
+        """
+        See L{check_owner}.
+        """
+        if gid not in self._identity().groups:
+            raise MailboxError(
+                "4.3.5",
+                f"{whose} belongs to gid {gid}, but txmta is not in that group: "
+                f"{remedy}",
             )
 
     async def deliver(self, message: Message, path: MaildirPath, stamp: Stamp) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -40,8 +40,10 @@ MAX_BATCH_SIZE = 1 << 20
 #: Seconds that a message waits for a Maildir that does not answer.
 PATIENCE = 30.0
 
-#: Octets of a large message in memory at a time.
-BLOCK = 256 * 1024
+#: Octets of a large message in memory at a time, and how many such messages:
+#: 3 MB in all, with the copies that line ends and threads need.
+BLOCK = 128 * 1024
+MAX_STREAMS = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +85,7 @@ class Maildirs:
         self._clock = clock
         self._lock = threading.Lock()
         self._busy: dict[MaildirPath, _Box] = {}
+        self._streams = DeferredSemaphore(MAX_STREAMS)
 
     def put(self, path: MaildirPath, octets: bytes) -> Deferred[None]:
         """
@@ -108,6 +111,16 @@ class Maildirs:
         @param head: header lines, with LF.
         @param content: in wire form; read, but not closed.
         """
+        try:
+            await self._streams.acquire().addTimeout(PATIENCE, self._clock)
+        except TimeoutError as e:
+            raise _no_answer(path) from e
+        try:
+            await self._stream(path, head, content)
+        finally:
+            self._streams.release()
+
+    async def _stream(self, path: MaildirPath, head: bytes, content: IContent) -> None:
         file: MaildirStream = await self._in_thread(self._writer.begin, path)
         finished = False
         try:

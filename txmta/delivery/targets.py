@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 from txmta.address import join, scan
 
@@ -52,14 +53,24 @@ def targets(text: str) -> Iterator[Target]:
     @param text: what an alias table has for a name.
     """
     for piece in _PIECE.finditer(text):
-        words = [word[0] for word in _WORD.finditer(piece[0])]
-        route = [word for word in words if word.startswith("<")]
-        for word in route or words:
+        for word in _addresses(piece[0]):
             # "name:" opens a group (RFC 5322 section 3.4)
             if not word.endswith(":") or word.startswith(":"):
                 target = join(scan(word.removeprefix("<").removesuffix(">")))
                 if target:
                     yield Target(_kind(target), target)
+
+
+def _addresses(piece: str) -> Iterator[str]:
+    # One by one: there may be a million.
+    words = (word[0] for word in _WORD.finditer(piece))
+    if "<" not in piece:
+        return words
+    routes = (word for word in words if word.startswith("<"))
+    first = next(routes, None)
+    if first is None:
+        return (word[0] for word in _WORD.finditer(piece))
+    return chain((first,), routes)
 
 
 def _kind(target: str) -> Kind:

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from txmta.delivery.expansion import Account
+from txmta.delivery.questions import Account
 from txmta.errors import MailError
 
 #: Seconds for which an account is remembered. Only those found: an account

@@ -12,25 +12,29 @@ L{MessageDamaged<txmta.errors.MessageDamaged>} pass through.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from txmta.address import split
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp
 from txmta.delivery.directories import MaildirPath
-from txmta.delivery.extension import split_extension
 from txmta.delivery.filesystem import FileSystem, MailboxError
-from txmta.delivery.mailbox import DELIVERED, Mailboxes, make_maildirs, outcome
+from txmta.delivery.mailbox import (
+    DELIVERED,
+    Identity,
+    Mailboxes,
+    make_maildirs,
+    outcome,
+)
 from txmta.delivery.message import Message
-from txmta.delivery.tables import search
+from txmta.delivery.together import all_done
 from txmta.errors import TableUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent, ITable
 from txmta.model import DeliveryRequest, Outcome, Recipient
+from txmta.search import address_keys, search
 
 #: What Postfix tells the sender of what only the administrator can mend.
 _MISCONFIGURED = "mail system configuration error"
@@ -44,14 +48,21 @@ class VirtualAgent:
 
     name = "virtual"
 
-    def __init__(self, context: AgentContext, fs: FileSystem | None = None) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        identity: Callable[[], Identity] = Identity.current,
+        fs: FileSystem | None = None,
+    ) -> None:
         """
+        @param identity: whose rights we have.
         @param fs: for tests.
         """
         self._settings = context.settings
         self._sink = context.sink
         maildirs = make_maildirs(context, fs)
-        self._mailboxes = Mailboxes(maildirs, self._settings.virtual_mailbox_limit)
+        limit = self._settings.virtual_mailbox_limit
+        self._mailboxes = Mailboxes(maildirs, limit, identity)
 
         def tables(items: Sequence[str], parameter: str) -> list[ITable]:
             return [context.table(item, parameter) for item in items]
@@ -73,10 +84,14 @@ class VirtualAgent:
         self, request: DeliveryRequest, report: Callable[[Outcome], None]
     ) -> None:
         message = await Message.open(request)
+
+        async def one(recipient: Recipient) -> None:
+            status, reason = await self._recipient(request, message, recipient)
+            report(outcome(recipient.n, status, reason, self.name))
+
         try:
-            for recipient in request.recipients:
-                status, reason = await self._recipient(request, message, recipient)
-                report(outcome(recipient.n, status, reason, self.name))
+            # All at once: a mailbox whose disk hangs holds up nobody else's.
+            await all_done([one(recipient) for recipient in request.recipients])
         finally:
             message.close()
 
@@ -87,9 +102,10 @@ class VirtualAgent:
         @return: status and reason.
         """
         address = recipient.address.lower()
-        keys = self._keys(address)
+        delimiters = self._settings.recipient_delimiter
+        keys = tuple(address_keys(address, delimiters=delimiters))
         try:
-            found = await search(self._maps, keys)
+            found = await _find(self._maps, keys)
             if found is None:
                 return "5.1.1", f'unknown user: "{address}"'
             await self._check_ids(address, keys)
@@ -104,43 +120,25 @@ class VirtualAgent:
             return e.status, e.reason
         return "2.0.0", DELIVERED
 
-    def _keys(self, address: str) -> list[str]:
-        """
-        @return: what to look for, in the order of virtual(8).
-        """
-        local, domain = split(address)
-        user, extension, _ = split_extension(
-            local,
-            self._settings.recipient_delimiter,
-            self._settings.owner_request_special,
-        )
-        keys = [address]
-        if extension is not None:
-            keys.append(f"{user}@{domain}")
-        keys.append(f"@{domain}")
-        return keys
-
     async def _check_ids(self, address: str, keys: Sequence[str]) -> None:
         uid = await self._id(address, keys, self._uids, "uid")
         if uid < self._settings.virtual_minimum_uid:
             raise self._misconfigured(f"bad uid {uid} in virtual_uid_maps", address)
         gid = await self._id(address, keys, self._gids, "gid")
-        if gid <= 0 and uid != 0:
+        if gid <= 0:
             raise self._misconfigured(f"bad gid {gid} in virtual_gid_maps", address)
         whose = f"mailbox of {address}"
-        remedy = "run txmta as that user, or change virtual_uid_maps"
-        self._mailboxes.check_owner(uid, whose, remedy)
-        if gid != os.getegid() and gid not in os.getgroups():
-            raise MailboxError(
-                "4.3.5",
-                f"{whose} belongs to gid {gid}, but txmta is not in that group: "
-                "run it in that group, or change virtual_gid_maps",
-            )
+        self._mailboxes.check_owner(
+            uid, whose, "run txmta as that user, or change virtual_uid_maps"
+        )
+        self._mailboxes.check_group(
+            gid, whose, "run it in that group, or change virtual_gid_maps"
+        )
 
     async def _id(
         self, address: str, keys: Sequence[str], tables: Sequence[ITable], kind: str
     ) -> int:
-        text = await search(tables, keys)
+        text = await _find(tables, keys)
         if text is None:
             where = f"virtual_{kind}_maps"
             raise self._misconfigured(f"{kind} not found in {where}", address)
@@ -176,3 +174,8 @@ class VirtualAgent:
             original if self._settings.enable_original_recipient else "",
             recipient.address,
         )
+
+
+async def _find(tables: Sequence[ITable], keys: Sequence[str]) -> str | None:
+    found = search(tables, keys)
+    return await found if isinstance(found, Deferred) else found
