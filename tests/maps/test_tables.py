@@ -4,6 +4,8 @@ Tests of the table types, and of opening them.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 from pathlib import Path
 from typing import cast
@@ -290,6 +292,28 @@ class UnixTests(TableContract, SynchronousTestCase):
         error = self.assertRaises(TableUnavailable, table.lookup, "a")
         self.assertEqual(str(error), "table unix:x: is down")
         self.assertEqual(table.lookup("a"), "line")
+
+    def test_system_cannot_say(self) -> None:
+        """
+        Python says "no such name" for an error of the name service too; the
+        two are told apart.
+        """
+        codes = [0, errno.ENOENT, errno.ESRCH, errno.EIO, errno.EAGAIN]
+        for ask in (passwd_line, group_line):
+            left = iter(codes)
+
+            class Library:
+                def __init__(self, name: None) -> None:
+                    self.getpwnam_r = self.getgrnam_r = self.answer
+
+                def answer(self, *_arguments: object) -> int:
+                    return next(left)  # noqa: B023
+
+            self.patch(ctypes, "CDLL", Library)
+            for _ in range(3):
+                self.assertIsNone(ask("no-such-name"))
+            for _ in range(2):
+                self.assertRaises(OSError, ask, "no-such-name")
 
     def test_unknown_map(self) -> None:
         """

@@ -24,7 +24,6 @@ from txmta.address import (
     quote,
     scan,
     valid_domain,
-    valid_mail_domain,
 )
 
 #: Domains peeled off one address. Honest mail has one, or two at most.
@@ -246,7 +245,12 @@ def _finish(
 ) -> Generator[str, bool, Unwrapped]:
     name, _at, domain = recipient.rpartition("@")
     bad = not (literal_address(domain) if is_literal(domain) else valid_domain(domain))
-    if bad and how.numeric_domain and valid_mail_domain(f"[{domain}]"):
+    if (
+        bad
+        and how.numeric_domain
+        and ":" not in domain
+        and literal_address(f"[{domain}]")
+    ):
         bad = False
         domain = f"[{domain}]"
         local = yield domain
