@@ -236,8 +236,6 @@ class ClientEngine:
         """
         ready = bool(events) and isinstance(events[-1], Ready)
         if ready and not self._reader.empty:
-            events.pop()
-            self.stage = Stage.EHLO
             raise BadReply("unexpected response", b"")
         if not ready:
             clean = self._reader.empty and not self._reader.garbage
@@ -273,6 +271,9 @@ class ClientEngine:
         if exchange is not None:
             if exchange.undecided:
                 events.append(Failed(problem))
+        elif events and isinstance(events[-1], Ready):
+            # In the same breath: it was not ready at all.
+            events[-1] = Failed(problem)
         elif self.stage < Stage.IDLE:
             events.append(Failed(problem))
         if polite:

@@ -8,10 +8,10 @@ Knows nothing of: replies, sockets, where the content comes from.
 Content comes in wire form (CRLF), but is not trusted: whoever could put a
 lone CR or LF, or a NUL, where a lenient receiver takes it for a line end
 would send a second message in our name. So what leaves has CR and LF in
-pairs only: a lone LF becomes CRLF, a lone CR a space, as Postfix does; and a
-line that starts with NUL gets a dot in front as well, which every receiver
-takes off again (RFC 5321 section 4.5.2), so that one that drops NULs finds
-two dots and no end of data.
+pairs only: a lone LF becomes CRLF, a lone CR a space, as Postfix does. And a
+line of NULs and then a dot is stuffed in front of the NULs: every receiver
+takes that dot off again (RFC 5321 section 4.5.2), and one that drops NULs
+finds two dots and no end of data.
 
 All state is carried across blocks: cutting content elsewhere changes nothing.
 
@@ -27,6 +27,12 @@ import re
 
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _LONE_LF = re.compile(rb"(?<!\r)\n")
+_NULS_DOT = re.compile(rb"\0+\.")
+_LINE_NULS_DOT = re.compile(rb"(?<=\n)\0+\.")
+
+
+#: NULs at the start of a line that are kept back when lines have no limit.
+MAX_NULS = 65536
 
 
 class Stuffer:
@@ -43,7 +49,7 @@ class Stuffer:
         """
         self._limit = limit and max(limit, 2)
         self._column = 0  # octets of the current line that are out already
-        self._held = False  # a CR at the end of a block, fate unknown
+        self._held = b""  # the end of a block whose fate the next decides
         self.broken = False
 
     def feed(self, block: bytes) -> bytes:
@@ -51,19 +57,34 @@ class Stuffer:
         @return: what to send for it, perhaps nothing yet.
         """
         if self._held:
-            block = b"\r" + block
-        self._held = block[-1:] == b"\r"
-        if self._held:
-            block = block[:-1]
+            block = self._held + block
+        hold = self._undecided(block) if block[-1:] in (b"\r", b"\0") else 0
+        end = len(block) - hold
+        self._held = block[end:]
+        if hold:
+            block = block[:end]
         return self._stuff(block) if block else b""
 
     def finish(self) -> bytes:
         """
         @return: the rest, with the one and only end of data.
         """
-        rest = self._stuff(b" ") if self._held else b""
-        self._held = False
+        rest = self._stuff(self._held) if self._held else b""
+        self._held = b""
         return rest + (b"\r\n.\r\n" if self._column else b".\r\n")
+
+    def _undecided(self, block: bytes) -> int:
+        """
+        @return: how many octets at the end mean something else if LF, or a
+            dot, comes next.
+        """
+        if block[-1:] == b"\r":
+            return 1
+        start = len(block.rstrip(b"\0"))
+        nuls = len(block) - start
+        at_start = block[start - 1 : start] == b"\n" if start else not self._column
+        # More NULs than a line may have are broken in any case.
+        return nuls if at_start and nuls <= (self._limit or MAX_NULS) else 0
 
     def _stuff(self, block: bytes) -> bytes:
         pairs = block.count(b"\r\n")
@@ -79,11 +100,12 @@ class Stuffer:
             self._column = len(block) - newline - 1
             dotted = block.replace(b"\n.", b"\n..")
             if b"\0" in block:
-                dotted = dotted.replace(b"\n\0", b"\n.\0")
+                dotted = _LINE_NULS_DOT.sub(rb".\g<0>", dotted)
         else:
             self._column += len(block)
             dotted = block
-        if fresh and block[0] in b".\0":
+        first = block[:1]
+        if fresh and (first == b"." or (first == b"\0" and _NULS_DOT.match(block))):
             return b"." + dotted
         return dotted
 
