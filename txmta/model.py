@@ -193,6 +193,7 @@ class QueuedMessage:
     @ivar due: wall time of the next attempt.
     @ivar reasons: for each recipient number that was deferred before, the
         last reason, C{"4.4.1 connect to ..."}.
+    @ivar expire: the administrator wants this attempt to be the last one.
     """
 
     envelope: Envelope
@@ -200,6 +201,7 @@ class QueuedMessage:
     queue: QueueName
     due: float = 0.0
     reasons: tuple[tuple[int, str], ...] = ()
+    expire: bool = False
 
 
 class AddressClass(Enum):
