@@ -1,0 +1,357 @@
+"""
+An SMTP server connection: its transport, its beginning, its end, its time.
+
+A C{twisted.mail.smtp.ESMTP} to the outside: portals, challengers and deliveries
+plug in as usual. But every octet goes through L{txmta.smtp.engine}: nothing of the
+base class that reads input is ever reached.
+
+Owns: the transport, the one timer, back-pressure, when to hang up.
+Knows nothing of: SMTP, what the engine wants (L{txmta.smtp.server}).
+
+Sources: RFC 5321 section 4.5.3.2 (time-outs); Postfix C{smtpd/smtpd.c}
+(smtpd_timeout, smtpd_per_request_deadline), C{smtpd/smtpd_peer.c}.
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.mail.smtp import ESMTP
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txmta.events import (
+    Connected,
+    Disconnected,
+    Event,
+)
+from txmta.interfaces import IClientNames, IEventSink
+from txmta.model import Client, Reply
+from txmta.smtp.engine import Engine
+from txmta.smtp.exchange import Exchange
+from txmta.smtp.requests import (
+    Request,
+)
+from txmta.smtp.rules import Rules
+
+T = TypeVar("T")
+
+#: Octets that may wait while we are busy, before we stop to read.
+MAX_WAITING = 65536
+
+#: The order of Postfix's table of commands, for the line of a disconnect.
+_ORDER = (
+    *("helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt"),
+    *("data", "bdat", "rset", "noop", "vrfy", "etrn", "quit", "help", "unknown"),
+)
+
+
+class Admission:
+    """
+    What a connection asks its factory.
+    """
+
+    def admit(self, connection: Connection) -> Reply | Deferred[Reply | None] | None:
+        """
+        @return: why the client is not welcome.
+        """
+        raise NotImplementedError
+
+    def spares(self, connection: Connection) -> bool | Deferred[bool]:
+        """
+        @return: whether smtpd_forbid_bare_newline_exclusions lists the client.
+        """
+        raise NotImplementedError
+
+    def gone(self, connection: Connection) -> None:
+        """
+        The connection is lost.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """
+    In seconds.
+
+    @ivar idle: smtpd_timeout.
+    @ivar per_request: smtpd_per_request_deadline.
+    @ivar min_rate: smtpd_min_data_rate, octets per second.
+    @ivar close: how long the peer may take to read our last words.
+    """
+
+    idle: float = 300.0
+    per_request: bool = False
+    min_rate: int = 500
+    close: float = 5.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    What all sessions share.
+
+    @ivar clock: monotonic.
+    @ivar lookup: smtpd_peername_lookup.
+    """
+
+    rules: Rules
+    clock: IReactorTime
+    sink: IEventSink
+    names: IClientNames
+    timeouts: Timeouts = Timeouts()
+    lookup: bool = True
+
+
+def when(value: T | Deferred[T], then: Callable[[T], Any]) -> None:
+    """
+    Go on with a value that is known at once, or later.
+    """
+    if isinstance(value, Deferred):
+        value.addCallback(then)
+    else:
+        then(value)
+
+
+@implementer(IPushProducer)
+class Connection(ESMTP):
+    """
+    @ivar client: the peer; its name is C{"unknown"} until it is known.
+    """
+
+    factory: Admission
+
+    def __init__(self, context: Context, client: Client) -> None:
+        super().__init__()
+        self._context = context
+        self.client = client
+        self._engine = Engine(context.rules)
+        self._timer: IDelayedCall | None = None
+        self._sleep: IDelayedCall | None = None
+        self._deadline = 0.0
+        self._pumping = False
+        self._paused = False
+        self._named = False
+        self._lost = False
+        self._pending: Deferred[Any] | None = None
+        self._exchange = Exchange(self)
+
+    # The transport's side.
+
+    @property
+    def _tcp(self) -> ITCPTransport:
+        return cast(ITCPTransport, self.transport)
+
+    def connectionMade(self) -> None:
+        no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if no_delay is not None:
+            no_delay(True)
+        cast(Any, self.transport).registerProducer(self, True)
+        if self._context.lookup:
+            when(self._context.names.name(self.client.address), self._name)
+        else:
+            self._name(("unknown", "unknown"))
+
+    def dataReceived(self, data: bytes) -> None:
+        engine = self._engine
+        if self._timer is not None:
+            self._touch(len(data))
+        engine.receive(data)
+        if engine.busy:
+            self._hold_back()
+        else:
+            self._pump()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = True
+        if not self._named:
+            self._name(("unknown", "unknown"))
+        self._stop(self._timer)
+        self._stop(self._sleep)
+        engine = self._engine
+        committing = engine.committing
+        engine.lost()
+        self._pump()
+        pending, self._pending = self._pending, None
+        if pending is not None and not committing:
+            pending.cancel()
+        self.factory.gone(self)
+        counts = {
+            verb: (engine.counts[verb][0], engine.counts[verb][1])
+            for verb in _ORDER
+            if verb in engine.counts
+        }
+        self._emit(Disconnected("smtpd", self.client, counts))
+
+    def pauseProducing(self) -> None:
+        """
+        The peer does not read what we write.
+        """
+        self._tcp.abortConnection()
+
+    def resumeProducing(self) -> None:
+        """
+        Nothing to do: see L{pauseProducing}.
+        """
+
+    def stopProducing(self) -> None:
+        """
+        Nothing to do: the connection is lost.
+        """
+
+    # Beginning and end.
+
+    def _name(self, names: tuple[str, str]) -> None:
+        if self._named:
+            return
+        self._named = True
+        name, reverse = names
+        old = self.client
+        if name != "unknown" or reverse != "unknown":
+            self.client = Client(old.address, old.port, name, reverse)
+        self._emit(Connected("smtpd", self.client))
+        self._engine.label = self.client.label
+        if not self._lost:
+            when(self.factory.admit(self), self._admit)
+
+    def _admit(self, refusal: Reply | None) -> None:
+        if self._lost:
+            return
+        if refusal is not None:
+            self._engine.refuse(refusal)
+            self._pump()
+        else:
+            when(self.factory.spares(self), self._greet)
+
+    def _greet(self, spared: bool) -> None:
+        if self._lost:
+            return
+        timeouts = self._context.timeouts
+        self._timer = self._context.clock.callLater(timeouts.idle, self._timed_out)
+        self._deadline = self._context.clock.seconds() + timeouts.idle
+        self._engine.greet(self.client.label, spared)
+        self._pump()
+
+    def drain(self) -> None:
+        """
+        The server stops: say 421 at the next command outside a transaction.
+        """
+        self._engine.drain()
+
+    def stop(self) -> None:
+        """
+        The server stops, and waits no longer.
+        """
+        if self._engine.committing:
+            return
+        self._engine.stop()
+        self._pump()
+
+    def abort(self) -> None:
+        """
+        Hang up at once.
+        """
+        if not self._lost:
+            self._tcp.abortConnection()
+
+    def _hang_up(self) -> None:
+        self._stop(self._timer)
+        clock = self._context.clock
+        self._timer = clock.callLater(self._context.timeouts.close, self.abort)
+        self._tcp.loseConnection()
+
+    # Time.
+
+    def _touch(self, length: int) -> None:
+        """
+        Octets have arrived: they buy time.
+        """
+        timer = self._timer
+        timeouts = self._context.timeouts
+        if timer is None or not timer.active() or self._engine.closed:
+            return
+        if not timeouts.per_request:
+            timer.reset(timeouts.idle)
+        elif self._exchange.reading:
+            now = self._context.clock.seconds()
+            more = self._deadline + length / timeouts.min_rate
+            self._deadline = min(more, now + timeouts.idle)
+            timer.reset(max(0, self._deadline - now))
+
+    def _renew(self) -> None:
+        """
+        A request was answered: the next one has all the time.
+        """
+        timer = self._timer
+        if timer is not None and timer.active():
+            idle = self._context.timeouts.idle
+            self._deadline = self._context.clock.seconds() + idle
+            timer.reset(idle)
+
+    def _timed_out(self) -> None:
+        if self._engine.busy:
+            # It is we who are slow.
+            clock = self._context.clock
+            self._timer = clock.callLater(self._context.timeouts.idle, self._timed_out)
+            return
+        self._engine.time_out()
+        self._pump()
+
+    @staticmethod
+    def _stop(call: IDelayedCall | None) -> None:
+        if call is not None and call.active():
+            call.cancel()
+
+    def _hold_back(self) -> None:
+        if not self._paused and len(self._engine.stream) > MAX_WAITING:
+            self._paused = True
+            cast(Any, self.transport).pauseProducing()
+
+    # The engine's side.
+
+    def _do(self, request: Request) -> None:
+        raise NotImplementedError
+
+    def _emit(self, event: Event) -> None:
+        self._context.sink.emit(event)
+
+    def _pump(self) -> None:
+        """
+        Do what the engine wants, and send what it says.
+        """
+        if self._pumping:
+            return
+        engine = self._engine
+        self._pumping = True
+        try:
+            while (request := engine.next()) is not None:
+                self._do(request)
+        finally:
+            self._pumping = False
+        if self._lost:
+            return
+        out = engine.output()
+        if out:
+            cast(Any, self.transport).write(out)
+            if self._context.timeouts.per_request:
+                self._renew()
+        if engine.closed:
+            self._hang_up()
+        elif engine.busy:
+            self._hold_back()
+        elif self._paused:
+            self._paused = False
+            cast(Any, self.transport).resumeProducing()

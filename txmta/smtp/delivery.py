@@ -1,0 +1,267 @@
+"""
+From an accepted envelope to cleanup: our own C{IMessageDelivery}.
+
+Owns: what MAIL, RCPT and VRFY are asked, the envelope, the queue id, the log of
+    refusals.
+Knows nothing of: SMTP, sessions, what restrictions say, how content is stored.
+
+Sources: Postfix C{smtpd/smtpd.c} (mail_open_stream, rcpt_cmd),
+C{smtpd/smtpd_check.c} (log_whatsup); RFC 5321 section 4.5.1 (postmaster).
+
+Errors: none of its own; L{TableUnavailable<txmta.errors.TableUnavailable>} becomes
+451 in L{txmta.smtp.plain}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.mail.smtp import IMessageDeliveryFactory
+from zope.interface import implementer
+
+from txmta.events import ClientKnown, Rejected
+from txmta.interfaces import (
+    ICleanup,
+    ICleanupMessage,
+    IEventSink,
+    IQueueStore,
+    ITxmtaDelivery,
+    ITxmtaMessage,
+)
+from txmta.model import Client, Envelope, Recipient, Reply
+from txmta.smtp.access.check import Check, World
+from txmta.smtp.access.policy import Policy
+from txmta.smtp.requests import Rcpt, Sender, Verify
+from txmta.smtp.space import Space
+
+
+@dataclass(frozen=True)
+class Desk:
+    """
+    What all deliveries share.
+
+    @ivar now: wall time.
+    @ivar origin: local_header_rewrite_clients.
+    """
+
+    sink: IEventSink
+    cleanup: ICleanup
+    store: IQueueStore
+    world: World
+    policy: Policy
+    space: Space
+    now: Callable[[], float]
+    origin: Sequence[str] = ("permit_inet_interfaces",)
+
+
+@implementer(IMessageDeliveryFactory)
+class Deliveries:
+    """
+    Gives a L{Delivery} for each transaction.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def getMessageDelivery(self) -> Delivery:
+        return Delivery(self._desk)
+
+
+@implementer(ITxmtaDelivery)
+class Delivery:
+    """
+    One transaction.
+
+    @ivar queue_id: made at the first accepted recipient.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.queue_id = ""
+        self._arrival = 0.0
+        self._sender: Sender | None = None
+        self._from = ""
+        self._local_origin = False
+        self._recipients: list[Recipient] = []
+
+    # MAIL
+
+    def validateFrom(self, helo: object, origin: Sender) -> Any:
+        desk = self._desk
+        self._sender = origin
+        refusal = desk.space.refusal(origin.params.size) or desk.store.refusal()
+        if refusal is not None:
+            return self._refuse("MAIL", refusal, None)
+        if origin.address:
+            self._from = desk.world.addresses.rewrite(origin.address, True)
+        client = origin.client
+        assert client is not None, "the server fills it in"
+        trusted = self._trusts(client)
+        if isinstance(trusted, Deferred):
+            return trusted.addCallback(self._trusted)
+        self._local_origin = trusted
+        return None
+
+    def _trusts(self, client: Client) -> bool | Deferred[bool]:
+        origin, world = self._desk.origin, self._desk.world
+        if "permit_inet_interfaces" in origin and client.address in world.own:
+            return True
+        if "permit_mynetworks" in origin:
+            return world.mynetworks.match(client.address)
+        return False
+
+    def _trusted(self, trusted: bool) -> None:
+        self._local_origin = trusted
+
+    # RCPT and VRFY
+
+    def validateTo(self, user: Rcpt) -> Any:
+        assert self._sender is not None and self._sender.client is not None
+        check = self._check(user.address, self._sender.client)
+        if user.address.lower() == "postmaster":
+            return self._accept(user, check)
+        answer = self._desk.policy.judge(check)
+        if isinstance(answer, Deferred):
+            return answer.addCallback(lambda reply: self._judged(user, check, reply))
+        return self._judged(user, check, answer)
+
+    def _check(self, recipient: str, client: Client) -> Check:
+        # Envelope addresses are completed for everybody, unlike those in
+        # headers (Postfix: cleanup, MAIL_ATTR_RWR_LOCAL).
+        world = self._desk.world
+        return Check(world, client, recipient, world.addresses.rewrite(recipient, True))
+
+    def _judged(self, user: Rcpt, check: Check, reply: Reply | None) -> Any:
+        for warning in check.warnings:
+            self._refuse("RCPT", warning, user.address, "reject_warning")
+        if reply is not None:
+            return self._refuse("RCPT", reply, user.address)
+        return self._accept(user, check)
+
+    def _accept(self, user: Rcpt, check: Check) -> Callable[[], Message]:
+        if not self.queue_id:
+            self.queue_id = self._desk.store.new_id()
+            self._arrival = self._desk.now()
+            self._desk.sink.emit(ClientKnown("smtpd", self.queue_id, check.client))
+        recipients = self._recipients
+        params = user.params
+        recipients.append(
+            Recipient(
+                len(recipients),
+                check.address,
+                user.address,
+                params.orcpt,
+                params.notify,
+            )
+        )
+        return self._open
+
+    def verify(self, recipient: Any) -> Reply | Deferred[Reply]:
+        assert recipient.client is not None, "the server fills it in"
+        check = self._check(recipient.address, recipient.client)
+        answer = self._desk.policy.judge(check)
+        if isinstance(answer, Deferred):
+            return answer.addCallback(lambda reply: self._verified(recipient, reply))
+        return self._verified(recipient, answer)
+
+    def _verified(self, recipient: Verify, reply: Reply | None) -> Reply:
+        if reply is None:
+            return Reply(252, "2.0.0", recipient.text)
+        assert recipient.client is not None, "the server fills it in"
+        sender = self._sender.address if self._sender else None
+        self._desk.sink.emit(
+            Rejected(
+                "smtpd",
+                self.queue_id,
+                "VRFY",
+                recipient.client,
+                line(reply),
+                sender,
+                recipient.address,
+                recipient.protocol,
+                recipient.helo,
+            )
+        )
+        return reply
+
+    def _refuse(
+        self, stage: str, reply: Reply, recipient: str | None, verb: str = "reject"
+    ) -> Reply:
+        sender = self._sender
+        assert sender is not None and sender.client is not None
+        self._desk.sink.emit(
+            Rejected(
+                "smtpd",
+                self.queue_id,
+                stage,
+                sender.client,
+                line(reply),
+                sender.address,
+                recipient,
+                sender.protocol,
+                sender.helo,
+                verb,
+            )
+        )
+        return reply
+
+    # DATA
+
+    def receivedHeader(self, helo: object, origin: object, recipients: object) -> bytes:
+        """
+        Nothing: cleanup makes the header.
+        """
+        return b""
+
+    def _open(self) -> Message:
+        sender = self._sender
+        assert sender is not None and sender.client is not None
+        params = sender.params
+        return Message(
+            self._desk.cleanup.open(
+                Envelope(
+                    queue_id=self.queue_id,
+                    arrival=self._arrival,
+                    sender=self._from,
+                    recipients=tuple(self._recipients),
+                    client=sender.client,
+                    helo=sender.helo,
+                    protocol=sender.protocol,
+                    body=params.body,
+                    smtputf8=params.smtputf8,
+                    ret=params.ret,
+                    envid=params.envid,
+                    local_origin=self._local_origin,
+                )
+            )
+        )
+
+
+def line(reply: Reply) -> str:
+    """
+    @return: a reply as the log shows it.
+    """
+    status = f"{reply.status} " if reply.status else ""
+    return f"{reply.code} {status}{reply.text}".replace("\n", " ")
+
+
+@implementer(ITxmtaMessage)
+class Message:
+    """
+    Content on its way to cleanup.
+    """
+
+    __slots__ = ("_message", "chunkReceived", "connectionLost", "eomReceived")
+
+    def __init__(self, message: ICleanupMessage) -> None:
+        self._message = message
+        # The same calls under the names of twisted.mail, without a call more.
+        self.chunkReceived = message.write
+        self.eomReceived = message.finish
+        self.connectionLost = message.abort
+
+    def lineReceived(self, line: bytes) -> None:
+        self._message.write(line + b"\r\n")

@@ -1,0 +1,318 @@
+"""
+The turn-taking of an SMTP session: lines in, replies and requests out.
+
+Owns: that one command is answered before the next is looked at, the delay and
+    the end of a session with too many errors, the counts of commands.
+Knows nothing of: what commands mean (L{txmta.smtp.engine}).
+
+Sources: RFC 5321 section 4.1; RFC 2920. Postfix: C{smtpd/smtpd.c} (smtpd_proto),
+C{smtpd/smtpd_chat.c} (delays).
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+
+from txmta.model import Reply
+from txmta.smtp.commands import State
+from txmta.smtp.requests import Noted, Refused, Request, Sleep, Trouble
+from txmta.smtp.rules import Rules
+from txmta.smtp.stream import Stream
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+_ESCAPES = {
+    7: "\\a",
+    8: "\\b",
+    9: "\\t",
+    10: "\\n",
+    11: "\\v",
+    12: "\\f",
+    13: "\\r",
+    92: "\\\\",
+}
+
+#: Stages after which nobody is told that the client went away.
+_AFTER_DOT = "END-OF-MESSAGE"
+
+
+def escape(octets: bytes) -> str:
+    """
+    @return: octets as Postfix's C{escape()} shows them in the log.
+    """
+    return "".join(
+        _ESCAPES.get(c) or (chr(c) if 32 <= c < 127 else f"\\{c:03o}") for c in octets
+    )
+
+
+class Dialogue:
+    """
+    @ivar state: where the session is.
+    @ivar where: the last command, as log lines name it.
+    @ivar counts: verb in lower case to [accepted, all].
+    @ivar label: the client, for log lines.
+    @ivar spared: smtpd_forbid_bare_newline_exclusions lists the client.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.state = State.IDLE
+        self.where = "CONNECT"
+        self.counts: dict[str, list[int]] = {}
+        self.label = ""
+        self.spared = False
+        self.stream = Stream(rules.limits.line)
+        self._requests: deque[Request] = deque()
+        self._out: list[bytes] = []
+        self._held: list[bytes] = []
+        self._asleep = False
+        # Nothing is looked at before the greeting.
+        self._then: Callable[[Reply], None] | None = None
+        self._waiting = True
+        self._draining = False
+        self._errors = 0
+        self._junk = 0
+
+    # What the adapter calls.
+
+    def receive(self, data: bytes) -> None:
+        """
+        Octets have arrived.
+        """
+        if self.state is not State.CLOSED:
+            self.stream.feed(data)
+
+    def next(self) -> Request | None:
+        """
+        @return: what is to be done next; L{None}: wait for octets, an answer
+            or the end of a L{Sleep}, whatever is outstanding.
+        """
+        requests = self._requests
+        while not requests:
+            if self._waiting or self._asleep or self.state is State.CLOSED:
+                return None
+            if not self._step():
+                return None
+        return requests.popleft()
+
+    def answer(self, reply: Reply) -> None:
+        """
+        Answer the request that asked.
+        """
+        then = self._then
+        assert then is not None, "nothing was asked"
+        self._then = None
+        self._waiting = False
+        then(reply)
+
+    def output(self) -> bytes:
+        """
+        @return: replies to send now.
+        """
+        if not self._out:
+            return b""
+        out = self._out
+        self._out = []
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def wake(self) -> None:
+        """
+        The L{Sleep} is over.
+        """
+        self._asleep = False
+        self._out += self._held
+        self._held.clear()
+
+    @property
+    def busy(self) -> bool:
+        """
+        Whether it is we who let the client wait.
+        """
+        return self._waiting or self._asleep
+
+    @property
+    def closed(self) -> bool:
+        """
+        Whether to hang up after the replies that are to be sent.
+        """
+        return self.state is State.CLOSED and not self._asleep
+
+    @property
+    def committing(self) -> bool:
+        """
+        Whether a whole message is being taken, so that nobody may abort it.
+        """
+        return False
+
+    def greet(self, label: str, spared: bool) -> None:
+        """
+        The client has a name: say 220.
+
+        @param label: C{name[address]}.
+        @param spared: see the attribute.
+        """
+        self.label = label
+        self.spared = spared
+        if self.state is State.CLOSED:
+            return
+        self._waiting = False
+        if self.rules.forbid_unauth_pipelining and self.stream.pending:
+            self._out_of_step()
+        else:
+            self._say(Reply(220, "", self.rules.banner))
+
+    def refuse(self, reply: Reply) -> None:
+        """
+        Say something else than 220, and hang up.
+        """
+        self._waiting = False
+        self._close(reply)
+
+    def time_out(self) -> None:
+        """
+        The client took too long.
+        """
+        words = f"{self.rules.hostname} Error: timeout exceeded"
+        self._abandon("timeout", Reply(421, "4.4.2", words))
+
+    def lost(self) -> None:
+        """
+        The connection is gone.
+        """
+        if self.state is State.CLOSED:
+            return
+        stage = self.stage
+        if stage != _AFTER_DOT:
+            self._requests.append(Trouble("lost connection", stage))
+        self._end()
+
+    def drain(self) -> None:
+        """
+        The server stops: at the next command without a transaction, say 421.
+        """
+        self._draining = True
+
+    def stop(self) -> None:
+        """
+        The server stops, and waits no longer.
+        """
+        if self.state is not State.CLOSED:
+            self._close(self._stopping())
+
+    # What the engine calls.
+
+    @property
+    def stage(self) -> str:
+        return self.where
+
+    def _step(self) -> bool:
+        """
+        Use some input.
+
+        @return: C{False}: more is needed.
+        """
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """
+        End the transaction, if there is one.
+        """
+        raise NotImplementedError
+
+    def _ask(self, request: Request, then: Callable[[Reply], None]) -> None:
+        self._requests.append(request)
+        self._then = then
+        self._waiting = True
+
+    def _say(self, reply: Reply) -> None:
+        if _CONTROL.search(reply.text):
+            words = _CONTROL.sub("?", reply.text)
+            reply = Reply(reply.code, reply.status, words, reply.close)
+        limits = self.rules.limits
+        if self._errors >= limits.soft_errors and limits.sleep and not self._asleep:
+            self._asleep = True
+            self._requests.append(Sleep(limits.sleep))
+        (self._held if self._asleep else self._out).append(reply.encode())
+        if reply.close or reply.code in (421, 521):
+            self._end()
+
+    def _fail(self, reply: Reply) -> None:
+        """
+        Say what counts as the client's error.
+        """
+        self._errors += 1
+        self._say(reply)
+
+    def _close(self, reply: Reply) -> None:
+        self._say(reply)
+        self._end()
+
+    def _end(self) -> None:
+        if self.state is State.CLOSED:
+            return
+        self._forget()
+        self.state = State.CLOSED
+        self.stream.clear()
+
+    def _abandon(self, trouble: str, reply: Reply) -> None:
+        if self.state is State.CLOSED:
+            return
+        self._requests.append(Trouble(trouble, self.stage))
+        self._close(reply)
+
+    def _too_many_errors(self) -> bool:
+        if self._errors < self.rules.limits.hard_errors:
+            return False
+        words = f"{self.rules.hostname} Error: too many errors"
+        self._abandon("too many errors", Reply(421, "4.7.0", words))
+        return True
+
+    def _stopping(self) -> Reply:
+        words = "Service not available, closing transmission channel"
+        return Reply(421, "4.3.2", f"{self.rules.hostname} {words}")
+
+    def _out_of_step(self) -> None:
+        """
+        Commands came ahead that were not allowed to.
+        """
+        ahead = escape(self.stream.start(100))
+        self._requests.append(
+            Noted(
+                f"improper command pipelining after {self.where} from "
+                f"{self.label}: {ahead}"
+            )
+        )
+        self._close(Reply(554, "5.5.0", "Error: SMTP protocol synchronization"))
+
+    def _bare_newline(self) -> bool:
+        """
+        A command ended in LF without CR.
+
+        @return: it is refused, and the session with it.
+        """
+        mode = self.rules.bare_newline
+        if self.spared or mode not in ("reject", "note"):
+            return False
+        self._requests.append(Refused(self.where, "bare <LF> received", mode))
+        if mode == "note":
+            return False
+        self._close(self._newline_reply())
+        return True
+
+    def _newline_reply(self) -> Reply:
+        code = self.rules.bare_newline_code
+        words = f"{self.rules.hostname} Error: bare <LF> received"
+        return Reply(code, f"{code // 100}.5.2", words)
+
+    def _count(self, name: str) -> list[int]:
+        """
+        @return: [accepted, all] of a command, which is under way.
+        """
+        count = self.counts.get(name)
+        if count is None:
+            count = self.counts[name] = [0, 0]
+        count[1] += 1
+        return count

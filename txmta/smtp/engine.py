@@ -1,0 +1,264 @@
+"""
+An SMTP server session: octets in, replies and requests out.
+
+The caller feeds octets (L{Engine.receive}), takes requests (L{Engine.next}) until
+there is none, answers those that ask (L{Engine.answer}, at once or later), and
+sends what L{Engine.output} gives. While a question is open, no further command is
+looked at, so that pipelined commands are answered in order.
+
+Owns: what each command means, transactions, limits on content.
+Knows nothing of: sockets, clocks, who decides (L{txmta.smtp.server}).
+
+Sources: RFC 5321; RFC 1870, 2920, 3030, 3207, 3461, 6152, 6531; Postfix
+C{smtpd/smtpd.c}, whose words the replies are.
+
+Errors: none: every input has a legal reply.
+"""
+
+from __future__ import annotations
+
+import re
+
+from txmta.model import Reply
+from txmta.smtp.commands import REFUSALS, VERBS, State, chunk_arguments
+from txmta.smtp.dialogue import escape
+from txmta.smtp.envelopes import Envelopes
+from txmta.smtp.requests import Open, StartTLS
+from txmta.smtp.rules import Rules
+
+_OK = Reply(250, "2.0.0", "Ok")
+_SYNTAX = Reply(500, "5.5.2", "Error: bad syntax")
+_UTF8 = Reply(500, "5.5.2", "Error: bad UTF-8 syntax")
+_UNKNOWN = Reply(500, "5.5.2", "Error: command not recognized")
+_NOT_HERE = Reply(502, "5.5.1", "Error: command not implemented")
+_HELP = Reply(
+    214, "2.0.0", "Commands: BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
+)
+_BDAT_SYNTAX = Reply(521, "5.5.4", "Syntax: BDAT count [LAST]", close=True)
+
+# Characters that could mean something in a Received: header.
+_NEUTER = re.compile(r'[ <>()\\";@\x00-\x1f\x7f]')
+
+# RFC 5322 section 2.2: somebody sends us a message instead of commands.
+_HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class Engine(Envelopes):
+    """
+    @ivar secure: the session is encrypted.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self.secure = False
+
+    def _step(self) -> bool:
+        if self.state in (State.DATA, State.CHUNK):
+            return self._content()
+        if self._too_many_errors():
+            return True
+        line = self.stream.line()
+        if line is None:
+            return False
+        if self.state is State.TLS:
+            self._out_of_step()
+        else:
+            self._line(line)
+        return True
+
+    def _line(self, line: bytes) -> None:
+        stream = self.stream
+        if self._draining and self.transaction is None:
+            self._close(self._stopping())
+            return
+        if stream.bare and self._bare_newline():
+            return
+        if stream.overlong:
+            self._warn(
+                f"{self.label}: request longer than {self.rules.limits.line}: "
+                f"{escape(line[:30])}..."
+            )
+        if self.rules.smtputf8 and not line.isascii() and not _is_utf8(line):
+            self._fail(_UTF8)
+            return
+        # Only what is white space in ASCII separates words.
+        parts = line.split(None, 1)
+        if not parts:
+            self._fail(_SYNTAX)
+            return
+        rest = parts[1].rstrip().decode("utf-8", "surrogateescape") if parts[1:] else ""
+        self._command(parts[0].upper(), rest, line)
+
+    def _command(self, name: bytes, rest: str, line: bytes) -> None:
+        verb = VERBS.get(name)
+        if name in self.rules.noop:
+            self._junked()
+            self._say(_OK)
+            return
+        if verb is None:
+            self._unknown(line)
+            return
+        if (
+            (verb.last or self.protocol != "ESMTP")
+            and self.rules.forbid_unauth_pipelining
+            and self.stream.pending
+        ):
+            self.where = name.decode()
+            self._out_of_step()
+            return
+        self.where = word = name.decode()
+        self._counted = self._count(word.lower())
+        if verb.junk:
+            self._junked()
+        refusal = REFUSALS[self.state].get(name)
+        if refusal is not None and name != b"BDAT":
+            self._fail(refusal)
+        else:
+            _COMMANDS[name](self, rest)
+
+    def _junked(self) -> None:
+        self._junk += 1
+        if self._junk > self.rules.limits.junk + 1:
+            self._errors += 1
+
+    def _unknown(self, line: bytes) -> None:
+        self.where = "UNKNOWN"
+        self._count("unknown")
+        start = line.lstrip()
+        if self.rules.forbidden.match(start) or _HEADER.match(start):
+            self._warn(f"non-SMTP command from {self.label}: {escape(line[:100])}")
+            words = "Error: I can break rules, too. Goodbye."
+            self._close(Reply(221, "2.7.0", words))
+            return
+        self._fail(_UNKNOWN)
+
+    # Greetings.
+
+    def _helo(self, rest: str) -> None:
+        if self._greeted(rest, "SMTP"):
+            self._accept(Reply(250, "", self.rules.hostname))
+
+    def _ehlo(self, rest: str) -> None:
+        if self._greeted(rest, "ESMTP"):
+            self._accept(self.rules.ehlo(self.secure))
+
+    def _greeted(self, rest: str, protocol: str) -> bool:
+        if not rest:
+            self._fail(Reply(501, "", f"Syntax: {self.where} hostname"))
+            return False
+        self._forget()
+        self.helo = _NEUTER.sub("?", " ".join(rest.split()))
+        self.protocol = protocol
+        return True
+
+    # Content.
+
+    def _data(self, rest: str) -> None:
+        if rest:
+            self._fail(Reply(501, "5.5.4", "Syntax: DATA"))
+        else:
+            self._ask(Open(), self._data_opened)
+
+    def _bdat(self, rest: str) -> None:
+        if "CHUNKING" in self.rules.off:
+            self._fail(_NOT_HERE)
+            return
+        arguments = chunk_arguments(rest)
+        if arguments is None:
+            self._warn(
+                f"malformed BDAT command syntax from {self.label}: BDAT {rest[:95]}",
+                queued=True,
+            )
+            self._close(_BDAT_SYNTAX)
+            return
+        self._chunk(*arguments)
+
+    # Without a transaction.
+
+    def _rset(self, rest: str) -> None:
+        if rest:
+            self._fail(Reply(501, "5.5.4", "Syntax: RSET"))
+            return
+        self._forget()
+        self._accept(_OK)
+
+    def _noop(self, rest: str) -> None:
+        self._accept(_OK)
+
+    def _help(self, rest: str) -> None:
+        self._accept(_HELP)
+
+    def _quit(self, rest: str) -> None:
+        self._accept(Reply(221, "2.0.0", "Bye", close=True))
+
+    def _starttls(self, rest: str) -> None:
+        if not self.rules.tls:
+            self._fail(_NOT_HERE)
+        elif rest:
+            self._fail(Reply(501, "5.5.4", "Syntax: STARTTLS"))
+        elif self.secure:
+            self._fail(Reply(554, "5.5.1", "Error: TLS already active"))
+        elif self.stream.pending:
+            # CVE-2011-0411: what came in plaintext is not obeyed later.
+            self._out_of_step()
+        else:
+            self._accept(Reply(220, "2.0.0", "Ready to start TLS"))
+            self._forget()
+            self.state = State.TLS
+            self._requests.append(StartTLS())
+
+    def secured(self) -> None:
+        """
+        The handshake is complete: forget what was said in plaintext (RFC 3207
+        section 4.2).
+        """
+        if self.state is not State.TLS:
+            return
+        if self.stream.pending:
+            self._out_of_step()
+            return
+        self.state = State.IDLE
+        self.stream.clear()
+        self.helo = ""
+        self.protocol = "SMTP"
+        self.secure = True
+
+    def _auth(self, rest: str) -> None:
+        self._fail(Reply(503, "5.5.1", "Error: authentication not enabled"))
+
+    def _etrn(self, rest: str) -> None:
+        self._fail(_NOT_HERE)
+
+    def _xclient(self, rest: str) -> None:
+        if not rest:
+            self._fail(Reply(501, "5.5.4", f"Syntax: {self.where} attribute=value..."))
+        else:
+            self._fail(Reply(550, "5.7.0", "Error: insufficient authorization"))
+
+
+_COMMANDS = {
+    b"HELO": Engine._helo,
+    b"EHLO": Engine._ehlo,
+    b"MAIL": Engine._mail,
+    b"RCPT": Engine._rcpt,
+    b"DATA": Engine._data,
+    b"BDAT": Engine._bdat,
+    b"RSET": Engine._rset,
+    b"NOOP": Engine._noop,
+    b"VRFY": Engine._vrfy,
+    b"HELP": Engine._help,
+    b"QUIT": Engine._quit,
+    b"STARTTLS": Engine._starttls,
+    b"AUTH": Engine._auth,
+    b"ETRN": Engine._etrn,
+    b"XCLIENT": Engine._xclient,
+    b"XFORWARD": Engine._xclient,
+}

@@ -1,0 +1,152 @@
+"""
+The envelope part of an SMTP server session: MAIL, RCPT, VRFY.
+
+Owns: their syntax, the limit on recipients, what follows from the answers.
+Knows nothing of: whether an address is good (L{txmta.smtp.server} asks).
+
+Sources: RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.1.6, 4.5.3.1.8; Postfix
+C{smtpd/smtpd.c} (mail_cmd, rcpt_cmd, vrfy_cmd, extract_addr).
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+from txmta.address import parse_path
+from txmta.model import Reply
+from txmta.smtp.commands import State, path_arguments, words
+from txmta.smtp.content import Content
+from txmta.smtp.parameters import BadParameter, mail_parameters, rcpt_parameters
+from txmta.smtp.requests import Rcpt, Sender, Transaction, Verify, Warning_
+from txmta.smtp.rules import Rules
+
+_BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
+_BAD_RCPT = Reply(501, "5.1.3", "Bad recipient address syntax")
+_TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
+
+
+class Envelopes(Content):
+    """
+    @ivar helo: what the client called itself, or C{""}.
+    @ivar protocol: C{"SMTP"} or C{"ESMTP"}.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self.helo = ""
+        self.protocol = "SMTP"
+
+    def _warn(self, text: str, queued: bool = False) -> None:
+        self._requests.append(Warning_(text, queued))
+
+    def _accept(self, reply: Reply) -> None:
+        """
+        The command under way succeeded.
+        """
+        self._counted[0] += 1
+        self._say(reply)
+
+    def _mail(self, rest: str) -> None:
+        if self.rules.helo_required and not self.helo:
+            self._fail(Reply(503, "5.5.1", "Error: send HELO/EHLO first"))
+            return
+        arguments = path_arguments("FROM:", rest)
+        if arguments is None:
+            self._fail(Reply(501, "5.5.4", "Syntax: MAIL FROM:<address>"))
+            return
+        address = self._path(arguments[0], "MAIL")
+        if address is None:
+            self._fail(_BAD_SENDER)
+            return
+        try:
+            parameters = mail_parameters(arguments[1], self.rules.off)
+        except BadParameter as e:
+            self._fail(e.reply)
+            return
+        sender = Sender(address, parameters, self.helo, self.protocol)
+        self._asked = sender
+        self._ask(sender, self._mail_answered)
+
+    def _mail_answered(self, reply: Reply) -> None:
+        if reply.code >= 400:
+            self._fail(reply)
+            return
+        self.transaction = Transaction(self._asked)
+        self.state = State.SENDER
+        self._accept(reply)
+
+    def _rcpt(self, rest: str) -> None:
+        transaction = self.transaction
+        assert transaction is not None, "the table of refusals"
+        arguments = path_arguments("TO:", rest)
+        if arguments is None:
+            self._fail(Reply(501, "5.5.4", "Syntax: RCPT TO:<address>"))
+            return
+        address = self._path(arguments[0], "RCPT", empty=False)
+        if address is None:
+            self._fail(_BAD_RCPT)
+            return
+        try:
+            parameters = rcpt_parameters(arguments[1], self.rules.off)
+        except BadParameter as e:
+            self._fail(e.reply)
+            return
+        limits = self.rules.limits
+        if transaction.recipients >= limits.recipients:
+            # Not an error at first: RFC 5321 section 4.5.3.1.10 lets clients
+            # find out the limit like this.
+            transaction.overshoot += 1
+            if transaction.overshoot > limits.overshoot:
+                self._fail(_TOO_MANY)
+            else:
+                self._accept(_TOO_MANY)
+            return
+        rcpt = Rcpt(address, parameters, transaction.sender)
+        self._ask(rcpt, self._rcpt_answered)
+
+    def _rcpt_answered(self, reply: Reply) -> None:
+        if reply.code >= 400:
+            self._fail(reply)
+            return
+        assert self.transaction is not None, "asked for one"
+        self.transaction.recipients += 1
+        self.state = State.RECIPIENTS
+        self._accept(reply)
+
+    def _path(self, path: str, verb: str, empty: bool = True) -> str | None:
+        try:
+            address = parse_path(path, strict=self.rules.strict and verb != "VRFY")
+        except ValueError:
+            address = None
+        if address or (address == "" and empty):
+            return address
+        if path != "<>":
+            self._warn(
+                f"Illegal address syntax from {self.label} in {verb} command: "
+                f"{path[:100]}"
+            )
+        return None
+
+    def _vrfy(self, rest: str) -> None:
+        if not self.rules.vrfy:
+            self._fail(Reply(502, "5.5.1", "VRFY command is disabled"))
+            return
+        arguments = words(rest)
+        if len(arguments) > 1 and arguments[-1].upper() == "SMTPUTF8":
+            rest = rest[: -len("SMTPUTF8")].rstrip()
+        if not rest:
+            more = "" if "SMTPUTF8" in self.rules.off else " [SMTPUTF8]"
+            self._fail(Reply(501, "5.5.4", f"Syntax: VRFY address{more}"))
+            return
+        address = self._path(rest, "VRFY", empty=False)
+        if address is None:
+            self._fail(_BAD_RCPT)
+            return
+        request = Verify(address, rest, self.helo, self.protocol)
+        self._ask(request, self._vrfy_answered)
+
+    def _vrfy_answered(self, reply: Reply) -> None:
+        if reply.code >= 400:
+            self._fail(reply)
+        else:
+            self._accept(reply)

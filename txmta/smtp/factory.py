@@ -1,0 +1,222 @@
+"""
+Makes SMTP server connections, and knows how many there are.
+
+Owns: limits on the number of connections, draining.
+Knows nothing of: what a session does.
+
+Sources: Postfix C{smtpd/smtpd.c} (smtpd_client_connection_count_limit),
+C{anvil}, C{smtpd/smtpd_peer.c} (prefix lengths).
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.mail.smtp import IMessageDeliveryFactory, SMTPFactory
+from twisted.python.failure import Failure
+
+from txmta.events import Warn
+from txmta.interfaces import IMatchList
+from txmta.model import Client, Reply
+from txmta.smtp.connection import Admission, Connection, Context
+from txmta.smtp.server import SMTPServer
+
+_log = Logger()
+
+_BUSY = Reply(421, "4.3.2", "All server ports are busy")
+
+#: Seconds that sessions may take to end when the server stops.
+DRAIN = 30.0
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """
+    How many clients at a time.
+
+    @ivar per_client: smtpd_client_connection_count_limit; 0 is no limit.
+    @ivar exempt: smtpd_client_event_limit_exceptions.
+    @ivar spared: smtpd_forbid_bare_newline_exclusions.
+    @ivar prefixes: bits of an IPv4 and an IPv6 address that make one client.
+    @ivar total: connections in all, so that descriptors are left for our own
+        files; 0 is no limit.
+    @ivar service: name in master.cf, for the log.
+    """
+
+    exempt: IMatchList
+    spared: IMatchList
+    per_client: int = 50
+    prefixes: tuple[int, int] = (32, 84)
+    total: int = 0
+    service: str = "smtp"
+
+
+def plain_address(host: str) -> str:
+    """
+    @return: an address without scope, and IPv4 as IPv4.
+    """
+    if ":" not in host:
+        return host
+    host = host.partition("%")[0]
+    lower = host.lower()
+    return host[7:] if lower.startswith("::ffff:") and "." in host else host
+
+
+class SMTPServerFactory(SMTPFactory, Admission):
+    """
+    @ivar connections: that are open now.
+    """
+
+    protocol = SMTPServer  # type: ignore[assignment]
+    noisy = False
+
+    def __init__(
+        self,
+        context: Context,
+        crowd: Crowd,
+        deliveries: IMessageDeliveryFactory | None,
+        portal: Any = None,
+    ) -> None:
+        """
+        @param deliveries: asked at MAIL; without it, C{portal} is.
+        """
+        super().__init__(portal)
+        self.domain = context.rules.hostname.encode()
+        self._hostname = context.rules.hostname
+        self._context = context
+        self._crowd = crowd
+        self._deliveries = deliveries
+        self.connections: set[Connection] = set()
+        self._clients: dict[str, int] = {}
+        self._drained: Deferred[None] | None = None
+        self._last_call: IDelayedCall | None = None
+
+    def buildProtocol(self, addr: Any) -> Any:
+        host = plain_address(getattr(addr, "host", "") or "127.0.0.1")
+        server = SMTPServer(self._context, Client(host, getattr(addr, "port", 0)))
+        server.factory = self
+        server.host = self.domain
+        server.portal = self.portal
+        server.deliveryFactory = self._deliveries
+        self.connections.add(server)
+        key = self._key(host)
+        self._clients[key] = self._clients.get(key, 0) + 1
+        if self._drained is not None:
+            server.drain()
+        return server
+
+    def _key(self, host: str) -> str:
+        four, six = self._crowd.prefixes
+        if ":" not in host:
+            if four == 32:
+                return host
+            return str(ipaddress.ip_network((host, four), strict=False))
+        try:
+            return str(ipaddress.ip_network((host, six), strict=False))
+        except ValueError:
+            return host
+
+    def admit(self, connection: Connection) -> Reply | Deferred[Reply | None] | None:
+        crowd = self._crowd
+        if crowd.total and len(self.connections) > crowd.total:
+            return _BUSY
+        client = connection.client
+        count = self._clients.get(self._key(client.address), 0)
+        if not crowd.per_client or count <= crowd.per_client:
+            return None
+
+        def judge(exempt: bool) -> Reply | None:
+            if exempt:
+                return None
+            self._context.sink.emit(
+                Warn(
+                    "smtpd",
+                    f"Connection concurrency limit exceeded: {count} from "
+                    f"{client.label} for service {crowd.service}",
+                )
+            )
+            words = f"Error: too many connections from {client.address}"
+            return Reply(421, "4.7.0", f"{self._hostname} {words}")
+
+        exempt = self._matches(crowd.exempt, client)
+        if isinstance(exempt, Deferred):
+            return exempt.addCallback(judge)
+        return judge(exempt)
+
+    def spares(self, connection: Connection) -> bool | Deferred[bool]:
+        if self._context.rules.bare_newline not in ("reject", "note"):
+            return True
+        return self._matches(self._crowd.spared, connection.client)
+
+    def _matches(self, names: IMatchList, client: Client) -> bool | Deferred[bool]:
+        """
+        A list that cannot be read lists nobody.
+        """
+        try:
+            match = names.match(client.address)
+        except Exception:
+            return self._unreadable(Failure())
+        return (
+            match.addErrback(self._unreadable) if isinstance(match, Deferred) else match
+        )
+
+    def _unreadable(self, failure: Failure) -> bool:
+        self._context.sink.emit(Warn("smtpd", failure.getErrorMessage()))
+        return False
+
+    def gone(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        key = self._key(connection.client.address)
+        count = self._clients.get(key, 0) - 1
+        if count > 0:
+            self._clients[key] = count
+        else:
+            self._clients.pop(key, None)
+        if self._drained is not None and not self.connections:
+            self._finish_drain()
+
+    # The end.
+
+    def drain(self, limit: float = DRAIN) -> Deferred[None]:
+        """
+        Let sessions end. Stop listening first.
+
+        @param limit: seconds after which those that are left are ended.
+        @return: fires when there are no connections any more.
+        """
+        if not self.connections:
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        if self._drained is not None:
+            self._drained.chainDeferred(done)
+            return done
+        self._drained = done
+        for connection in list(self.connections):
+            connection.drain()
+        self._last_call = self._context.clock.callLater(limit, self._stop_all)
+        return done
+
+    def _stop_all(self) -> None:
+        for connection in list(self.connections):
+            connection.stop()
+        # Those that neither read nor commit in time are cut off.
+        delay = self._context.timeouts.close
+        self._last_call = self._context.clock.callLater(delay, self._abort_all)
+
+    def _abort_all(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _finish_drain(self) -> None:
+        if self._last_call is not None and self._last_call.active():
+            self._last_call.cancel()
+        done, self._drained = self._drained, None
+        if done is not None:
+            done.callback(None)

@@ -1,0 +1,186 @@
+"""
+An SMTP server session: what the engine wants, done.
+
+Owns: which question is open; what becomes of an error; log events.
+Knows nothing of: SMTP syntax, time-outs (L{txmta.smtp.connection}), restrictions,
+    the queue (L{txmta.smtp.delivery}).
+
+Sources: Postfix C{smtpd/smtpd.c} (log lines).
+
+Errors: none leave here. What a delivery raises becomes 451 and a log entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import ITLSTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txmta.events import Note, Rejected, SessionTrouble, Warn
+from txmta.model import Reply
+from txmta.smtp.connection import Connection
+from txmta.smtp.plain import OUR_FAULT, reply_for
+from txmta.smtp.requests import (
+    Chunk,
+    End,
+    Forget,
+    Noted,
+    Open,
+    Rcpt,
+    Refused,
+    Request,
+    Sender,
+    Sleep,
+    StartTLS,
+    Trouble,
+    Verify,
+    Warning_,
+)
+
+_log = Logger()
+
+#: An answer that nobody waits for any more.
+NOBODY = Reply(421, "4.4.2", "Error: connection lost")
+
+
+class SMTPServer(Connection):
+    """
+    One session.
+    """
+
+    def _do(self, request: Request) -> None:
+        _HANDLERS[type(request)](self, request)
+
+    def _ask(self, question: Callable[[Any], Any], argument: Any) -> None:
+        """
+        Put a question of the engine to the delivery.
+        """
+        try:
+            answer = question(argument)
+        except Exception:
+            answer = self._refusal(Failure())
+        if not isinstance(answer, Deferred):
+            self._engine.answer(answer)
+            return
+        self._pending = answer
+        answer.addErrback(self._refusal)
+        answer.addCallback(self._answered)
+
+    def _answered(self, reply: Reply) -> None:
+        self._pending = None
+        if self._lost and not self._engine.committing:
+            return
+        self._engine.answer(reply)
+        if not self._lost:
+            self._renew()
+        self._pump()
+
+    def _refusal(self, failure: Failure) -> Reply:
+        """
+        A delivery raised an error instead of an answer.
+        """
+        if self._lost and failure.check(CancelledError):
+            return NOBODY
+        reply = reply_for(failure)
+        line = f"{reply.code} {reply.status} {reply.text}".partition("\n")[0]
+        self._reject(self._engine.where, line, self._exchange.rcpt)
+        return reply
+
+    # What the engine wants, by type of request.
+
+    def _mail(self, sender: Sender) -> None:
+        sender.client = self.client
+        self._ask(self._exchange.mail, sender)
+
+    def _rcpt(self, rcpt: Rcpt) -> None:
+        self._ask(self._exchange.rcpt_to, rcpt)
+
+    def _verify(self, request: Verify) -> None:
+        self._ask(lambda r: self._exchange.verify(r, self.client), request)
+
+    def _open(self, request: Open) -> None:
+        self._ask(lambda _: self._exchange.open(), request)
+
+    def _chunk(self, chunk: Chunk) -> None:
+        try:
+            self._exchange.chunk(chunk.block)
+        except Exception:
+            _log.failure("a message does not take its content")
+            self._engine.drop(OUR_FAULT)
+
+    def _end(self, request: End) -> None:
+        self._ask(lambda _: self._exchange.end(), request)
+
+    def _forget(self, request: Forget) -> None:
+        self._exchange.forget()
+
+    def _sleep_on(self, sleep: Sleep) -> None:
+        clock = self._context.clock
+        self._sleep = clock.callLater(sleep.seconds, self._woken)
+
+    def _woken(self) -> None:
+        self._engine.wake()
+        self._renew()
+        self._pump()
+
+    def _start_tls(self, request: StartTLS) -> None:
+        transport = cast(ITLSTransport, self.transport)
+        transport.write(self._engine.output())
+        transport.startTLS(cast(Any, self.ctx))
+        self._engine.secured()
+
+    # The log.
+
+    def _warn(self, warning: Warning_) -> None:
+        queue_id = self._exchange.queue_id if warning.queued else ""
+        text = f"{queue_id}: {warning.text}" if queue_id else warning.text
+        self._emit(Warn("smtpd", text))
+
+    def _note(self, note: Noted) -> None:
+        self._emit(Note("smtpd", note.text))
+
+    def _trouble(self, trouble: Trouble) -> None:
+        self._emit(SessionTrouble("smtpd", trouble.trouble, trouble.after, self.client))
+
+    def _refused(self, refused: Refused) -> None:
+        self._reject(refused.stage, refused.reason, None, refused.verb)
+
+    def _reject(
+        self, stage: str, reply: str, rcpt: Rcpt | None, verb: str = "reject"
+    ) -> None:
+        engine, exchange = self._engine, self._exchange
+        self._emit(
+            Rejected(
+                "smtpd",
+                exchange.queue_id,
+                stage,
+                self.client,
+                reply,
+                exchange.sender.address if exchange.sender else None,
+                rcpt.address if rcpt else exchange.last_rcpt,
+                engine.protocol,
+                engine.helo,
+                verb,
+            )
+        )
+
+
+_HANDLERS: dict[type[Request], Callable[[SMTPServer, Any], None]] = {
+    Sender: SMTPServer._mail,
+    Rcpt: SMTPServer._rcpt,
+    Verify: SMTPServer._verify,
+    Open: SMTPServer._open,
+    Chunk: SMTPServer._chunk,
+    End: SMTPServer._end,
+    Forget: SMTPServer._forget,
+    Sleep: SMTPServer._sleep_on,
+    StartTLS: SMTPServer._start_tls,
+    Warning_: SMTPServer._warn,
+    Noted: SMTPServer._note,
+    Trouble: SMTPServer._trouble,
+    Refused: SMTPServer._refused,
+}

@@ -1,0 +1,133 @@
+"""
+Put an SMTP server together from settings and what other packages provide.
+
+Owns: which setting goes where.
+Knows nothing of: listening, processes (C{build.py}).
+
+Sources: none.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from txmta.config.settings import Settings
+from txmta.errors import ConfigError
+from txmta.interfaces import (
+    IAddressResolver,
+    ICleanup,
+    IClientNames,
+    IEventSink,
+    IMatchList,
+    IQueueStore,
+)
+from txmta.smtp.access.check import World
+from txmta.smtp.access.policy import Policy, codes, validate_restrictions
+from txmta.smtp.connection import Context, Timeouts
+from txmta.smtp.delivery import Deliveries, Desk
+from txmta.smtp.factory import Crowd, SMTPServerFactory
+from txmta.smtp.rules import Rules
+from txmta.smtp.space import Space, free_octets
+
+
+@dataclass(frozen=True)
+class Services:
+    """
+    What an SMTP server needs of the other packages.
+
+    @ivar clock: monotonic.
+    @ivar now: wall time.
+    @ivar open_list: makes a match list of the items of the parameter named.
+    @ivar own: IP addresses of inet_interfaces and proxy_interfaces.
+    """
+
+    clock: IReactorTime
+    now: Callable[[], float]
+    sink: IEventSink
+    cleanup: ICleanup
+    store: IQueueStore
+    addresses: IAddressResolver
+    names: IClientNames
+    open_list: Callable[[str], IMatchList]
+    own: Container[str]
+
+
+def problems(settings: Settings) -> list[str]:
+    """
+    @return: why a server with these settings must not start, one line each.
+    """
+    found = validate_restrictions(settings)
+    try:
+        Rules.of(settings)
+    except ValueError as e:
+        found.append(f"smtpd_forbidden_commands: {e}")
+    return found
+
+
+def server_factory(
+    settings: Settings, services: Services, service: str = "smtp", total: int = 0
+) -> SMTPServerFactory:
+    """
+    @param settings: of this service in master.cf.
+    @param service: its name there.
+    @param total: connections at a time, 0 for no limit.
+    @raise ConfigError: L{problems} has something.
+    """
+    found = problems(settings)
+    if found:
+        raise ConfigError(found)
+    context = Context(
+        rules=Rules.of(settings),
+        clock=services.clock,
+        sink=services.sink,
+        names=services.names,
+        timeouts=Timeouts(
+            idle=settings.smtpd_timeout,
+            per_request=settings.smtpd_per_request_deadline,
+            min_rate=settings.smtpd_min_data_rate,
+        ),
+        lookup=settings.smtpd_peername_lookup,
+    )
+    crowd = Crowd(
+        exempt=services.open_list("smtpd_client_event_limit_exceptions"),
+        spared=services.open_list("smtpd_forbid_bare_newline_exclusions"),
+        per_client=settings.smtpd_client_connection_count_limit,
+        prefixes=(
+            settings.smtpd_client_ipv4_prefix_length,
+            settings.smtpd_client_ipv6_prefix_length,
+        ),
+        total=total,
+        service=service,
+    )
+    return SMTPServerFactory(context, crowd, Deliveries(desk(settings, services)))
+
+
+def desk(settings: Settings, services: Services) -> Desk:
+    """
+    @return: what the deliveries of this server share.
+    """
+    queue = settings.queue_directory
+    return Desk(
+        sink=services.sink,
+        cleanup=services.cleanup,
+        store=services.store,
+        world=World(
+            services.addresses,
+            services.open_list("mynetworks"),
+            services.own,
+            codes(settings),
+        ),
+        policy=Policy.of(settings),
+        space=Space(
+            (settings.queue_minfree, settings.message_size_limit),
+            lambda: free_octets(queue),
+            services.clock.seconds,
+        ),
+        now=services.now,
+        origin=tuple(w.lower() for w in settings.local_header_rewrite_clients),
+    )
