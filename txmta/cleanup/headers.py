@@ -53,7 +53,8 @@ _ADDRESS_HEADERS = (
     *("from", "sender", "reply-to", "to", "cc", "bcc"),
     *("resent-from", "resent-sender", "resent-reply-to"),
     *("resent-to", "resent-cc", "resent-bcc"),
-    *("errors-to", "return-receipt-to", "disposition-notification-to"),
+    *("errors-to", "return-receipt-to", "return-path"),
+    "disposition-notification-to",
     *("apparently-to", "mail-followup-to"),
 )
 _NOTED_HEADERS = (
