@@ -43,35 +43,43 @@ class State(Enum):
 @dataclass(frozen=True, slots=True)
 class Verb:
     """
+    @ivar name: as log lines name the stage.
+    @ivar key: as the line of a disconnect names it.
     @ivar last: nothing may be pipelined after it.
     @ivar junk: counts against smtpd_junk_command_limit.
     """
 
-    last: bool = False
-    junk: bool = False
+    name: str
+    key: str
+    last: bool
+    junk: bool
 
 
-_PLAIN = Verb()
+def _verb(name: str, last: bool = False, junk: bool = False) -> tuple[bytes, Verb]:
+    return name.encode(), Verb(name, name.lower(), last, junk)
+
 
 #: The commands that we know, by name.
-VERBS: Mapping[bytes, Verb] = {
-    b"HELO": Verb(last=True, junk=True),
-    b"EHLO": Verb(last=True, junk=True),
-    b"MAIL": _PLAIN,
-    b"RCPT": _PLAIN,
-    b"DATA": Verb(last=True),
-    b"BDAT": _PLAIN,
-    b"RSET": Verb(junk=True),
-    b"NOOP": Verb(last=True, junk=True),
-    b"VRFY": Verb(last=True, junk=True),
-    b"HELP": Verb(junk=True),
-    b"QUIT": _PLAIN,
-    b"STARTTLS": _PLAIN,
-    b"AUTH": _PLAIN,
-    b"ETRN": Verb(junk=True),
-    b"XCLIENT": Verb(junk=True),
-    b"XFORWARD": Verb(junk=True),
-}
+VERBS: Mapping[bytes, Verb] = dict(
+    (
+        _verb("HELO", last=True, junk=True),
+        _verb("EHLO", last=True, junk=True),
+        _verb("MAIL"),
+        _verb("RCPT"),
+        _verb("DATA", last=True),
+        _verb("BDAT"),
+        _verb("RSET", junk=True),
+        _verb("NOOP", last=True, junk=True),
+        _verb("VRFY", last=True, junk=True),
+        _verb("HELP", junk=True),
+        _verb("QUIT"),
+        _verb("STARTTLS"),
+        _verb("AUTH"),
+        _verb("ETRN", junk=True),
+        _verb("XCLIENT", junk=True),
+        _verb("XFORWARD", junk=True),
+    )
+)
 
 
 def _sequence(text: str) -> Reply:

@@ -140,6 +140,8 @@ class Connection(ESMTP):
         self.client = client
         self._engine = Engine(context.rules)
         self._timer: IDelayedCall | None = None
+        # The timer waits for the client, and may be reset.
+        self._ticking = False
         self._sleep: IDelayedCall | None = None
         self._deadline = 0.0
         self._pumping = False
@@ -167,7 +169,7 @@ class Connection(ESMTP):
 
     def dataReceived(self, data: bytes) -> None:
         engine = self._engine
-        if self._timer is not None:
+        if self._ticking:
             self._touch(len(data))
         engine.receive(data)
         if engine.busy:
@@ -177,6 +179,7 @@ class Connection(ESMTP):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost = True
+        self._ticking = False
         if not self._named:
             self._name(("unknown", "unknown"))
         self._stop(self._timer)
@@ -241,6 +244,7 @@ class Connection(ESMTP):
             return
         timeouts = self._context.timeouts
         self._timer = self._context.clock.callLater(timeouts.idle, self._timed_out)
+        self._ticking = True
         self._deadline = self._context.clock.seconds() + timeouts.idle
         self._engine.greet(self.client.label, spared)
         self._pump()
@@ -269,6 +273,7 @@ class Connection(ESMTP):
 
     def _hang_up(self) -> None:
         self._stop(self._timer)
+        self._ticking = False
         clock = self._context.clock
         self._timer = clock.callLater(self._context.timeouts.close, self.abort)
         self._tcp.loseConnection()
@@ -279,10 +284,9 @@ class Connection(ESMTP):
         """
         Octets have arrived: they buy time.
         """
-        timer = self._timer
         timeouts = self._context.timeouts
-        if timer is None or not timer.active() or self._engine.closed:
-            return
+        timer = self._timer
+        assert timer is not None, "it ticks"
         if not timeouts.per_request:
             timer.reset(timeouts.idle)
         elif self._exchange.reading:
@@ -295,11 +299,10 @@ class Connection(ESMTP):
         """
         A request was answered: the next one has all the time.
         """
-        timer = self._timer
-        if timer is not None and timer.active():
+        if self._ticking and self._timer is not None:
             idle = self._context.timeouts.idle
             self._deadline = self._context.clock.seconds() + idle
-            timer.reset(idle)
+            self._timer.reset(idle)
 
     def _timed_out(self) -> None:
         if self._engine.busy:
@@ -307,6 +310,7 @@ class Connection(ESMTP):
             clock = self._context.clock
             self._timer = clock.callLater(self._context.timeouts.idle, self._timed_out)
             return
+        self._ticking = False
         self._engine.time_out()
         self._pump()
 

@@ -100,9 +100,10 @@ class Delivery:
         client = origin.client
         assert client is not None, "the server fills it in"
         trusted = self._trusts(client)
-        if isinstance(trusted, Deferred):
+        if trusted is True or trusted is False:
+            self._local_origin = trusted
+        else:
             return trusted.addCallback(self._trusted)
-        self._local_origin = trusted
         return None
 
     def _trusts(self, client: Client) -> bool | Deferred[bool]:
@@ -124,7 +125,7 @@ class Delivery:
         if user.address.lower() == "postmaster":
             return self._accept(user, check)
         answer = self._desk.policy.judge(check)
-        if isinstance(answer, Deferred):
+        if answer is not None and isinstance(answer, Deferred):
             return answer.addCallback(lambda reply: self._judged(user, check, reply))
         return self._judged(user, check, answer)
 

@@ -228,7 +228,7 @@ class Dialogue:
         self._waiting = True
 
     def _say(self, reply: Reply) -> None:
-        if _CONTROL.search(reply.text):
+        if not reply.text.isprintable() and _CONTROL.search(reply.text):
             words = _CONTROL.sub("?", reply.text)
             reply = Reply(reply.code, reply.status, words, reply.close)
         limits = self.rules.limits

@@ -111,11 +111,11 @@ class Engine(Envelopes):
             and self.rules.forbid_unauth_pipelining
             and self.stream.pending
         ):
-            self.where = name.decode()
+            self.where = verb.name
             self._out_of_step()
             return
-        self.where = word = name.decode()
-        self._counted = self._count(word.lower())
+        self.where = verb.name
+        self._counted = self._count(verb.key)
         if verb.junk:
             self._junked()
         refusal = REFUSALS[self.state].get(name)
@@ -148,7 +148,8 @@ class Engine(Envelopes):
 
     def _ehlo(self, rest: str) -> None:
         if self._greeted(rest, "ESMTP"):
-            self._accept(self.rules.ehlo(self.secure))
+            rules = self.rules
+            self._accept(rules.ehlo_secure if self.secure else rules.ehlo)
 
     def _greeted(self, rest: str, protocol: str) -> bool:
         if not rest:

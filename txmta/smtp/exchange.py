@@ -104,14 +104,17 @@ class Exchange:
         self._delivery = delivery
         self.ours = ITxmtaDelivery.providedBy(delivery)
         helo = (octets(sender.helo), sender.client.address.encode())
-        return read(delivery.validateFrom(helo, sender), _sender_ok)
+        answer = delivery.validateFrom(helo, sender)
+        return _MAIL_OK if answer is None else read(answer, _sender_ok)
 
     def rcpt_to(self, rcpt: Rcpt) -> Answer:
         self.rcpt = rcpt
         rcpt.protocol = self._server
         assert self._delivery is not None, "MAIL came before"
-        answer = self._delivery.validateTo(rcpt)
-        return read(answer, lambda maker: self._rcpt(rcpt, maker))
+        answer: Any = self._delivery.validateTo(rcpt)
+        if isinstance(answer, Deferred):
+            return answer.addCallback(lambda maker: self._rcpt(rcpt, maker))
+        return self._rcpt(rcpt, answer)
 
     def _rcpt(self, rcpt: Rcpt, maker: Any) -> Reply:
         self.rcpt = None

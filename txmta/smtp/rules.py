@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from txmta.config.settings import Settings
 from txmta.model import Reply
@@ -67,15 +68,26 @@ class Rules:
     smtputf8: bool = True
     tls: bool = False
 
-    def ehlo(self, secure: bool) -> Reply:
+    @cached_property
+    def ehlo(self) -> Reply:
         """
-        @param secure: the session is encrypted already.
+        The reply to EHLO in plaintext.
         """
+        return self._ehlo(self.tls)
+
+    @cached_property
+    def ehlo_secure(self) -> Reply:
+        """
+        The same in an encrypted session, which cannot be encrypted again.
+        """
+        return self._ehlo(False)
+
+    def _ehlo(self, starttls: bool) -> Reply:
         offered = [
             ("PIPELINING", True),
             (f"SIZE {self.limits.size}" if self.limits.size else "SIZE", True),
             ("VRFY", self.vrfy),
-            ("STARTTLS", self.tls and not secure),
+            ("STARTTLS", starttls),
             ("ENHANCEDSTATUSCODES", True),
             ("8BITMIME", True),
             ("DSN", True),

@@ -63,7 +63,8 @@ class SMTPServer(Connection):
             answer = question(argument)
         except Exception:
             answer = self._refusal(Failure())
-        if not isinstance(answer, Deferred):
+        # Deferred has an abstract base, which makes isinstance() slow to deny.
+        if type(answer) is Reply or not isinstance(answer, Deferred):
             self._engine.answer(answer)
             return
         self._pending = answer

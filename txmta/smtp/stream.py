@@ -107,10 +107,12 @@ class Stream:
         return self._buffer[self._at : self._at + length]
 
     def _join(self) -> None:
-        rest = self._buffer[self._at :] if self._at else self._buffer
-        self._buffer = b"".join([rest, *self._more]) if rest else b"".join(self._more)
+        more = self._more
+        if self._at < len(self._buffer):
+            more.insert(0, self._buffer[self._at :])
+        self._buffer = more[0] if len(more) == 1 else b"".join(more)
         self._at = 0
-        self._more.clear()
+        self._more = []
 
     def _bound(self) -> None:
         """

@@ -145,7 +145,7 @@ class Policy:
             answer = self._from(check, 0, 0)
         except TableUnavailable:
             return _unavailable(check)
-        if isinstance(answer, Deferred):
+        if answer is not None and isinstance(answer, Deferred):
             return answer.addErrback(lambda failure: _table(check, failure))
         return answer
 

@@ -65,7 +65,10 @@ def defer(check: Check) -> Answer:
 
 
 def permit_mynetworks(check: Check) -> Answer | Deferred[Answer]:
-    return _map(check.world.mynetworks.match(check.client.address), _permit_if)
+    listed = check.world.mynetworks.match(check.client.address)
+    if listed is True or listed is False:
+        return _permit_if(listed)
+    return listed.addCallback(_permit_if)
 
 
 def permit_inet_interfaces(check: Check) -> Answer:
