@@ -1,0 +1,3 @@
+"""
+Tests of txmta with other software.
+"""
