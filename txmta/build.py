@@ -1,0 +1,240 @@
+"""
+Composition root: from main.cf and master.cf to the running server.
+
+Owns: the order of things at start and at stop.
+Knows nothing of: what any part does; the parts are made in L{txmta.roles}.
+
+Order at start: configuration read and checked whole (L{load}, before twistd
+becomes a daemon); queue directory, lock, log, sockets, and root's rights given
+away (C{privilegedStartService}); store, queue manager, SMTP server
+(C{startService}). At stop the other way round: no new sessions, sessions and
+deliveries finish within a limit, everything is written down.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>} from L{load}; later ones end
+the process with one line each and exit status 1.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorSocket,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUDP,
+)
+from twisted.logger import Logger
+
+from txmta.config.check import check
+from txmta.config.main_cf import read_main_cf
+from txmta.config.master_cf import Service as MasterService
+from txmta.config.master_cf import builtin_master_cf, read_master_cf
+from txmta.config.settings import Definition, Settings
+from txmta.config.system import this_machine
+from txmta.errors import ConfigError
+from txmta.events import Note, Warn
+from txmta.log.maillog import MailLog, Target
+from txmta.log.sinks import FileTarget, SyslogTarget
+from txmta.master.binding import Bound, bind_all, port_of
+from txmta.master.directory import prepare_queue
+from txmta.master.limits import set_limits
+from txmta.master.lock import QueueLock
+from txmta.master.privileges import become, server_account
+from txmta.master.readable import check_readable, needed
+from txmta.master.sockets import listens
+from txmta.roles import Roles, Shared, problems_of_tables
+
+
+class Reactor(
+    IReactorCore,
+    IReactorSocket,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUDP,
+):
+    """
+    All that we use of a reactor.
+    """
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    What main.cf and master.cf say, checked.
+
+    @ivar path: of main.cf.
+    @ivar warnings: for the log.
+    """
+
+    path: str
+    settings: Settings
+    services: Sequence[MasterService]
+    warnings: Sequence[str] = ()
+
+
+def load(path: str) -> Configuration:
+    """
+    @param path: of main.cf; master.cf is beside it, or a built-in one counts.
+    @raise ConfigError: with all that is wrong. Nothing was opened for good.
+    """
+    main_cf = read_main_cf(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    master_cf = os.path.join(folder, "master.cf")
+    definitions = dict(main_cf.definitions)
+    # Always where main.cf is, so that main.cf can name files beside it.
+    definitions["config_directory"] = Definition(folder, path)
+    problems: list[str] = []
+    try:
+        services = (
+            read_master_cf(master_cf)
+            if os.path.lexists(master_cf)
+            else builtin_master_cf()
+        )
+    except ConfigError as e:
+        problems += e.problems
+        services = ()
+    try:
+        settings = Settings(definitions, this_machine())
+    except ConfigError as e:
+        raise ConfigError([*problems, *e.problems]) from e
+    report = check(main_cf, settings, services)
+    problems += report.problems
+    try:
+        listens(services, settings, port_of)
+    except ConfigError as e:
+        problems += e.problems
+    problems += problems_of_tables(settings, services)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return Configuration(path, settings, services, report.warnings)
+
+
+def make_service(
+    configuration: Configuration, reactor: Reactor, now: Callable[[], float]
+) -> IService:
+    """
+    @param reactor: its C{seconds()} must be monotonic.
+    @param now: wall time.
+    """
+    return Server(configuration, reactor, now)
+
+
+class Server(Service):
+    """
+    The whole server in one process (process_model = single).
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        reactor: Reactor,
+        now: Callable[[], float],
+    ) -> None:
+        self._configuration = configuration
+        self._settings = configuration.settings
+        self._reactor = reactor
+        self._now = now
+        self._sockets: Sequence[Bound] = ()
+
+    def privilegedStartService(self) -> None:
+        """
+        What only root can do, then root's rights are gone for good.
+        """
+        try:
+            self._prepare()
+        except ConfigError as e:
+            for problem in e.problems:
+                print(f"txmta: fatal: {problem}", file=sys.stderr)
+            raise SystemExit(1) from e
+
+    def _prepare(self) -> None:
+        settings = self._settings
+        set_limits()
+        account = server_account(settings)
+        check_readable(needed(self._configuration.path), account)
+        prepare_queue(settings.queue_directory, account)
+        self._lock = QueueLock(settings.queue_directory)
+        target = _log_target(settings)
+        self._sockets = bind_all(
+            listens(self._configuration.services, settings, port_of)
+        )
+        become(account)
+        names = (settings.myhostname, settings.syslog_name, os.getpid())
+        self._mail_log = MailLog(
+            target, self._reactor, self._now, self._reactor.callFromThread, names
+        )
+
+    def startService(self) -> None:
+        super().startService()
+        self._say_what_is_configured()
+        shared = Shared(
+            self._configuration.settings,
+            self._configuration.services,
+            self._reactor,
+            self._now,
+            self._mail_log,
+        )
+        try:
+            self._roles = Roles(shared)
+            self._roles.start(self._sockets)
+        except ConfigError as e:
+            for problem in e.problems:
+                print(f"txmta: fatal: {problem}", file=sys.stderr)
+            raise SystemExit(1) from e
+        for each in self._sockets:
+            each.socket.close()
+        # The default action would end us; reload comes with the master.
+        signal.signal(signal.SIGHUP, self._hangup)
+        self._note(f"daemon started -- configuration {self._configuration.path}")
+
+    def stopService(self) -> Deferred[None]:
+        """
+        @return: fires when all is delivered or written down.
+        """
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._note("stopping: sessions and deliveries under way may finish")
+        try:
+            await self._roles.stop()
+        except Exception:
+            self._log.failure("trouble while stopping")
+        self._note("stopped")
+        self._mail_log.close()
+        self._lock.release()
+
+    def _say_what_is_configured(self) -> None:
+        for warning in self._configuration.warnings:
+            self._mail_log.emit(Warn("master", warning))
+
+    def _hangup(self, _number: int, _frame: object) -> None:
+        self._reactor.callFromThread(
+            self._mail_log.emit,
+            Warn(
+                "master",
+                "SIGHUP: reload is not there yet, the configuration stays as it "
+                "is: stop and start instead",
+            ),
+        )
+
+    def _note(self, text: str) -> None:
+        self._mail_log.emit(Note("master", text))
+
+
+def _log_target(settings: Settings) -> Target:
+    if settings.maillog_file:
+        return FileTarget(settings.maillog_file)
+    return SyslogTarget(settings.syslog_facility)
