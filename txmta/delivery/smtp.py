@@ -196,7 +196,10 @@ def _source(settings: Settings, name: str, protocol: str) -> str:
                 [f"{name} = {text}: is no {protocol} address: write one, or nothing"]
             )
         return address
-    own = own_interfaces(settings.inet_interfaces, (protocol,), settings.system)
+    every = own_interfaces(
+        settings.inet_interfaces, settings.inet_protocols, settings.system
+    )
+    own = [i for i in every if (":" in i.address) == (protocol == "ipv6")]
     if len(own) == 1 and settings.inet_interfaces != ("all",):
         address = own[0].address
         if address != "::1" and not address.startswith("127."):
