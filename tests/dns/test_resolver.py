@@ -243,6 +243,14 @@ class ServerTests(ResolverCase):
         self.give(A)
         self.successResultOf(found)
 
+    def test_second_when_the_socket_is_gone(self) -> None:
+        """
+        A refusal closes the socket, if the reactor is made with epoll.
+        """
+        self.ask()
+        self.net.last.protocol.doStop()
+        self.assertEqual(self.server(), "192.0.2.2")
+
     def test_the_one_that_answered_is_first(self) -> None:
         """
         A dead server costs its time-out once.

@@ -129,6 +129,10 @@ class _Datagrams(DatagramProtocol):
     def connectionRefused(self) -> None:
         self._wait.fail("connection refused")
 
+    def stopProtocol(self) -> None:
+        # How the epoll reactor tells of a port that nobody listens to.
+        self._wait.fail("connection refused")
+
 
 class _Stream(Int16StringReceiver):
     factory: _StreamFactory
