@@ -34,6 +34,7 @@ _NOT_HERE = Reply(502, "5.5.1", "Error: command not implemented")
 _HELP = Reply(
     214, "2.0.0", "Commands: BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
 )
+_NO_BDAT = Reply(521, "5.5.1", "Error: command not implemented", close=True)
 _BDAT_SYNTAX = Reply(521, "5.5.4", "Syntax: BDAT count [LAST]", close=True)
 
 # Characters that could mean something in a Received: header.
@@ -170,7 +171,8 @@ class Engine(Envelopes):
 
     def _bdat(self, rest: str) -> None:
         if "CHUNKING" in self.rules.off:
-            self._fail(_NOT_HERE)
+            # The chunk that follows must not be taken for commands.
+            self._close(_NO_BDAT)
             return
         arguments = chunk_arguments(rest)
         if arguments is None:

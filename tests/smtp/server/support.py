@@ -110,7 +110,9 @@ class Addresses:
         routed = False
         local, domain = split(address)
         name = domain.lower().rstrip(".")
-        if self.classes.get(name) is AddressClass.LOCAL and ("%" in local or "@" in local):
+        if self.classes.get(name) is AddressClass.LOCAL and (
+            "%" in local or "@" in local
+        ):
             address, routed = local.replace("%", "@"), True
             name = split(address)[1].lower()
         found = self.classes.get(name, AddressClass.DEFAULT)
@@ -195,7 +197,9 @@ class Names:
     def name(self, address: str) -> tuple[str, str] | Deferred[tuple[str, str]]:
         if self.later is not None:
             return self.later
-        return ("localhost", "localhost") if address == FRIEND else ("unknown", "unknown")
+        return (
+            ("localhost", "localhost") if address == FRIEND else ("unknown", "unknown")
+        )
 
 
 class Transport(StringTransport):
