@@ -35,11 +35,8 @@ def received(envelope: Envelope, settings: Settings) -> bytes:
     @return: the Received: header of a message from the network, or of one
         made here.
     """
-    date = mail_date(int(envelope.arrival))
-    by = f"by {settings.myhostname} ({settings.mail_name})"
     if not envelope.protocol:
-        text = f"Received: {by}\r\n\tid {envelope.queue_id}; "
-        return _octets(text) + date + b"\r\n"
+        return received_here(envelope, settings)
     client = envelope.client
     address = client.address
     if ":" in address:
@@ -50,13 +47,25 @@ def received(envelope: Envelope, settings: Settings) -> bytes:
         protocol = "UTF8" + protocol.removeprefix("E")
     text = (
         f"Received: from {helo} ({_safe(client.name)} [{address}])\r\n"
-        f"\t{by} with {protocol} id {envelope.queue_id}"
+        f"\t{_by(settings)} with {protocol} id {envelope.queue_id}"
     )
     if len(envelope.recipients) == 1:
         text += f"\r\n\tfor <{_safe(quote(envelope.recipients[0].original))}>; "
     else:
         text += ";\r\n\t"
-    return _octets(text) + date + b"\r\n"
+    return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
+
+
+def received_here(envelope: Envelope, settings: Settings) -> bytes:
+    """
+    @return: the Received: header of a message that did not come by SMTP.
+    """
+    text = f"Received: {_by(settings)}\r\n\tid {envelope.queue_id}; "
+    return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
+
+
+def _by(settings: Settings) -> str:
+    return f"by {settings.myhostname} ({settings.mail_name})"
 
 
 def message_id(envelope: Envelope, settings: Settings) -> bytes:
