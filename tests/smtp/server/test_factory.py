@@ -1,0 +1,203 @@
+"""
+How many connections, and their end.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.smtp.server.support import FRIEND, HOST, STRANGER, Listed, World, world
+from txmta.config.settings import Settings
+from txmta.errors import ConfigError
+from txmta.model import Reply
+from txmta.smtp.service import problems, server_factory
+
+TOO_MANY = f"421 4.7.0 {HOST} Error: too many connections from 192.0.2.1\r\n".encode()
+
+
+class CrowdTests(SynchronousTestCase):
+    def test_per_client(self) -> None:
+        """
+        smtpd_client_connection_count_limit, in Postfix's words, until one goes.
+        """
+        w = world(smtpd_client_connection_count_limit="2")
+        one, two = w.connect(), w.connect()
+        self.assertIn(b"220", two.heard())
+        three = w.connect()
+        self.assertEqual(three.heard(), TOO_MANY)
+        self.assertTrue(three.transport.disconnecting)
+        self.assertIn(
+            "warning: Connection concurrency limit exceeded: 3 from "
+            "unknown[192.0.2.1] for service smtp",
+            w.sink.lines,
+        )
+        self.assertIn(b"220", w.connect("192.0.2.2").heard())
+        three.hang_up()
+        one.hang_up()
+        self.assertIn(b"220", w.connect().heard())
+
+    def test_exempt(self) -> None:
+        """
+        Not so for smtpd_client_event_limit_exceptions.
+        """
+        w = world(smtpd_client_connection_count_limit="1")
+        for _ in range(5):
+            self.assertIn(b"220", w.connect(FRIEND).heard())
+
+    def test_exempt_later(self) -> None:
+        """
+        The list may need time, or be unreadable; then it exempts nobody.
+        """
+        w = world(smtpd_client_connection_count_limit="1")
+        exempt = w.lists["smtpd_client_event_limit_exceptions"]
+        w.connect()
+        exempt.later = True
+        later = w.connect()
+        self.assertEqual(later.heard(), b"")
+        exempt.waiting[0].callback(True)
+        self.assertIn(b"220", later.heard())
+        exempt.later = False
+        exempt.broken = True
+        self.assertEqual(w.connect().heard(), TOO_MANY)
+        self.assertIn(
+            "warning: table hash:/broken: no such file", "\n".join(w.sink.lines)
+        )
+
+    def test_no_limit(self) -> None:
+        w = world(smtpd_client_connection_count_limit="0")
+        for _ in range(100):
+            self.assertIn(b"220", w.connect().heard())
+
+    def test_networks(self) -> None:
+        """
+        smtpd_client_ipv6_prefix_length: one client has many IPv6 addresses.
+        """
+        w = world(smtpd_client_connection_count_limit="1")
+        for host, welcome in (
+            ("2001:db8::1", True),
+            ("2001:db8::2", False),
+            ("2001:db8:1::1", True),
+        ):
+            server = w.factory.buildProtocol(IPv6Address("TCP", host, 1))
+            refusal = w.factory.admit(server)
+            self.assertEqual(refusal is None, welcome, host)
+
+    def test_all_together(self) -> None:
+        """
+        Before descriptors run out, clients are told to come back.
+        """
+        w = world()
+        w.factory = server_factory(w.settings, w.services(), total=2)
+        for i in (1, 2):
+            self.assertIn(b"220", w.connect(f"192.0.2.{i}").heard())
+        third = w.connect("192.0.2.3")
+        self.assertEqual(third.heard(), b"421 4.3.2 All server ports are busy\r\n")
+        self.assertTrue(third.transport.disconnecting)
+
+
+class DrainTests(SynchronousTestCase):
+    def test_nobody_there(self) -> None:
+        self.successResultOf(world().factory.drain())
+
+    def test_transaction_may_end(self) -> None:
+        """
+        Outside of a transaction the next command gets 421; inside it may end.
+        """
+        w = world()
+        idle, busy = w.connect(), w.connect()
+        busy.say(b"EHLO x\r\n")
+        busy.say(b"MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\n")
+        drained = w.factory.drain(30)
+        busy.say(b"DATA\r\n")
+        self.assertIn(b"250 2.0.0 Ok: queued", busy.say(b".\r\n"))
+        self.assertIn(b"421 4.3.2", busy.say(b"QUIT\r\n"))
+        idle.heard()
+        self.assertIn(b"421 4.3.2", idle.say(b"EHLO x\r\n"))
+        idle.hang_up()
+        self.assertNoResult(drained)
+        busy.hang_up()
+        self.successResultOf(drained)
+        self.assertEqual(w.clock.getDelayedCalls(), [])
+
+    def test_limit(self) -> None:
+        """
+        Who does not end in time is ended; who does not read that is cut off.
+        """
+        w = world()
+        t = w.connect()
+        drained = w.factory.drain(30)
+        t.heard()
+        w.clock.advance(30)
+        self.assertIn(b"421 4.3.2", t.heard())
+        w.clock.advance(5)
+        self.assertTrue(t.transport.aborted)
+        t.hang_up()
+        self.successResultOf(drained)
+
+    def test_commit_under_way(self) -> None:
+        """
+        A message that is being committed gets its answer.
+        """
+        w = world()
+        answer: Deferred[Reply] = Deferred()
+        w.cleanup.answer = lambda: answer
+        t = w.connect()
+        t.say(b"EHLO x\r\n")
+        t.say(b"MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\n")
+        t.say(b"DATA\r\n")
+        t.say(b".\r\n")
+        w.factory.drain(30)
+        w.clock.advance(30)
+        self.assertFalse(t.transport.disconnecting)
+        answer.callback(Reply(250, "2.0.0", "Ok: queued as X"))
+        self.assertEqual(t.heard(), b"250 2.0.0 Ok: queued as X\r\n")
+        self.assertIn(b"421 4.3.2", t.say(b"NOOP\r\n"))
+
+    def test_late_arrival(self) -> None:
+        w = world()
+        w.connect()
+        w.factory.drain(30)
+        late = w.connect()
+        late.heard()
+        self.assertIn(b"421 4.3.2", late.say(b"EHLO x\r\n"))
+
+    def test_asked_twice(self) -> None:
+        w = world()
+        t = w.connect()
+        one, two = w.factory.drain(30), w.factory.drain(30)
+        t.hang_up()
+        self.successResultOf(one)
+        self.successResultOf(two)
+
+
+class SettingsTests(SynchronousTestCase):
+    def test_refuse_to_start(self) -> None:
+        """
+        What is wrong is said all at once.
+        """
+        settings = Settings.of(
+            smtpd_relay_restrictions="permit_mynetwork",
+            smtpd_forbidden_commands="hash:/x",
+        )
+        found = problems(settings)
+        self.assertEqual(len(found), 3)
+        w = World(Settings.of(myhostname=HOST))
+        self.assertRaises(ConfigError, server_factory, settings, w.services())
+
+    def test_defaults(self) -> None:
+        self.assertEqual(problems(Settings.of()), [])
+
+    def test_spared(self) -> None:
+        """
+        The list of exclusions is asked only where it matters.
+        """
+        w = world(smtpd_forbid_bare_newline="reject")
+        w.lists["smtpd_forbid_bare_newline_exclusions"] = broken = Listed(broken=True)
+        w.factory = server_factory(w.settings, w.services())
+        t = w.connect(STRANGER)
+        t.heard()
+        self.assertIn(b"550 5.5.2", t.say(b"NOOP\n"))
+        self.assertTrue(broken.broken)
+        w.factory.buildProtocol(IPv4Address("TCP", FRIEND, 1))
