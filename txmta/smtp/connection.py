@@ -17,14 +17,12 @@ Errors: none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
     IPushProducer,
-    IReactorTime,
     ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
@@ -32,19 +30,12 @@ from twisted.mail.smtp import ESMTP
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txmta.events import (
-    Connected,
-    Disconnected,
-    Event,
-)
-from txmta.interfaces import IClientNames, IEventSink
+from txmta.events import Connected, Disconnected, Event
 from txmta.model import Client, Reply
+from txmta.smtp.context import Context
 from txmta.smtp.engine import Engine
 from txmta.smtp.exchange import Exchange
-from txmta.smtp.requests import (
-    Request,
-)
-from txmta.smtp.rules import Rules
+from txmta.smtp.requests import Request
 
 T = TypeVar("T")
 
@@ -82,40 +73,6 @@ class Admission:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Timeouts:
-    """
-    In seconds.
-
-    @ivar idle: smtpd_timeout.
-    @ivar per_request: smtpd_per_request_deadline.
-    @ivar min_rate: smtpd_min_data_rate, octets per second.
-    @ivar close: how long the peer may take to read our last words.
-    """
-
-    idle: float = 300.0
-    per_request: bool = False
-    min_rate: int = 500
-    close: float = 5.0
-
-
-@dataclass(frozen=True)
-class Context:
-    """
-    What all sessions share.
-
-    @ivar clock: monotonic.
-    @ivar lookup: smtpd_peername_lookup.
-    """
-
-    rules: Rules
-    clock: IReactorTime
-    sink: IEventSink
-    names: IClientNames
-    timeouts: Timeouts = Timeouts()
-    lookup: bool = True
-
-
 def when(value: T | Deferred[T], then: Callable[[T], Any]) -> None:
     """
     Go on with a value that is known at once, or later.
@@ -145,7 +102,10 @@ class Connection(ESMTP):
         self._sleep: IDelayedCall | None = None
         self._deadline = 0.0
         self._pumping = False
+        # We do not read because we are busy, and because the peer does not.
         self._paused = False
+        self._unread = False
+        self._closing = False
         self._named = False
         self._lost = False
         self._pending: Deferred[Any] | None = None
@@ -201,14 +161,19 @@ class Connection(ESMTP):
 
     def pauseProducing(self) -> None:
         """
-        The peer does not read what we write.
+        The peer does not read what we write: neither do we, until it does or
+        its time is up.
         """
-        self._tcp.abortConnection()
+        self._unread = True
+        cast(Any, self.transport).pauseProducing()
 
     def resumeProducing(self) -> None:
         """
-        Nothing to do: see L{pauseProducing}.
+        The peer reads again.
         """
+        self._unread = False
+        if not self._paused:
+            cast(Any, self.transport).resumeProducing()
 
     def stopProducing(self) -> None:
         """
@@ -272,10 +237,15 @@ class Connection(ESMTP):
             self._tcp.abortConnection()
 
     def _hang_up(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
         self._stop(self._timer)
         self._ticking = False
         clock = self._context.clock
         self._timer = clock.callLater(self._context.timeouts.close, self.abort)
+        # A producer that is paused would keep the connection open.
+        cast(Any, self.transport).unregisterProducer()
         self._tcp.loseConnection()
 
     # Time.
@@ -305,6 +275,9 @@ class Connection(ESMTP):
             self._timer.reset(idle)
 
     def _timed_out(self) -> None:
+        if self._unread:
+            self.abort()
+            return
         if self._engine.busy:
             # It is we who are slow.
             clock = self._context.clock
@@ -358,4 +331,5 @@ class Connection(ESMTP):
             self._hold_back()
         elif self._paused:
             self._paused = False
-            cast(Any, self.transport).resumeProducing()
+            if not self._unread:
+                cast(Any, self.transport).resumeProducing()

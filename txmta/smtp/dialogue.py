@@ -48,22 +48,17 @@ def escape(octets: bytes) -> str:
     )
 
 
-class Dialogue:
+class Turns:
     """
+    Who speaks next.
+
     @ivar state: where the session is.
-    @ivar where: the last command, as log lines name it.
-    @ivar counts: verb in lower case to [accepted, all].
-    @ivar label: the client, for log lines.
-    @ivar spared: smtpd_forbid_bare_newline_exclusions lists the client.
+    @ivar stream: what arrived and is not used yet.
     """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.state = State.IDLE
-        self.where = "CONNECT"
-        self.counts: dict[str, list[int]] = {}
-        self.label = ""
-        self.spared = False
         self.stream = Stream(rules.limits.line)
         self._requests: deque[Request] = deque()
         self._out: list[bytes] = []
@@ -72,11 +67,7 @@ class Dialogue:
         # Nothing is looked at before the greeting.
         self._then: Callable[[Reply], None] | None = None
         self._waiting = True
-        self._draining = False
         self._errors = 0
-        self._junk = 0
-
-    # What the adapter calls.
 
     def receive(self, data: bytes) -> None:
         """
@@ -106,7 +97,8 @@ class Dialogue:
         assert then is not None, "nothing was asked"
         self._then = None
         self._waiting = False
-        then(reply)
+        if self.state is not State.CLOSED:
+            then(reply)
 
     def output(self) -> bytes:
         """
@@ -139,6 +131,73 @@ class Dialogue:
         Whether to hang up after the replies that are to be sent.
         """
         return self.state is State.CLOSED and not self._asleep
+
+    def _step(self) -> bool:
+        """
+        Use some input.
+
+        @return: C{False}: more is needed.
+        """
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """
+        End the transaction, if there is one.
+        """
+        raise NotImplementedError
+
+    def _ask(self, request: Request, then: Callable[[Reply], None]) -> None:
+        self._requests.append(request)
+        self._then = then
+        self._waiting = True
+
+    def _say(self, reply: Reply) -> None:
+        if not reply.text.isprintable() and _CONTROL.search(reply.text):
+            words = _CONTROL.sub("?", reply.text)
+            reply = Reply(reply.code, reply.status, words, reply.close)
+        limits = self.rules.limits
+        if self._errors >= limits.soft_errors and limits.sleep and not self._asleep:
+            self._asleep = True
+            self._requests.append(Sleep(limits.sleep))
+        (self._held if self._asleep else self._out).append(reply.encode())
+        if reply.close or reply.code in (421, 521):
+            self._end()
+
+    def _fail(self, reply: Reply) -> None:
+        """
+        Say what counts as the client's error.
+        """
+        self._errors += 1
+        self._say(reply)
+
+    def _close(self, reply: Reply) -> None:
+        self._say(reply)
+        self._end()
+
+    def _end(self) -> None:
+        if self.state is State.CLOSED:
+            return
+        self._forget()
+        self.state = State.CLOSED
+        self.stream.clear()
+
+
+class Dialogue(Turns):
+    """
+    @ivar where: the last command, as log lines name it.
+    @ivar counts: verb in lower case to [accepted, all].
+    @ivar label: the client, for log lines.
+    @ivar spared: smtpd_forbid_bare_newline_exclusions lists the client.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self.where = "CONNECT"
+        self.counts: dict[str, list[int]] = {}
+        self.label = ""
+        self.spared = False
+        self._draining = False
+        self._junk = 0
 
     @property
     def committing(self) -> bool:
@@ -202,60 +261,12 @@ class Dialogue:
         if self.state is not State.CLOSED:
             self._close(self._stopping())
 
-    # What the engine calls.
-
     @property
     def stage(self) -> str:
+        """
+        Where the session is, for log lines.
+        """
         return self.where
-
-    def _step(self) -> bool:
-        """
-        Use some input.
-
-        @return: C{False}: more is needed.
-        """
-        raise NotImplementedError
-
-    def _forget(self) -> None:
-        """
-        End the transaction, if there is one.
-        """
-        raise NotImplementedError
-
-    def _ask(self, request: Request, then: Callable[[Reply], None]) -> None:
-        self._requests.append(request)
-        self._then = then
-        self._waiting = True
-
-    def _say(self, reply: Reply) -> None:
-        if not reply.text.isprintable() and _CONTROL.search(reply.text):
-            words = _CONTROL.sub("?", reply.text)
-            reply = Reply(reply.code, reply.status, words, reply.close)
-        limits = self.rules.limits
-        if self._errors >= limits.soft_errors and limits.sleep and not self._asleep:
-            self._asleep = True
-            self._requests.append(Sleep(limits.sleep))
-        (self._held if self._asleep else self._out).append(reply.encode())
-        if reply.close or reply.code in (421, 521):
-            self._end()
-
-    def _fail(self, reply: Reply) -> None:
-        """
-        Say what counts as the client's error.
-        """
-        self._errors += 1
-        self._say(reply)
-
-    def _close(self, reply: Reply) -> None:
-        self._say(reply)
-        self._end()
-
-    def _end(self) -> None:
-        if self.state is State.CLOSED:
-            return
-        self._forget()
-        self.state = State.CLOSED
-        self.stream.clear()
 
     def _abandon(self, trouble: str, reply: Reply) -> None:
         if self.state is State.CLOSED:

@@ -25,7 +25,8 @@ from twisted.python.failure import Failure
 from txmta.events import Warn
 from txmta.interfaces import IMatchList
 from txmta.model import Client, Reply
-from txmta.smtp.connection import Admission, Connection, Context
+from txmta.smtp.connection import Admission, Connection
+from txmta.smtp.context import Context
 from txmta.smtp.server import SMTPServer
 
 _log = Logger()

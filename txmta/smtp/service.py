@@ -28,7 +28,7 @@ from txmta.interfaces import (
 )
 from txmta.smtp.access.check import World
 from txmta.smtp.access.policy import Policy, codes, validate_restrictions
-from txmta.smtp.connection import Context, Timeouts
+from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.rules import Rules

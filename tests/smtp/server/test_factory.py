@@ -136,6 +136,21 @@ class DrainTests(SynchronousTestCase):
         t.hang_up()
         self.successResultOf(drained)
 
+    def test_question_open(self) -> None:
+        """
+        An answer that comes after the end of a session opens nothing again.
+        """
+        w = world()
+        w.addresses.later = []
+        t = w.connect()
+        t.say(b"EHLO x\r\n")
+        t.say(b"MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\n")
+        w.factory.drain(30)
+        w.clock.advance(30)
+        self.assertIn(b"421 4.3.2", t.heard())
+        w.addresses.later[0].callback(w.addresses.route("user@example.org"))
+        self.assertEqual(t.say(b"DATA\r\n"), b"")
+
     def test_commit_under_way(self) -> None:
         """
         A message that is being committed gets its answer.

@@ -130,12 +130,33 @@ class TimeTests(SynchronousTestCase):
 
     def test_replies_unread(self) -> None:
         """
-        The transport has too much for a peer that does not read: cut it off.
+        A peer that does not read is not read either; it has smtpd_timeout
+        seconds to change its mind, and is cut off then.
+        """
+        w = world(smtpd_timeout="300s")
+        t = talk(w)
+        self.assertIs(t.transport.producer, t.server)
+        for _ in range(2):
+            t.server.pauseProducing()
+            self.assertEqual(t.transport.producerState, "paused")
+            t.server.resumeProducing()
+            self.assertEqual(t.transport.producerState, "producing")
+        t.server.pauseProducing()
+        w.clock.advance(299)
+        self.assertFalse(t.transport.aborted)
+        w.clock.advance(1)
+        self.assertTrue(t.transport.aborted)
+
+    def test_talks_on(self) -> None:
+        """
+        A peer that does not stop to talk after our last words gains no time.
         """
         w = world()
         t = talk(w)
-        self.assertIs(t.transport.producer, t.server)
-        t.server.pauseProducing()
+        t.say(b"QUIT\r\n")
+        for _ in range(5):
+            w.clock.advance(1)
+            t.say(b"NOOP\r\n")
         self.assertTrue(t.transport.aborted)
 
     def test_errors_slow_down(self) -> None:

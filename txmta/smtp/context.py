@@ -1,0 +1,52 @@
+"""
+What all sessions of an SMTP server share.
+
+Owns: these values.
+Knows nothing of: sessions.
+
+Sources: Postfix C{smtpd/smtpd.c} (smtpd_timeout, smtpd_per_request_deadline,
+smtpd_min_data_rate, smtpd_peername_lookup).
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from txmta.interfaces import IClientNames, IEventSink
+from txmta.smtp.rules import Rules
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """
+    In seconds.
+
+    @ivar idle: smtpd_timeout.
+    @ivar per_request: smtpd_per_request_deadline.
+    @ivar min_rate: smtpd_min_data_rate, octets per second.
+    @ivar close: how long the peer may take to read our last words.
+    """
+
+    idle: float = 300.0
+    per_request: bool = False
+    min_rate: int = 500
+    close: float = 5.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    @ivar clock: monotonic.
+    @ivar lookup: smtpd_peername_lookup.
+    """
+
+    rules: Rules
+    clock: IReactorTime
+    sink: IEventSink
+    names: IClientNames
+    timeouts: Timeouts = Timeouts()
+    lookup: bool = True
