@@ -43,9 +43,10 @@ from txmta.queue.store.sqlite import Limits, SqliteStore, Threads
 from txmta.rewrite.classes import DomainLists, RecipientTables
 from txmta.rewrite.resolver import AddressResolver
 from txmta.smtp.factory import SMTPServerFactory
+from txmta.smtp.poller import Poller
 from txmta.smtp.service import Services, server_factory
 from txmta.smtp.service import problems as smtpd_problems
-from txmta.smtp.transport import DirectServer
+from txmta.smtp.transport import write_at_once
 
 if TYPE_CHECKING:
     from txmta.build import Reactor
@@ -182,6 +183,7 @@ class Roles:
             shared.sink,
             Limits(settings.message_size_limit, settings.queue_minfree),
         )
+        self._poller = Poller(reactor)
         self._agents = self._make_agents()
         self._manager = QueueManager(
             QueueParts(
@@ -231,6 +233,7 @@ class Roles:
             if stop is not None:
                 await maybe_later(stop())
         await self._store.stop()
+        self._poller.close()
         self._pools.stop()
 
     def _listen(self, bound: Bound) -> None:
@@ -260,8 +263,7 @@ class Roles:
         port = shared.reactor.adoptStreamPort(
             bound.socket.fileno(), bound.socket.family, factory
         )
-        # The documented hook for the transport class of accepted connections.
-        cast(Any, port).transport = DirectServer
+        write_at_once(port, self._poller)
         self._smtpds.append((factory, port))
 
     def _most_connections(self) -> int:
@@ -292,7 +294,7 @@ class Roles:
         context = AgentContext(
             service.name,
             settings,
-            shared.reactor,
+            cast("Reactor", self._poller),
             shared.reactor,
             shared.now,
             self._resolver,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 
 from txmta.dns.messages import is_host
 
@@ -28,6 +29,7 @@ def parse_hosts(text: str) -> Mapping[str, str]:
     return names
 
 
+@lru_cache(4096)
 def shortest(address: str) -> str | None:
     """
     @return: the one way to write an address: without scope, an IPv4 address

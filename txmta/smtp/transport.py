@@ -1,11 +1,11 @@
 """
-A TCP transport that writes at once.
+TCP transports that do less: they write at once, and close at once.
 
 Twisted keeps what is written until the socket is writable, which costs two
-C{epoll_ctl} and a turn of the reactor for each reply: half of the round trip of a
-command. Put in place by L{write_at_once}, for plain sockets.
+C{epoll_ctl} and a turn of the reactor for each reply: half of the round trip of
+a command. Both kinds are for plain sockets; with TLS they do as Twisted does.
 
-Owns: the try to send at once.
+Owns: the try to send at once, the shortest way to close.
 Knows nothing of: what is sent.
 
 Sources: twisted.internet.tcp.Port, whose C{transport} is meant to be replaced.
@@ -15,9 +15,17 @@ Errors: those of a socket are left for the reactor to find, as usual.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Port, Server
+
+from txmta.smtp.poller import Poller
+
+#: Octets taken at a time.
+_READ = 65536
 
 
 class DirectServer(Server):
@@ -43,10 +51,51 @@ class DirectServer(Server):
         if sent < len(data):
             super().write(data[sent:])
 
+    def loseConnection(self, *arguments: Any, **more: Any) -> None:
+        if (
+            not self.connected
+            or self.disconnecting
+            or self.TLS
+            or self._tempDataBuffer
+            or len(self.dataBuffer) > self.offset
+            or not isinstance(self.reactor, Poller)
+        ):
+            super().loseConnection(*arguments, **more)
+            return
+        self.disconnecting = True
+        self.stopReading()
+        self.reactor.finish(self)
 
-def write_at_once(port: Any) -> None:
+    def doRead(self) -> Any:
+        if self.TLS:
+            return super().doRead()
+        try:
+            data = self.socket.recv(_READ)
+        except BlockingIOError:
+            return None
+        except OSError as e:
+            return e
+        if not data:
+            return CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
+
+
+def write_at_once(port: Any, poller: Poller | None = None) -> None:
     """
     @param port: what C{listenTCP} gave, before the first connection.
+    @param poller: watches the connections instead of the reactor.
     """
     if isinstance(port, Port):
-        port.transport = DirectServer
+        made = _made_with(poller) if poller else DirectServer
+        port.transport = cast(type[Server], made)
+
+
+def _made_with(poller: Poller) -> Callable[..., DirectServer]:
+    def make(
+        skt: Any, protocol: Any, client: Any, server: Any, number: int, _reactor: Any
+    ) -> DirectServer:
+        watcher = cast(IReactorFDSet, poller)
+        return DirectServer(skt, protocol, client, server, number, watcher)
+
+    return make

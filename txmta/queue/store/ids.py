@@ -18,6 +18,7 @@ Errors: none; text that is no queue id decodes to L{None}.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 #: Digits without vowels, in ASCII order.
 ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
@@ -49,6 +50,7 @@ def _seconds(seconds: int) -> str:
     return _PAIRS[high % _SQUARE] + _PAIRS[middle] + _PAIRS[low]
 
 
+@lru_cache(4096)
 def decode(text: str) -> int | None:
     """
     @return: the message number of a queue id, L{None} if it is none of ours.

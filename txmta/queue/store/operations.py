@@ -16,6 +16,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 from typing import Any
 from zlib import crc32
@@ -269,16 +270,51 @@ class Rows:
         connection.execute("COMMIT")
 
     def _insert(self, connection: sqlite3.Connection) -> None:
-        connection.executemany(
-            "INSERT INTO message VALUES (?, 0, 0, NULL, ?, ?, ?, ?, ?)", self.messages
-        )
-        connection.executemany(
-            "INSERT INTO recipient VALUES (?, ?, ?, 0, ?)", self.recipients
-        )
-        if self.contents:
-            connection.executemany(
-                "INSERT INTO content VALUES (?, 0, ?)", self.contents
-            )
+        _in_bulk(connection, _INSERT_MESSAGES, self.messages)
+        _in_bulk(connection, _INSERT_RECIPIENTS, self.recipients)
+        _in_bulk(connection, _INSERT_CONTENTS, self.contents)
+
+
+#: Rows that one statement takes. SQLite gives up the interpreter's lock at each
+#: step, and the reactor has it by the time it wants it back: a row for each
+#: step costs more in waiting for each other than in SQL. Powers of two, so
+#: that few statements are prepared, and kept.
+_BULKS = (32, 16, 8, 4, 2, 1)
+
+
+def _statements(start: str, row: str, end: str = "") -> dict[int, str]:
+    return {n: f"{start}{', '.join([row] * n)}{end}" for n in _BULKS}
+
+
+_INSERT_MESSAGES = _statements(
+    "INSERT INTO message VALUES ", "(?, 0, 0, NULL, ?, ?, ?, ?, ?)"
+)
+_INSERT_RECIPIENTS = _statements("INSERT INTO recipient VALUES ", "(?, ?, ?, 0, ?)")
+_INSERT_CONTENTS = _statements("INSERT INTO content VALUES ", "(?, 0, ?)")
+_DELETES = tuple(
+    _statements(f"DELETE FROM {table} WHERE {key} IN (", "?", ")")
+    for table, key in (
+        ("message", "id"),
+        ("recipient", "message"),
+        ("content", "message"),
+    )
+)
+
+
+def _in_bulk(
+    connection: sqlite3.Connection,
+    statements: dict[int, str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """
+    @param statements: by the number of rows that each takes.
+    """
+    start = 0
+    for bulk in _BULKS:
+        while len(rows) - start >= bulk:
+            values = chain.from_iterable(rows[start : start + bulk])
+            connection.execute(statements[bulk], tuple(values))
+            start += bulk
 
 
 def is_stored(connection: sqlite3.Connection, number: int) -> bool:
@@ -295,6 +331,5 @@ def delete(connection: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> Non
     """
     Remove messages, in the transaction that is open.
     """
-    connection.executemany("DELETE FROM message WHERE id = ?", numbers)
-    connection.executemany("DELETE FROM recipient WHERE message = ?", numbers)
-    connection.executemany("DELETE FROM content WHERE message = ?", numbers)
+    for statements in _DELETES:
+        _in_bulk(connection, statements, numbers)
