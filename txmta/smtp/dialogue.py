@@ -274,12 +274,9 @@ class Dialogue(Turns):
         self._requests.append(Trouble(trouble, self.stage))
         self._close(reply)
 
-    def _too_many_errors(self) -> bool:
-        if self._errors < self.rules.limits.hard_errors:
-            return False
+    def _too_many_errors(self) -> None:
         words = f"{self.rules.hostname} Error: too many errors"
         self._abandon("too many errors", Reply(421, "4.7.0", words))
-        return True
 
     def _stopping(self) -> Reply:
         words = "Service not available, closing transmission channel"

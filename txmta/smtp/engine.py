@@ -64,7 +64,8 @@ class Engine(Envelopes):
     def _step(self) -> bool:
         if self.state in (State.DATA, State.CHUNK):
             return self._content()
-        if self._too_many_errors():
+        if self._errors >= self.rules.limits.hard_errors:
+            self._too_many_errors()
             return True
         line = self.stream.line()
         if line is None:

@@ -59,6 +59,8 @@ class Stream:
         """
         if self._more:
             self._join()
+        elif self._at >= len(self._buffer):
+            return None
         end = self._buffer.find(b"\n", self._at)
         if end < 0:
             self._bound()
