@@ -153,6 +153,7 @@ class Taken:
         return Reply(250, "2.0.0", f"Ok: queued as {self.envelope.queue_id}")
 
     def abort(self) -> None:
+        assert not (self.aborted or self.finished), "told once"
         self.aborted = True
 
 

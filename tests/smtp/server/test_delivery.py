@@ -178,6 +178,24 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(t.heard(), b"252 2.0.0 user@example.org\r\n")
 
 
+class PostmasterTests(SynchronousTestCase):
+    def test_always_welcome(self) -> None:
+        """
+        RFC 5321 section 4.5.1: postmaster without domain is taken, even if
+        myorigin is not ours.
+        """
+        w = world()
+        w.addresses.classes = {}
+        t = talk(w)
+        t.say(b"MAIL FROM:<>\r\n")
+        self.assertEqual(t.say(b"RCPT TO:<Postmaster>\r\n"), b"250 2.1.5 Ok\r\n")
+        said = t.say(b"RCPT TO:<user>\r\n")
+        self.assertEqual(said, b"454 4.7.1 <user>: Relay access denied\r\n")
+        t.say(b"DATA\r\n")
+        (recipient,) = w.cleanup.messages[0].envelope.recipients
+        self.assertEqual(recipient.original, "Postmaster")
+
+
 class SpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()

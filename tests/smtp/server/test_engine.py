@@ -271,6 +271,17 @@ class EndTests(SynchronousTestCase):
         )
         self.assertTrue(driven.engine.closed)
 
+    def test_answer_after_the_end(self) -> None:
+        """
+        An answer that comes too late opens nothing again.
+        """
+        driven = Driven(answers=silent)
+        driven.feed(b"MAIL FROM:<>\r\n")
+        driven.engine.stop()
+        self.assertIn("421 4.3.2", driven.run())
+        self.assertEqual(driven.answer(), "")
+        self.assertTrue(driven.engine.closed)
+
     def test_after_the_end(self) -> None:
         """
         What arrives after we hung up is not looked at.
