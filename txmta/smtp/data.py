@@ -50,15 +50,18 @@ class DataReader:
             L{None} if that is still to come.
         """
         data = self._held + data
-        end = data.find(_END)
+        # Most content has no line that begins with a dot but the last one:
+        # one search finds that out, and the end.
+        dot = data.find(b"\r\n.")
+        end = data.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
-            return self._plain(data[: end + 2]), data[end + 5 :]
+            return self._plain(data[: end + 2], dot < end), data[end + 5 :]
         held = _held_back(data)
         self._held = data[held:]
-        return self._plain(data[:held]) if held else b"", None
+        return self._plain(data[:held], 0 <= dot < held) if held else b"", None
 
-    def _plain(self, text: bytes) -> bytes:
-        if b"\r\n." in text:
+    def _plain(self, text: bytes, stuffed: bool) -> bytes:
+        if stuffed:
             text = text.replace(b"\r\n.", b"\r\n")
         if text.count(b"\n") != text.count(b"\r\n"):
             self.bare_newline = True
