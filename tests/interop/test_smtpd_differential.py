@@ -17,9 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.smtp.server.golden import Golden, Step, sessions
+from tests.support import PATH, require, require_root
 
 MAIN_CF = """
 compatibility_level = 3.6
@@ -112,6 +113,7 @@ class Postfix:
     def run(self, command: str) -> None:
         subprocess.run(
             ["postfix", "-c", str(self.conf), command],
+            env={**os.environ, "PATH": PATH},
             check=True,
             capture_output=True,
             timeout=60,
@@ -156,8 +158,8 @@ class DifferentialTests(SynchronousTestCase):
     postfix: Postfix | None = None
 
     def setUp(self) -> None:
-        if shutil.which("postfix") is None or os.getuid() != 0:
-            raise SkipTest("needs Debian's postfix, and root to start it")
+        require("postfix")
+        require_root("Postfix wants to be started by root")
 
     def play(self, golden: Golden, port: int) -> None:
         with socket.create_connection(("127.0.0.1", port), 5) as connection:
