@@ -67,6 +67,16 @@ PURE = (
     "smtp/client_handshake.py",
     "smtp/client_trouble.py",
     "smtp/replies.py",
+    "smtp/commands.py",
+    "smtp/content.py",
+    "smtp/data.py",
+    "smtp/dialogue.py",
+    "smtp/engine.py",
+    "smtp/envelopes.py",
+    "smtp/parameters.py",
+    "smtp/requests.py",
+    "smtp/rules.py",
+    "smtp/stream.py",
     "smtp/stuffing.py",
 )
 
