@@ -147,11 +147,14 @@ class Delivery(Event):
 
     @ivar request: for the queue id and the first two delays.
     @ivar recipient: with C{orig_to} when it differs.
+    @ivar word: for C{status=}, if it is not that of the outcome
+        (C{SOFTBOUNCE}).
     """
 
     request: DeliveryRequest
     recipient: Recipient
     outcome: Outcome
+    word: str = ""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ answers are known. Test with C{isinstance(answer, Deferred)}.
 All methods are called in the reactor thread unless said otherwise.
 """
 
+# Over budget: one page holds all contracts between the packages.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence

@@ -18,6 +18,8 @@ Sources: RFC 5321, RFC 3461 (DSN parameters), RFC 3464 (actions); Postfix
 C{global/recipient_list.h}, C{global/deliver_request.h}, C{global/dsn.h}.
 """
 
+# Over budget: one page holds all values that cross packages.
+
 from __future__ import annotations
 
 from collections.abc import Callable

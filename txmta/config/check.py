@@ -108,9 +108,10 @@ class Checker:
             self._parameter(name, definition, self._settings)
         for service in self._services:
             self._service(service)
-        self._programs()
-        for name in _TRANSPORTS:
-            self._transport(name)
+        if self._services:  # none: master.cf itself is wrong, and said so
+            self._programs()
+            for name in _TRANSPORTS:
+                self._transport(name)
         self._network()
         self._sizes()
         self._domains()

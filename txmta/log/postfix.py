@@ -75,12 +75,12 @@ def delivery(event: events.Delivery) -> str:
         f"{request.envelope.queue_id}: to=<{quote(recipient.address)}>, {original}"
         f"relay={outcome.relay}, {use}delay={delay(a + b + c + d)}, "
         f"delays={delay(a)}/{delay(b)}/{delay(c)}/{delay(d)}, "
-        f"dsn={outcome.status}, status={_words(outcome)}"
+        f"dsn={outcome.status}, status={_words(outcome, event.word)}"
     )
 
 
-def _words(outcome: Outcome) -> str:
-    return f"{_STATUS[outcome.action]} ({outcome.reason})"
+def _words(outcome: Outcome, word: str) -> str:
+    return f"{word or _STATUS[outcome.action]} ({outcome.reason})"
 
 
 def disconnected(event: events.Disconnected) -> str:
@@ -90,7 +90,7 @@ def disconnected(event: events.Disconnected) -> str:
         accepted += good
         total += all_
         words.append(f"{verb}={_share(good, all_)}")
-    words.append(f"commands={_share(accepted, total)}")
+    words.append(f"commands={_share(accepted, total) if total else '0/0'}")
     return f"disconnect from {event.client.label} {' '.join(words)}"
 
 

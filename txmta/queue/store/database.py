@@ -55,14 +55,21 @@ class Connect(Protocol):
     def __call__(self, path: str) -> sqlite3.Connection: ...
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(
+    path: str, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     """
+    @param path: of a file that is there; nothing is made.
     @return: a connection without transactions of its own making; one thread
         at a time may use it.
     """
-    uri = f"{Path(path).as_uri()}?mode=rw"
     return sqlite3.connect(
-        uri, timeout=5, isolation_level=None, check_same_thread=False, uri=True
+        f"{Path(path).as_uri()}?mode=rw",
+        timeout=5,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=factory,
+        uri=True,
     )
 
 

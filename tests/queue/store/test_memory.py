@@ -1,0 +1,39 @@
+"""
+The double keeps the contract.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.contracts.queue_store import QueueStoreContract
+from txmta.errors import StoreUnavailable
+from txmta.queue.store.memory import MemoryStore
+
+
+class MemoryStoreTests(QueueStoreContract, SynchronousTestCase):
+    def make_store(self) -> MemoryStore:
+        return MemoryStore(lambda: self.time)
+
+    def wait(self, answer: object) -> Any:
+        if not isinstance(answer, Deferred):
+            return answer
+        failed: list[Exception] = []
+        answer.addErrback(lambda f: failed.append(f.value))
+        result = self.successResultOf(answer)
+        if failed:
+            raise failed[0]
+        return result
+
+    def test_unavailable(self) -> None:
+        """
+        A test can make it fail, as a disk would.
+        """
+        store = self.make_store()
+        self.store = store
+        store.unavailable = StoreUnavailable("test")
+        with self.assertRaises(StoreUnavailable):
+            self.put()

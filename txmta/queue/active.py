@@ -1,0 +1,110 @@
+"""
+A message in the active queue.
+
+Owns: what is known of one attempt to deliver one message.
+Knows nothing of: agents, the store, whose turn it is.
+
+Postfix: C{QMGR_MESSAGE} of C{qmgr/qmgr.h}.
+
+Times are in seconds; I{steady} is L{txmta.queue.backoff.SteadyTime}.
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+from txmta.model import (
+    Action,
+    Envelope,
+    NewMessage,
+    Outcome,
+    QueuedMessage,
+    Recipient,
+    RecipientState,
+    Result,
+)
+
+
+class ActiveMessage:
+    """
+    @ivar size: octets of content.
+    @ivar expire: this attempt is the last, whatever the age.
+    @ivar flushed: somebody asked for this attempt.
+    @ivar arrival: steady time.
+    @ivar activated: steady time.
+    @ivar waiting: recipients without outcome, and one while it is routed.
+    @ivar tried: somebody answered for it, or for its destination.
+    @ivar damaged: why its content cannot be read, or C{""}.
+    @ivar results: of recipients that are finished, not yet recorded.
+    @ivar inserts: forwards that go with C{results}.
+    @ivar deferred: recipients to be tried again, with the outcome.
+    @ivar failed: recipients that are given up, with the outcome.
+    @ivar recording: results are on their way to the store.
+    """
+
+    __slots__ = (
+        "activated",
+        "arrival",
+        "damaged",
+        "deferred",
+        "envelope",
+        "expire",
+        "failed",
+        "flushed",
+        "inserts",
+        "recording",
+        "results",
+        "size",
+        "tried",
+        "waiting",
+    )
+
+    def __init__(
+        self, queued: QueuedMessage, arrival: float, activated: float, flushed: bool
+    ) -> None:
+        self.envelope: Envelope = queued.envelope
+        self.size = queued.size
+        self.expire = queued.due < 0
+        self.flushed = flushed
+        self.arrival = arrival
+        self.activated = activated
+        self.waiting = len(queued.envelope.recipients) + 1
+        self.tried = False
+        self.damaged = ""
+        self.results: list[Result] = []
+        self.inserts: list[NewMessage] = []
+        self.deferred: list[tuple[Recipient, Outcome]] = []
+        self.failed: list[tuple[Recipient, Outcome]] = []
+        self.recording = False
+
+    @property
+    def queue_id(self) -> str:
+        """
+        @return: as in the envelope.
+        """
+        return self.envelope.queue_id
+
+    def settle(self, recipient: Recipient, outcome: Outcome) -> None:
+        """
+        Note the end of the attempt for one recipient.
+        """
+        action = outcome.action
+        if action is Action.DELAYED:
+            self.deferred.append((recipient, outcome))
+        elif action is Action.FAILED:
+            self.failed.append((recipient, outcome))
+        else:
+            self.results.append(Result(recipient.n, RecipientState.DONE))
+        self.waiting -= 1
+
+    def take_results(self) -> tuple[Result, ...]:
+        """
+        @return: all results, once every recipient has its outcome.
+        """
+        results = self.results
+        for recipient, outcome in self.deferred:
+            reason = f"{outcome.status} {outcome.reason}"
+            results.append(Result(recipient.n, RecipientState.DEFERRED, reason))
+        for recipient, _ in self.failed:
+            results.append(Result(recipient.n, RecipientState.BOUNCED))
+        return tuple(results)

@@ -1,0 +1,46 @@
+"""
+What the queue manager is made from.
+
+Owns: the list of it.
+Knows nothing of: how it is used.
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from txmta.config.settings import Settings
+from txmta.interfaces import IAddressResolver, IDeliveryAgent, IEventSink, IQueueStore
+from txmta.model import Envelope
+
+
+@dataclass(frozen=True)
+class QueueParts:
+    """
+    What a queue manager is made from.
+
+    @ivar agents: delivery agents, by service name in master.cf.
+    @ivar processes: maxproc of these services, where master.cf sets one; 0 is
+        no limit.
+    @ivar clock: monotonic.
+    @ivar now: wall time.
+    @ivar mail_date: a wall time, in whole seconds, as RFC 5322 has it.
+    @ivar internal_head: the trace header of a message made here, in wire
+        form.
+    """
+
+    store: IQueueStore
+    resolver: IAddressResolver
+    agents: Mapping[str, IDeliveryAgent]
+    processes: Mapping[str, int]
+    settings: Settings
+    clock: IReactorTime
+    now: Callable[[], float]
+    sink: IEventSink
+    mail_date: Callable[[int], bytes]
+    internal_head: Callable[[Envelope], bytes]

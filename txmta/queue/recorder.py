@@ -1,0 +1,284 @@
+"""
+End attempts: what became of each recipient is written down, once.
+
+Owns: expiry, retry times, which results go into which transaction, and that
+    nothing is lost when the store cannot write just now.
+Knows nothing of: agents, whose turn it is, what a bounce looks like.
+
+Results are collected until every recipient has one, and recorded together
+with the bounce and the forwards that they cause. While some recipients of a
+message take long, L{Recorder.tick} records those that are delivered, so that a
+crash repeats little. Failures wait for the end, for they make one bounce; so
+do deferrals, for they change nothing.
+
+Sources: Postfix C{qmgr/qmgr_active.c}; C{global/deliver_completed.c}.
+
+Errors: none leaves here. A store that cannot write is tried again; what is no
+error of ours is logged as a bug, and the attempt recorded without what failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txmta.events import Delivery, Expired, MessageId, Notified, Removed, Warn
+from txmta.model import (
+    Action,
+    Attempt,
+    DeliveryRequest,
+    Outcome,
+    Recipient,
+)
+from txmta.queue.active import ActiveMessage
+from txmta.queue.backoff import SteadyTime
+from txmta.queue.forward import forwarded
+from txmta.queue.limits import backoff
+from txmta.queue.notifier import Notice, Notifier
+from txmta.queue.outcome import softened
+from txmta.queue.parts import QueueParts
+
+#: Called when a message leaves memory: removed, inserted others.
+Finished = Callable[[ActiveMessage, bool], None]
+
+
+class Recorder:
+    """
+    @ivar in_flight: attempts on their way to the store.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        parts: QueueParts,
+        steady: SteadyTime,
+        finished: Finished,
+        quiet: Callable[[], None],
+    ) -> None:
+        """
+        @param finished: told of each message whose attempt is recorded, and
+            whether that put new messages into the queue.
+        @param quiet: called when nothing is on its way any more.
+        """
+        self._parts = parts
+        self._store = parts.store
+        self._emit = parts.sink.emit
+        self._steady = steady
+        self._finished = finished
+        self._quiet = quiet
+        self._notifier = Notifier(parts)
+        self._backoff = backoff(parts.settings)
+        self._slow: dict[ActiveMessage, None] = {}
+        self._unwritten: list[tuple[ActiveMessage, Attempt, Sequence[Notice]]] = []
+        self._soft_bounce = parts.settings.soft_bounce
+        self.in_flight = 0
+
+    def settle(
+        self,
+        message: ActiveMessage,
+        recipient: Recipient,
+        request: DeliveryRequest,
+        program: str,
+        outcome: Outcome,
+    ) -> None:
+        """
+        Log an outcome, and end the attempt if it was the last.
+        """
+        if outcome.forward:
+            outcome, new = forwarded(self._parts, request, recipient, outcome)
+            message.inserts.extend(new)
+        word = ""
+        if self._soft_bounce and outcome.action is Action.FAILED:
+            outcome, word = softened(outcome), "SOFTBOUNCE"
+        self._emit(Delivery(program, request, recipient, outcome, word))
+        message.settle(recipient, outcome)
+        if not message.waiting:
+            self._end(message)
+        elif message.results:
+            self._slow[message] = None
+
+    def routed(self, message: ActiveMessage) -> None:
+        """
+        No more recipients of a message are to be routed.
+        """
+        message.waiting -= 1
+        if not message.waiting:
+            self._end(message)
+
+    def tick(self) -> None:
+        """
+        Call every few seconds: write down what is final of long attempts,
+        and what could not be written before.
+        """
+        unwritten, self._unwritten = self._unwritten, []
+        for message, attempt, notices in unwritten:
+            self._write(message, attempt, notices)
+        self.flush()
+
+    def flush(self) -> None:
+        """
+        Write down now what is final of attempts that are not over.
+        """
+        slow, self._slow = self._slow, {}
+        for message in slow:
+            if not message.waiting or not message.results:
+                continue
+            if message.recording:
+                self._slow[message] = None
+            else:
+                self._record_part(message)
+
+    def _end(self, message: ActiveMessage) -> None:
+        if message.recording:
+            return  # goes on when the store has answered
+        if self._slow:
+            self._slow.pop(message, None)
+        if message.damaged and message.deferred:
+            self._damaged(message)
+            return
+        if message.deferred and self._expired(message):
+            self._emit(Expired("qmgr", message.queue_id, message.envelope.sender))
+            message.failed.extend(message.deferred)
+            message.deferred = []
+        if not message.failed:
+            self._record((), message)
+            return
+        notices = self._notifier.notices(message.envelope, message.size, message.failed)
+        if isinstance(notices, Deferred):
+            self.in_flight += 1
+            notices.addCallbacks(
+                self._noticed,
+                self._unnoticed,
+                callbackArgs=(message,),
+                errbackArgs=(message,),
+            ).addErrback(self._bug).addBoth(self._landed)
+        else:
+            self._record(notices, message)
+
+    def _expired(self, message: ActiveMessage) -> bool:
+        age = self._steady.now() - message.arrival
+        return message.expire or self._backoff.expired(
+            age, message.envelope.sender, message.tried, self._steady.uptime()
+        )
+
+    def _noticed(self, notices: Sequence[Notice], message: ActiveMessage) -> None:
+        self.in_flight -= 1
+        self._record(notices, message)
+
+    def _unnoticed(self, failure: Failure, message: ActiveMessage) -> None:
+        """
+        A bug of ours must neither lose the mail nor the news of it: the
+        recipients are tried again.
+        """
+        self.in_flight -= 1
+        self._bug(failure)
+        message.deferred.extend(message.failed)
+        message.failed = []
+        self._record((), message)
+
+    def _record(self, notices: Sequence[Notice], message: ActiveMessage) -> None:
+        due = None
+        if message.deferred:
+            now = self._steady.now()
+            due = now + self._backoff.delay(now - message.arrival)
+        inserts = message.inserts
+        if notices:
+            inserts = [*inserts, *(notice.message for notice in notices)]
+        attempt = Attempt(
+            message.envelope.queue_id, message.take_results(), due, tuple(inserts)
+        )
+        self._write(message, attempt, notices)
+
+    def _record_part(self, message: ActiveMessage) -> None:
+        message.recording = True
+        results, message.results = tuple(message.results), []
+        inserts, message.inserts = tuple(message.inserts), []
+        self._write(message, Attempt(message.queue_id, results, None, inserts), ())
+
+    def _write(
+        self, message: ActiveMessage, attempt: Attempt, notices: Sequence[Notice]
+    ) -> None:
+        self.in_flight += 1
+        self._store.record(attempt).addCallbacks(
+            self._written,
+            self._not_written,
+            callbackArgs=(message, attempt, notices),
+            errbackArgs=(message, attempt, notices),
+        ).addErrback(self._bug).addBoth(self._landed)
+
+    def _written(
+        self,
+        removed: bool,
+        message: ActiveMessage,
+        attempt: Attempt,
+        notices: Sequence[Notice],
+    ) -> None:
+        self.in_flight -= 1
+        if message.recording:
+            message.recording = False
+            if not message.waiting:
+                self._end(message)
+            return
+        queue_id = message.envelope.queue_id
+        for notice in notices:
+            notice_id = notice.message.envelope.queue_id
+            self._emit(MessageId("cleanup", notice_id, notice.message_id))
+            self._emit(Notified("bounce", queue_id, notice.kind, notice_id))
+        if removed:
+            self._emit(Removed("qmgr", queue_id))
+            self._steady.forget(queue_id)
+        self._finished(message, bool(attempt.inserts))
+
+    def _not_written(
+        self,
+        failure: Failure,
+        message: ActiveMessage,
+        attempt: Attempt,
+        notices: Sequence[Notice],
+    ) -> None:
+        """
+        The store has tried hard already. What happened must not be forgotten
+        while we live: the message stays active, and is not delivered again.
+        """
+        self.in_flight -= 1
+        self._emit(
+            Warn(
+                "qmgr",
+                f"{message.queue_id}: cannot record deliveries, will try again: "
+                f"{failure.getErrorMessage()}",
+            )
+        )
+        self._unwritten.append((message, attempt, notices))
+
+    def _damaged(self, message: ActiveMessage) -> None:
+        """
+        Its content cannot be read: no delivery of it can go well.
+        """
+        if message.results:
+            self._record_part(message)
+            return  # comes here again
+        queue_id = message.queue_id
+        self._emit(Warn("qmgr", f"{message.damaged}: moved to the corrupt queue"))
+        self.in_flight += 1
+        self._store.damaged(queue_id).addBoth(self._put_away, message).addErrback(
+            self._bug
+        ).addBoth(self._landed)
+
+    def _put_away(self, result: object, message: ActiveMessage) -> None:
+        self.in_flight -= 1
+        if isinstance(result, Failure):
+            self._emit(Warn("qmgr", f"{message.queue_id}: {result.getErrorMessage()}"))
+        self._steady.forget(message.queue_id)
+        self._finished(message, False)
+
+    def _landed(self, _: object) -> None:
+        if not self.in_flight:
+            self._quiet()
+
+    def _bug(self, failure: Failure) -> None:
+        self.log.failure("bug while recording", failure)
+        self._emit(Warn("qmgr", f"recording: {failure.getErrorMessage()}"))
