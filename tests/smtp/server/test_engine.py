@@ -146,6 +146,18 @@ class LimitTests(SynchronousTestCase):
         self.assertIn("250 2.0.0 Ok", driven.story[-1])
 
 
+class NoopTests(SynchronousTestCase):
+    def test_noop_commands(self) -> None:
+        """
+        smtpd_noop_commands, which count as junk.
+        """
+        limits = Limits(sleep=0, junk=1, hard_errors=1)
+        driven = Driven(replace(STRICT, noop=frozenset({b"XYZ"}), limits=limits))
+        for _ in range(2):
+            self.assertEqual(driven.feed(b"xyz 1\r\n"), "250 2.0.0 Ok\r\n")
+        self.assertIn("421 4.7.0", driven.feed(b"XYZ\r\n"))
+
+
 class TLSTests(SynchronousTestCase):
     """
     The place for STARTTLS: RFC 3207.

@@ -84,6 +84,18 @@ class CrowdTests(SynchronousTestCase):
             refusal = w.factory.admit(server)
             self.assertEqual(refusal is None, welcome, host)
 
+    def test_networks_of_four(self) -> None:
+        """
+        smtpd_client_ipv4_prefix_length.
+        """
+        w = world(
+            smtpd_client_connection_count_limit="1",
+            smtpd_client_ipv4_prefix_length="24",
+        )
+        w.connect("192.0.2.1")
+        self.assertIn(b"421 4.7.0", w.connect("192.0.2.9").heard())
+        self.assertIn(b"220", w.connect("192.0.3.1").heard())
+
     def test_all_together(self) -> None:
         """
         Before descriptors run out, clients are told to come back.

@@ -24,7 +24,15 @@ from twisted.mail.smtp import (
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.smtp.server.support import FRIEND, HOST, STRANGER, Talk, World, world
+from tests.smtp.server.support import (
+    FRIEND,
+    HOST,
+    STRANGER,
+    Taken,
+    Talk,
+    World,
+    world,
+)
 from txmta.errors import StoreUnavailable
 from txmta.model import Reply
 from txmta.smtp.connection import MAX_WAITING
@@ -363,6 +371,37 @@ class CommitTests(SynchronousTestCase):
         t.say(b"DATA\r\n")
         said = t.say(b".\r\n")
         self.assertEqual(said, b"452 4.3.1 Error: queue file write error\r\n")
+
+    def test_cannot_open(self) -> None:
+        """
+        A queue that cannot begin a message says so at DATA, or after the
+        chunk of BDAT, which is no command.
+        """
+        w = world()
+
+        def full(envelope: object) -> Taken:
+            raise StoreUnavailable("disk full", 452, "4.3.1")
+
+        w.cleanup.open = full  # type: ignore[method-assign]
+        t = talk(w)
+        t.say(ENVELOPE)
+        expected = b"452 4.3.1 Error: queue file write error\r\n"
+        self.assertEqual(t.say(b"DATA\r\n"), expected)
+        self.assertEqual(t.say(b"BDAT 6\r\nQUIT\r\n"), expected)
+        said = t.say(b"BDAT 6 LAST\r\nQUIT\r\n")
+        self.assertEqual(said, b"551 5.0.0 Discarded 6 bytes after earlier error\r\n")
+        self.assertEqual(t.say(b"MAIL FROM:<>\r\n"), b"250 2.1.0 Ok\r\n")
+
+    def test_bug_in_abort(self) -> None:
+        w = world()
+        t = talk(w)
+        t.say(ENVELOPE)
+        t.say(b"DATA\r\n")
+        t.say(b"x")
+        w.cleanup.messages[0].aborted = True
+        t.hang_up()
+        self.assertEqual(len(self.flushLoggedErrors(AssertionError)), 1)
+        self.assertIn("disconnect", w.sink.lines[-1])
 
     def test_bug_in_write(self) -> None:
         """
