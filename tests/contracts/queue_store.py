@@ -314,9 +314,9 @@ class QueueStoreContract(_Base):
         """
         Several claims at once share out, and give nothing twice.
         """
-        put = {self.put() for _ in range(4)}
-        put |= {self.defer(0) for _ in range(4)}
-        self.time += 1
+        put = {self.defer(10) for _ in range(4)}
+        put |= {self.put() for _ in range(4)}
+        self.time += 20
         answers = [self.store.claim(3, self.time) for _ in range(4)]
         got = [m.envelope.queue_id for a in answers for m in self.wait(a)]
         self.assertEqual(len(got), len(set(got)))

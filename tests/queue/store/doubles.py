@@ -99,7 +99,7 @@ def error(name: str) -> sqlite3.OperationalError:
     @return: what Python raises for an SQLite error.
     """
     made = sqlite3.OperationalError(f"injected {name}")
-    made.sqlite_errorname = name  # type: ignore[attr-defined]
+    made.sqlite_errorname = name
     return made
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.contracts.queue_store import QueueStoreContract
@@ -21,12 +22,11 @@ class MemoryStoreTests(QueueStoreContract, SynchronousTestCase):
     def wait(self, answer: object) -> Any:
         if not isinstance(answer, Deferred):
             return answer
-        failed: list[Exception] = []
-        answer.addErrback(lambda f: failed.append(f.value))
-        result = self.successResultOf(answer)
-        if failed:
-            raise failed[0]
-        return result
+        got: list[Any] = []
+        answer.addBoth(got.append)
+        if isinstance(got[0], Failure):
+            got[0].raiseException()
+        return got[0]
 
     def test_unavailable(self) -> None:
         """

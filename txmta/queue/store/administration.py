@@ -117,7 +117,7 @@ class Administration:
     async def _slices(self, queue_ids: Iterable[str], apply: Apply) -> int:
         count = 0
         numbers = iter(_numbers(queue_ids))
-        while part := list(islice(numbers, SLICE)):
+        while part := list(dict.fromkeys(islice(numbers, SLICE))):
             count += await self._change(partial(apply, part), len(part))
         return count
 
@@ -153,7 +153,8 @@ class Administration:
 
 
 def _numbers(queue_ids: Iterable[str]) -> Iterator[int]:
-    for queue_id in queue_ids:
+    # Each message counts once, however often it is named.
+    for queue_id in dict.fromkeys(queue_ids):
         number = ids.decode(queue_id)
         if number is not None:
             yield number

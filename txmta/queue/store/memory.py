@@ -220,7 +220,7 @@ class MemoryStore:
         return self._change(queue_ids, (deferred,), deferred)
 
     def expire(self, queue_ids: Iterable[str]) -> Deferred[int]:
-        rows = [self.rows[i] for i in queue_ids if i in self.rows]
+        rows = [self.rows[i] for i in dict.fromkeys(queue_ids) if i in self.rows]
         rows = [row for row in rows if row.queue is not QueueName.CORRUPT]
         for row in rows:
             row.expire = True
@@ -234,7 +234,7 @@ class MemoryStore:
     def _change(
         self, queue_ids: Iterable[str], before: Sequence[QueueName], after: QueueName
     ) -> Deferred[int]:
-        rows = [self.rows[i] for i in queue_ids if i in self.rows]
+        rows = [self.rows[i] for i in dict.fromkeys(queue_ids) if i in self.rows]
         rows = [row for row in rows if row.queue in before]
         for row in rows:
             row.queue = after
