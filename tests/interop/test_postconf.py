@@ -77,9 +77,9 @@ class Postconf(SynchronousTestCase):
             if it is refused.
         """
         with ThreadPoolExecutor(20) as pool:
-            return list(pool.map(lambda text: self._run(text, arguments), texts))
+            return list(pool.map(lambda text: self._one(text, arguments), texts))
 
-    def _run(self, text: str, arguments: Sequence[str]) -> dict[str, str] | None:
+    def _one(self, text: str, arguments: Sequence[str]) -> dict[str, str] | None:
         directory = tempfile.mkdtemp(dir=self.directory)
         Path(directory, "master.cf").write_text("")
         Path(directory, "main.cf").write_bytes(text.encode("utf-8"))
