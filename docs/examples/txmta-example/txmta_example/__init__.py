@@ -1,0 +1,3 @@
+"""
+A delivery agent and a table type for txmta, to copy from.
+"""
