@@ -40,6 +40,7 @@ from txmta.config.master_cf import Service as MasterService
 from txmta.config.master_cf import builtin_master_cf, read_master_cf
 from txmta.config.settings import Definition, Settings
 from txmta.config.system import this_machine
+from txmta.delivery.registry import AgentRegistry
 from txmta.errors import ConfigError
 from txmta.events import Note, Warn
 from txmta.log.maillog import MailLog, Target
@@ -107,7 +108,7 @@ def load(path: str) -> Configuration:
         settings = Settings(definitions, this_machine())
     except ConfigError as e:
         raise ConfigError([*problems, *e.problems]) from e
-    report = check(main_cf, settings, services)
+    report = check(main_cf, settings, services, AgentRegistry().known_programs())
     problems += report.problems
     try:
         listens(services, settings, port_of)
@@ -166,6 +167,8 @@ class Server(Service):
         check_readable(needed(self._configuration.path), account)
         prepare_queue(settings.queue_directory, account)
         self._lock = QueueLock(settings.queue_directory)
+        if os.geteuid() == 0:
+            self._lock.give(account.uid, account.gid)
         target = _log_target(settings)
         self._sockets = bind_all(
             listens(self._configuration.services, settings, port_of)
