@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -166,6 +166,7 @@ class XtextTests(SynchronousTestCase):
     L{xtext} and L{uxtext}
     """
 
+    @settings(deadline=None)
     @given(st.text(st.characters(codec="utf-8"), max_size=20))
     def test_safe(self, text: str) -> None:
         """

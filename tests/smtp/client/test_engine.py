@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -145,6 +145,7 @@ class TotalityTests(SynchronousTestCase):
         self.assertEqual((fates, overs), ([1] * count, 1), driven.events)
         self.assertLessEqual(driven.out.count(b"<content>"), 1)
 
+    @settings(deadline=None)
     @given(
         _SPEECH,
         st.booleans(),
@@ -167,6 +168,7 @@ class TotalityTests(SynchronousTestCase):
             driven.heard(getattr(driven.engine, end)())
         self.check(driven, count)
 
+    @settings(deadline=None)
     @given(_SPEECH, st.sampled_from(["lost", "timed_out"]))
     def test_handshake(self, speech: list[bytes], end: str) -> None:
         """
@@ -181,6 +183,7 @@ class TotalityTests(SynchronousTestCase):
             driven.heard(getattr(driven.engine, end)())
         self.assertIn([e[0] for e in driven.events], (["ready"], ["failed", "over"]))
 
+    @settings(deadline=None)
     @given(st.binary(max_size=60), st.integers(0, 60))
     def test_cutting(self, speech: bytes, cut: int) -> None:
         """
@@ -193,6 +196,7 @@ class TotalityTests(SynchronousTestCase):
         pieces.receive(speech[:cut], speech[cut:])
         self.assertEqual(pieces.events, whole.events)
 
+    @settings(deadline=None)
     @given(
         st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.booleans()
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -77,6 +77,7 @@ class WireTests(SynchronousTestCase):
                         stuffed(*pieces, limit=limit), expected, (i, j, limit)
                     )
 
+    @settings(deadline=None)
     @given(st.lists(st.binary(max_size=40), max_size=6))
     def test_transparent(self, lines: list[bytes]) -> None:
         """
@@ -178,6 +179,7 @@ class LineLengthTests(SynchronousTestCase):
         content = b"x" * 5000 + b"\r\n"
         self.assertEqual(stuffed(content, limit=0), content + b".\r\n")
 
+    @settings(deadline=None)
     @given(
         st.lists(st.integers(0, 40), max_size=8),
         st.integers(0, 60),
