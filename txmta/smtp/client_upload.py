@@ -85,13 +85,12 @@ class Upload:
         self._busy = True
         try:
             block = self._content.read(self._offset, BLOCK)
+            if isinstance(block, Deferred):
+                block.addCallback(self._got).addErrback(self._failed)
+            else:
+                self._got(block)
         except Exception:
             self._failed(Failure())
-            return
-        if isinstance(block, Deferred):
-            block.addCallback(self._got).addErrback(self._failed)
-        else:
-            self._got(block)
 
     def stopProducing(self) -> None:
         """
