@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,13 +54,14 @@ from txmta.queue.store.content import (
 from txmta.queue.store.core import Core
 from txmta.queue.store.database import Connect, Database, connect
 from txmta.queue.store.incoming import Incoming
+from txmta.queue.store.journal import WRITE_ERROR, Journal, State
 from txmta.queue.store.locks import Slot, TurnLock
 from txmta.queue.store.operations import Insert
 from txmta.queue.store.reader import Malformed, Reader
 from txmta.queue.store.recording import Recording
 from txmta.queue.store.space import Space
 from txmta.queue.store.start import make_directory, newest, sweep
-from txmta.queue.store.writer import WRITE_ERROR, State, Timing, Writer
+from txmta.queue.store.writer import Timing, Writer
 
 #: Seconds of waiting for a turn after which new mail is refused.
 LONG_WAIT = 10.0
@@ -160,30 +162,41 @@ class SqliteStore:
         @raise StoreUnavailable: this is no queue, or it cannot be trusted.
         """
         directory = self._directory
-        try:
-            make_directory(directory)
-            make_directory(self._core.spool.directory)
-            self._slot = Slot(directory)
-            self._turn = TurnLock(directory / "queue.lock")
-            self._writer = Writer(
-                self._database,
-                self._turn,
-                Reserve(directory / "queue.reserve", self._limits.reserve),
-                partial(self._threads.call_from_thread, self._core.answered),
-                self._sink,
-                self._limits.timing,
-            )
-            connection = self._writer.open()
-            self._ids = ids.IdMaker(self._now, self._slot.number)
-            self._ids.after(newest(connection, self._now()))
-            sweep(connection, self._core.spool, self._slot)
-        except (sqlite3.Error, OSError) as e:
-            raise StoreUnavailable(f"cannot open the queue in {directory}: {e}") from e
+        with ExitStack() as undo:
+            try:
+                connection = self._open(directory, undo)
+                self._ids = ids.IdMaker(self._now, self._slot.number)
+                self._ids.after(newest(connection, self._now()))
+                sweep(connection, self._core.spool, self._slot)
+            except (sqlite3.Error, OSError) as e:
+                raise StoreUnavailable(
+                    f"cannot open the queue in {directory}: {e}"
+                ) from e
+            undo.pop_all()
         self._stopped: Deferred[None] = Deferred()
         self._writer.start(
             partial(self._threads.call_from_thread, self._writer_stopped)
         )
         self._core.submit_to_writer = self._writer.submit
+
+    def _open(self, directory: Path, undo: ExitStack) -> sqlite3.Connection:
+        make_directory(directory)
+        make_directory(self._core.spool.directory)
+        self._slot = Slot(directory)
+        undo.callback(self._slot.close)
+        self._turn = TurnLock(directory / "queue.lock")
+        undo.callback(self._turn.close)
+        reserve = Reserve(directory / "queue.reserve", self._limits.reserve)
+        self._journal = Journal(self._database, self._turn, reserve, self._sink)
+        self._writer = Writer(
+            self._journal,
+            self._turn,
+            partial(self._threads.call_from_thread, self._core.answered),
+            self._limits.timing,
+        )
+        connection = self._writer.open()
+        undo.callback(connection.close)
+        return connection
 
     def stop(self) -> Deferred[None]:
         """
@@ -207,7 +220,7 @@ class SqliteStore:
 
     def _writer_stopped(self) -> None:
         if not self._stopped.called:
-            if self._writer.state is State.CLOSED:
+            if self._journal.state is State.CLOSED:
                 self._turn.close()
             self._slot.close()
             self._stopped.callback(None)
@@ -221,7 +234,7 @@ class SqliteStore:
         return Incoming(self, envelope)
 
     def refusal(self) -> Reply | None:
-        state = self._writer.state
+        state = self._journal.state
         if state is not State.READY:
             return _FULL if state is State.FULL else _UNAVAILABLE
         if self._turn.waiting() > LONG_WAIT:
@@ -271,7 +284,7 @@ class SqliteStore:
         except Exception as e:
             # In doubt, a row that names the file may turn up in the rebuilt
             # queue; else it is rubbish.
-            if self._writer.state is not State.DOUBT:
+            if self._journal.state is not State.DOUBT:
                 file.abort()
             raise e if isinstance(e, StoreUnavailable) else unavailable(e) from e
         self._verify(insert.number)
