@@ -107,8 +107,8 @@ class Recipient:
 
     @ivar n: its stable number within the message, from 0.
     @ivar address: where the mail is to go, after rewriting.
-    @ivar original: what RCPT said, after completion but before aliases; all
-        that a bounce may reveal, and C{orig_to=} in the log when different.
+    @ivar original: what RCPT said, before completion and aliases; all that a
+        bounce may reveal, and C{orig_to=} in the log when different.
     @ivar orcpt: the ORCPT parameter, decoded, C{"rfc822;user@host"}; or
         C{""}.
     @ivar notify: when the sender wants to hear of it.
