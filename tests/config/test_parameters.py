@@ -9,6 +9,7 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.config.declare import Status, declared
+from txmta.config.expansion import expand
 from txmta.config.postfix import defaults
 from txmta.config.settings import Settings
 
@@ -23,22 +24,29 @@ class DeclarationTests(SynchronousTestCase):
         Every default is good, and is Postfix's unless the declaration says
         how we differ.
         """
-        settings = Settings.of()
-        different = []
+        for level in ("0", "1", "2", "3.6", "3.11"):
+            self.assertEqual(self.different(level), [], level)
+
+    def different(self, level: str) -> list[str]:
+        """
+        @return: the declarations that differ from Postfix without saying so.
+        """
+        settings = Settings.of(compatibility_level=level)
+        found = []
         for parameter in declared(Settings):
             if not isinstance(parameter.default, str) or parameter.note:
                 continue
             theirs = defaults().get(parameter.name)
             if theirs is None:
-                different.append(f"{parameter.name}: not a parameter of Postfix")
+                found.append(f"{parameter.name}: not a parameter of Postfix")
                 continue
             ours = parameter.default
             if parameter.expand:
-                ours = settings.text(parameter.name)
-                theirs = Settings.of(theirs=theirs).text("theirs")
+                ours = expand(ours, settings.text)
+                theirs = expand(theirs, settings.text)
             if normal(ours) != normal(theirs):
-                different.append(f"{parameter.name}: {ours!r}, Postfix: {theirs!r}")
-        self.assertEqual(different, [])
+                found.append(f"{parameter.name}: {ours!r}, Postfix: {theirs!r}")
+        return found
 
     def test_notes(self) -> None:
         """

@@ -102,7 +102,7 @@ def _title(group: type) -> str:
         return first
     words = group.__name__.removesuffix("Parameters")
     spaced = "".join(f" {c.lower()}" if c.isupper() else c for c in words).strip()
-    return f"{first}: {spaced}"
+    return f"{first.partition(':')[0]}: {spaced}"
 
 
 def _entry(parameter: Parameter[Any]) -> Iterator[str]:

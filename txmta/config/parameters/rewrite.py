@@ -33,9 +33,8 @@ class StandardFormParameters:
         "a remote client gets @$remote_header_rewrite_domain instead.",
     )
     append_dot_mydomain = boolean(
-        "no",
-        doc="Complete a domain without dot with .$mydomain. This was the "
-        "default before compatibility level 1.",
+        "${{$compatibility_level} <level {1} ? {yes} : {no}}",
+        doc="Complete a domain without dot with .$mydomain.",
     )
     swap_bangpath = boolean(
         "yes", doc="Understand site!user, where no @ is, as user@site."
@@ -76,7 +75,7 @@ class RoutingParameters:
     """
 
     relay_domains = words(
-        "",
+        "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
         doc="The domains, and their subdomains, that are relayed with "
         "$relay_transport for anybody.",
     )

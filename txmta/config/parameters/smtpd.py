@@ -50,7 +50,8 @@ class SmtpdParameters:
     )
     disable_vrfy_command = boolean("no", doc="Refuse VRFY.")
     smtputf8_enable = boolean(
-        "yes", doc="Announce SMTPUTF8; commands must then be valid UTF-8."
+        "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+        doc="Announce SMTPUTF8; commands must then be valid UTF-8.",
     )
     smtpd_discard_ehlo_keywords = words(
         "",
@@ -158,12 +159,15 @@ class SmtpdParameters:
         doc="Who may relay, asked at RCPT. This list or "
         "smtpd_recipient_restrictions must refuse mail for domains that are not "
         "ours, or the server does not start.",
+        status=Status.APPROXIMATED,
+        note="Postfix has an empty default below compatibility level 1.",
     )
     smtpd_recipient_restrictions = words(
         "", kind="restrictions", doc="Other restrictions, asked at RCPT."
     )
     smtpd_relay_before_recipient_restrictions = boolean(
-        "yes", doc="Which of the two lists comes first."
+        "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
+        doc="Which of the two lists comes first.",
     )
     smtpd_delay_reject = boolean(
         "yes",
