@@ -236,6 +236,12 @@ class ClientConnection(Protocol):
     def _send_content(self) -> None:
         body = self._body
         assert body is not None, "content is asked for in a transaction only"
+        if self._queued:
+            # It answers what it cannot have read yet.
+            label = self.target.label
+            words = trouble.garbage(label, "premature response", b"", "sending DATA")
+            self._handle(self.engine.abandon(words))
+            return
         stuffer = Stuffer(self._limits.line_length)
         if body.whole is None:
             self._queued = True

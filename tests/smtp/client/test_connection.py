@@ -470,6 +470,23 @@ class DirectTests(ConnectionCase):
         self.assertEqual([e[0] for e in self.events], ["failed", "over"])
         self.assertTrue(self.wire.aborted)
 
+    def test_premature(self) -> None:
+        """
+        A server that answers commands which have not left yet gets no
+        content.
+        """
+        for whole in (b"abc\r\n", None):
+            self.setUp()
+            self.ready()
+            self.fill()
+            body = Body(Content(b"abc\r\n"), whole)
+            self.connection.begin(transaction("b@example.com"), body)
+            self.assertIn(b"MAIL FROM", self.wire.told())
+            self.connection.dataReceived(OK * 2 + GO)
+            self.assertEqual([e[0] for e in self.events], ["failed", "over"])
+            self.assertEqual(self.wire.told(), b"")
+            self.assertTrue(self.wire.aborted)
+
     def test_broken(self) -> None:
         """
         An error of the socket is left for the transport to find.
