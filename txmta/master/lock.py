@@ -65,7 +65,7 @@ class QueueLock:
 
     def write_pid(self) -> None:
         """
-        Say who holds it; once more after twistd has become a daemon.
+        Say who holds it; once more after a fork, if the child goes on.
         """
         try:
             os.ftruncate(self._fd, 0)

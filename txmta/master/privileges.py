@@ -9,7 +9,7 @@ Sources: setresuid(2), prctl(2); "Setuid Demystified" (Chen, Wagner, Dean
     (check_mail_owner).
 
 Errors: L{ConfigError<txmta.errors.ConfigError>} while nothing has changed;
-    L{PrivilegesRemain} when the way back is open: the process must end.
+    L{PrivilegesRemain}, one too, when the way back is open.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ import pwd
 from dataclasses import dataclass
 
 from txmta.config.settings import Settings
-from txmta.errors import ConfigError, MailError
+from txmta.errors import ConfigError
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-class PrivilegesRemain(MailError):
+class PrivilegesRemain(ConfigError):
     """
     The process could still become root. It must not go on.
     """
+
+    def __init__(self, what: str) -> None:
+        super().__init__([f"{what}: start as root with all its rights, or as another"])
 
 
 @dataclass(frozen=True)
