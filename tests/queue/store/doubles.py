@@ -8,11 +8,14 @@ threads are not used: their work is done on the spot.
 
 from __future__ import annotations
 
+import fcntl
 import queue
 import shutil
 import sqlite3
+import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +143,42 @@ class Rig:
         """
         call, *arguments = self._calls.get(timeout=patience)
         call(*arguments)
+
+    def pause(self) -> None:
+        """
+        Let the writer go on for a moment, and take what it passes on.
+        """
+        with suppress(queue.Empty):
+            self.turn(0.01)
+
+    def try_turn(self) -> bool:
+        """
+        Whether another process would get its turn to write now.
+        """
+        with open(self.directory / "queue.lock", "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    def content_of_database(self) -> bytes:
+        """
+        The octets of the database file, read by another process: here it
+        would drop SQLite's locks.
+        """
+        path = self.directory / "queue.db"
+        return subprocess.run(["cat", path], check=True, stdout=-1).stdout
+
+    @contextmanager
+    def turn_held(self) -> Iterator[None]:
+        """
+        Another process has the turn to write; what is asked for meanwhile
+        waits, and is one batch.
+        """
+        with open(self.directory / "queue.lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def wait(self, answer: object) -> Any:
         """

@@ -1,0 +1,126 @@
+"""
+Rows are untrusted: whatever is in them, there is a message or a C{ValueError}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from txmta.model import Client, Envelope, Recipient
+from txmta.queue.store.codec import (
+    MAX_INFO,
+    checksum,
+    decode_envelope,
+    decode_recipient,
+    encode_attributes,
+    encode_info,
+    from_text,
+    one_line,
+    to_text,
+)
+
+#: Text as an address may be: any octets, but no line ends.
+TEXT = st.binary(max_size=30).map(
+    lambda b: b.translate(None, b"\r\n\0").decode("utf-8", "surrogateescape")
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5).map(lambda t: t or "v"),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXT, inner),
+    max_leaves=8,
+)
+
+
+class CodecTests(SynchronousTestCase):
+    @settings(max_examples=200, deadline=None)
+    @given(TEXT, TEXT, TEXT, st.integers(0, 65535), st.booleans())
+    def test_envelope(self, a: str, b: str, c: str, port: int, flag: bool) -> None:
+        """
+        What is put in comes out, whatever the octets.
+        """
+        envelope = Envelope(
+            "id", 1.5, a, (), Client(b, port, c, a), b, c, a, flag, b, c, flag
+        )
+        attributes = encode_attributes(envelope)
+        self.assertEqual(decode_envelope("id", to_text(a), attributes, ()), envelope)
+
+    @settings(max_examples=200, deadline=None)
+    @given(TEXT, TEXT, TEXT, st.integers(0, 15), TEXT)
+    def test_recipient(self, a: str, b: str, c: str, notify: int, why: str) -> None:
+        recipient = Recipient(3, a, b, c, notify)
+        known = decode_recipient(3, to_text(a), 1, encode_info(recipient, why))
+        self.assertEqual(known.recipient, recipient)
+        self.assertEqual(known.reason, why)
+        self.assertEqual(from_text(to_text(a)), a)
+
+    @settings(max_examples=300, deadline=None)
+    @given(JSON)
+    def test_any_json(self, value: object) -> None:
+        """
+        Any JSON is judged, and never crashes.
+        """
+        import json
+
+        octets = json.dumps(value).encode()
+        for decode in (
+            lambda: decode_envelope("id", "a", octets, ()),
+            lambda: decode_recipient(1, "a", 0, octets.decode()),
+        ):
+            with contextlib.suppress(ValueError):
+                decode()
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.binary(max_size=200))
+    def test_any_octets(self, octets: bytes) -> None:
+        for decode in (
+            lambda: decode_envelope("id", octets, octets, ()),
+            lambda: decode_recipient(1, octets, 0, octets),
+        ):
+            with contextlib.suppress(ValueError):
+                decode()
+
+    def test_common_recipient_costs_nothing(self) -> None:
+        self.assertIsNone(encode_info(Recipient(0, "a@b", "a@b")))
+
+    def test_long_reason(self) -> None:
+        """
+        A reason is cut before it could make a recipient unreadable.
+        """
+        for character in ("x", "\udc80", "\n"):
+            recipient = Recipient(0, "a@b", "o" * 3000, "x" * 3000)
+            info = encode_info(recipient, character * 10000)
+            assert info is not None
+            self.assertLessEqual(len(info), MAX_INFO)
+            known = decode_recipient(0, "a@b", 1, info)
+            self.assertEqual(known.recipient, recipient)
+        self.assertEqual(one_line("a\r\nb\0c"), "a  b c")
+
+    def test_fields_do_not_run_together(self) -> None:
+        """
+        The checksum tells apart what only differs in where it is cut.
+        """
+        sums = {
+            checksum(1, "ab", b"", [Recipient(0, "c", "c")]),
+            checksum(1, "a", b"", [Recipient(0, "bc", "bc")]),
+            checksum(1, "a", b"", [Recipient(0, "b", "b"), Recipient(1, "c", "c")]),
+            checksum(1, "a", b"", [Recipient(0, "b", "c")]),
+            checksum(1, "a", b"", [Recipient(0, "b", "b", "c")]),
+            checksum(2, "ab", b"", [Recipient(0, "c", "c")]),
+        }
+        self.assertEqual(len(sums), 6)
+
+    def test_line_ends(self) -> None:
+        for bad in ("a\n", "\r", "a\0b"):
+            with self.assertRaises(ValueError):
+                checksum(0, bad, b"", [])
+            with self.assertRaises(ValueError):
+                checksum(0, "", b"", [Recipient(0, bad, "a")])
+            with self.assertRaises(ValueError):
+                encode_attributes(Envelope("i", 0, "", (), Client("a", 1), helo=bad))
