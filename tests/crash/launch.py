@@ -1,0 +1,144 @@
+"""
+Start twistd, perhaps with the server's promise broken on purpose.
+
+C{python -m tests.crash.launch MUTATION ARGUMENTS-OF-TWISTD}; an empty MUTATION
+changes nothing. The product has no hooks for this: it is patched here, in the
+process of the test.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.scripts.twistd import run
+
+
+def synchronous_off() -> None:
+    """
+    SQLite does not wait for the disk.
+    """
+    from txmta.queue.store import database
+
+    careful: Any = database
+    careful.CONNECTION_PRAGMAS = tuple(
+        text.replace("synchronous = FULL", "synchronous = OFF")
+        for text in database.CONNECTION_PRAGMAS
+    )
+    careful.PROMISES = tuple(
+        (name, 0 if name == "synchronous" else value)
+        for name, value in database.PROMISES
+    )
+
+
+def early_250() -> None:
+    """
+    250 is said before the store has committed.
+    """
+    from txmta.cleanup.service import CleanupMessage
+    from txmta.model import Reply
+
+    finish = CleanupMessage.finish
+
+    def hasty(self: CleanupMessage) -> Reply | Deferred[Reply]:
+        answer = finish(self)
+        if isinstance(answer, Deferred):
+            queue_id = self._envelope.queue_id
+            return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+        return answer
+
+    CleanupMessage.finish = hasty  # type: ignore[method-assign]
+
+
+def _without_fsync(which: Callable[[int], bool]) -> None:
+    from txmta.delivery.filesystem import FileSystem
+
+    def fsync(fd: int) -> None:
+        if not which(fd):
+            os.fsync(fd)
+
+    FileSystem.fsync = staticmethod(fsync)
+
+
+def _is_directory(fd: int) -> bool:
+    return stat.S_ISDIR(os.fstat(fd).st_mode)
+
+
+def no_fsync_of_maildir_file() -> None:
+    """
+    The file in the Maildir is not synced.
+    """
+    _without_fsync(lambda fd: not _is_directory(fd))
+
+
+def no_fsync_of_maildir_directory() -> None:
+    """
+    The directory C{new} is not synced.
+    """
+    _without_fsync(_is_directory)
+
+
+def recorded_before_fsync() -> None:
+    """
+    The recipient is recorded as done before the file is written.
+    """
+    from txmta.delivery.virtual import VirtualAgent
+    from txmta.model import Action, Outcome
+
+    deliver = VirtualAgent.deliver
+
+    def hasty(self: Any, request: Any, report: Any) -> Any:
+        for recipient in request.recipients:
+            words = "delivered to maildir"
+            report(Outcome(recipient.n, Action.DELIVERED, "2.0.0", words, "virtual"))
+        from twisted.internet import reactor
+
+        later: Any = reactor
+        later.callLater(0.3, deliver, self, request, lambda outcome: None)
+
+    VirtualAgent.deliver = hasty  # type: ignore[method-assign]
+
+
+def no_fsync_of_content_directory() -> None:
+    """
+    The directory of large contents is not synced.
+    """
+    from txmta.queue.store import content
+
+    sync_directory = content.sync_directory
+
+    def sync(path: Path) -> None:
+        if path.name != "content":
+            sync_directory(path)
+
+    content.sync_directory = sync
+
+
+MUTATIONS: dict[str, Callable[[], None]] = {
+    each.__name__: each
+    for each in (
+        synchronous_off,
+        early_250,
+        no_fsync_of_maildir_file,
+        no_fsync_of_maildir_directory,
+        recorded_before_fsync,
+        no_fsync_of_content_directory,
+    )
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    name, *rest = arguments
+    if name:
+        MUTATIONS[name]()
+    sys.argv = ["twistd", *rest]
+    run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
