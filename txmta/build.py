@@ -36,7 +36,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 
 from txmta.config.check import check
-from txmta.config.main_cf import read_main_cf
+from txmta.config.main_cf import BadLines, read_main_cf
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.master_cf import builtin_master_cf, read_master_cf
 from txmta.config.settings import Definition, Settings
@@ -89,13 +89,17 @@ def load(path: str) -> Configuration:
     @param path: of main.cf; master.cf is beside it, or a built-in one counts.
     @raise ConfigError: with all that is wrong. Nothing was opened for good.
     """
-    main_cf = read_main_cf(path)
+    problems: list[str] = []
+    try:
+        main_cf = read_main_cf(path)
+    except BadLines as e:
+        main_cf = e.main_cf
+        problems += e.problems
     folder = os.path.dirname(os.path.abspath(path))
     master_cf = os.path.join(folder, "master.cf")
     definitions = dict(main_cf.definitions)
     # Always where main.cf is, so that main.cf can name files beside it.
     definitions["config_directory"] = Definition(folder, path)
-    problems: list[str] = []
     try:
         services = (
             read_master_cf(master_cf)
@@ -106,9 +110,10 @@ def load(path: str) -> Configuration:
         problems += e.problems
         services = ()
     try:
-        settings = Settings(definitions, this_machine())
+        settings, wrong = Settings.collect(definitions, this_machine())
     except ConfigError as e:
         raise ConfigError([*problems, *e.problems]) from e
+    problems += wrong
     report = check(main_cf, settings, services, AgentRegistry().known_programs())
     problems += report.problems
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.config import lines
-from txmta.config.main_cf import MAX_DEFINITIONS, parse_main_cf, read_main_cf
+from txmta.config.main_cf import MAX_DEFINITIONS, BadLines, parse_main_cf, read_main_cf
 from txmta.errors import ConfigError
 
 
@@ -78,6 +78,16 @@ class ParseTests(SynchronousTestCase):
         self.assertIn("main.cf, line 3: missing parameter name", problems[1])
         self.assertIn("main.cf, line 4: missing '='", problems[2])
         self.assertIn("main.cf, line 5: missing '='", problems[3])
+
+    def test_good_lines(self) -> None:
+        """
+        The good lines come with the error, so that all can be told at once.
+        """
+        error = self.assertRaises(
+            BadLines, parse_main_cf, "main.cf", "a = 1\nnonsense\nb = 2\n"
+        )
+        assert isinstance(error, BadLines)
+        self.assertEqual(list(error.main_cf.definitions), ["a", "b"])
 
     def test_octets(self) -> None:
         """

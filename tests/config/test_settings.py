@@ -128,6 +128,31 @@ class ExpansionTests(SynchronousTestCase):
         self.assertEqual(len(error.problems), 2)
 
 
+class CollectTests(SynchronousTestCase):
+    def test_left_out(self) -> None:
+        """
+        Wrong definitions are told and left out, so that the rest can be
+        checked; also one that becomes wrong by that.
+        """
+        definitions = {
+            "queue_run_delay": Definition("soon", "main.cf, line 1"),
+            "relayhost": Definition("$relayhost", "main.cf, line 2"),
+            "mydomain": Definition("a.b", "main.cf, line 3"),
+        }
+        settings, problems = Settings.collect(definitions, System("vm"))
+        self.assertEqual(settings.queue_run_delay, 300)
+        self.assertEqual(settings.mydomain, "a.b")
+        self.assertEqual(sorted(settings.definitions), ["mydomain"])
+        self.assertEqual(len(problems), 2)
+
+    def test_hopeless(self) -> None:
+        """
+        A machine whose name is none needs myhostname.
+        """
+        error = self.assertRaises(ConfigError, Settings.collect, {}, System("a b.c"))
+        self.assertIn("myhostname", str(error))
+
+
 class TransportTests(SynchronousTestCase):
     """
     C{<transport>_<suffix>}, then its own built-in default, then default_*.

@@ -90,7 +90,7 @@ class CheckTests(SynchronousTestCase):
         assert isinstance(error, ConfigError)
         (problem,) = error.problems
         self.assertIn(f"{paths[0]}: cannot be read by other", problem)
-        self.assertIn("chmod o+rx", problem)
+        self.assertIn("chmod o+x", problem)
 
     def test_self(self) -> None:
         """

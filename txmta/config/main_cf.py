@@ -6,12 +6,13 @@ Knows nothing of: which parameters there are, expansion.
 
 Sources: Postfix's postconf(5); C{util/dict.c}, C{util/split_nameval.c}.
 
-Errors: L{ConfigError<txmta.errors.ConfigError>} with every bad line.
+Errors: L{BadLines} with every one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from txmta.config.lines import LogicalLine, logical_lines, read_text, unfit
@@ -39,9 +40,21 @@ class MainCf:
     warnings: tuple[str, ...] = ()
 
 
+class BadLines(ConfigError):
+    """
+    @ivar main_cf: the good lines, so that what is wrong with them can be told
+        at the same time.
+    """
+
+    def __init__(self, problems: Sequence[str], main_cf: MainCf) -> None:
+        super().__init__(problems)
+        self.main_cf = main_cf
+
+
 def read_main_cf(path: str) -> MainCf:
     """
-    @raise ConfigError: the file cannot be read or has bad lines.
+    @raise BadLines: the file has bad lines.
+    @raise ConfigError: it cannot be read.
     """
     main_cf = parse_main_cf(path, read_text(path))
     origin = main_cf.definitions.get("myorigin")
@@ -69,6 +82,7 @@ def _first_line(origin: Definition) -> Definition:
 def parse_main_cf(path: str, text: str) -> MainCf:
     """
     @param path: for messages.
+    @raise BadLines: there are some.
     """
     definitions: dict[str, Definition] = {}
     problems: list[str] = []
@@ -94,9 +108,10 @@ def parse_main_cf(path: str, text: str) -> MainCf:
             problems.append(f"{where}: more than {MAX_DEFINITIONS} definitions")
             break
         definitions[name] = Definition(value, where)
+    main_cf = MainCf(path, definitions, tuple(warnings))
     if problems:
-        raise ConfigError(problems)
-    return MainCf(path, definitions, tuple(warnings))
+        raise BadLines(problems, main_cf)
+    return main_cf
 
 
 def split_definition(line: LogicalLine) -> tuple[str, str]:

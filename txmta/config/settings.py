@@ -10,7 +10,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>} with every problem.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,16 @@ class Definition:
     where: str
 
 
+class BadValues(ConfigError):
+    """
+    @ivar names: the parameters whose definitions are wrong.
+    """
+
+    def __init__(self, problems: Sequence[str], names: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.names = tuple(names)
+
+
 class Settings(
     NetworkParameters,
     RewriteParameters,
@@ -100,19 +110,43 @@ class Settings(
         """
         @param definitions: of main.cf, the last of each name; user-defined
             names are among them.
-        @raise ConfigError: with all problems, not only the first.
+        @raise BadValues: with all problems, not only the first.
         """
         self.definitions = dict(definitions or {})
         self.system = system or System()
-        problems: list[str] = []
         self._texts: dict[str, str] = {}  # else $a$a of $b$b ... takes for ever
         self._parameters = {p.name: p for p in declared(type(self))}
+        problems: dict[str, str] = {}
         for parameter in self._parameters.values():
             self._set(parameter, problems)
         if problems:
             # a wrong default only follows from a wrong definition
-            first = [p for p in problems if not p.startswith("default: ")]
-            raise ConfigError(first or problems)
+            names = [name for name in problems if name in self.definitions]
+            first = [problems[name] for name in names]
+            raise BadValues(first or list(problems.values()), names)
+
+    @classmethod
+    def collect(
+        cls, definitions: Mapping[str, Definition], system: System
+    ) -> tuple[Settings, Sequence[str]]:
+        """
+        For a check that is to tell everything at once.
+
+        @return: settings in which wrong definitions are left out, and what is
+            wrong with these.
+        @raise BadValues: no settings can be made.
+        """
+        problems: list[str] = []
+        left = dict(definitions)
+        while True:
+            try:
+                return cls(left, system), problems
+            except BadValues as e:
+                if not e.names:
+                    raise BadValues([*problems, *e.problems], ()) from e
+                problems += e.problems
+                for name in e.names:
+                    del left[name]
 
     @classmethod
     def of(cls, **values: str) -> Settings:
@@ -214,7 +248,7 @@ class Settings(
             lambda n: self._text(n, (*above, name)), self.system
         ).replace("$", "$$")
 
-    def _set(self, parameter: Parameter[object], problems: list[str]) -> None:
+    def _set(self, parameter: Parameter[object], problems: dict[str, str]) -> None:
         name = parameter.name
         definition = self.definitions.get(name)
         text = definition.text if definition else ""
@@ -226,4 +260,4 @@ class Settings(
             self.__dict__[parameter.attribute] = parameter.convert(text)
         except ValueError as e:
             where = definition.where if definition else "default"
-            problems.append(f"{where}: {name} = {text}: {e}")
+            problems[name] = f"{where}: {name} = {text}: {e}"

@@ -39,11 +39,12 @@ def check_readable(paths: Sequence[str], account: Account) -> None:
     for path in paths:
         obstacle = find_obstacle(path, account)
         if obstacle:
+            right = "rx" if obstacle == os.path.abspath(path) else "x"
             problems.setdefault(
                 obstacle,
                 f"{path}: cannot be read by {account.name}, because of the mode of "
                 f"{obstacle}: move it (to /opt, for example), or open the directory "
-                f"(chmod o+rx {obstacle}), or start txmta as an ordinary user",
+                f"(chmod o+{right} {obstacle}), or start txmta as an ordinary user",
             )
     if problems:
         raise ConfigError(list(problems.values()))
