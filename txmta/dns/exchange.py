@@ -105,6 +105,8 @@ class _Wait:
 
 
 class _Datagrams(DatagramProtocol):
+    noisy = False
+
     def __init__(self, server: tuple[str, int], query: bytes, wait: _Wait) -> None:
         self._server = server
         self._query = query
