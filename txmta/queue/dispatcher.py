@@ -93,11 +93,23 @@ class Dispatcher:
             )
             for name in parts.agents
         }
+        self._starting: dict[Queue, None] | None = None
 
     def start(self, message: ActiveMessage) -> None:
         """
         Route all recipients of a message; each will be settled.
         """
+        # Deliveries begin when all wait: those for one host are one delivery.
+        queues: dict[Queue, None] = {}
+        before, self._starting = self._starting, queues
+        try:
+            self._route_all(message)
+        finally:
+            self._starting = before
+        for queue in queues:
+            self._pump(queue)
+
+    def _route_all(self, message: ActiveMessage) -> None:
         for recipient in message.envelope.recipients:
             try:
                 route = self._resolve(recipient.address)
@@ -157,8 +169,10 @@ class Dispatcher:
         if reason is not None:
             message.tried |= reason[1].startswith(SUSPENDED)
             self.defer(message, recipient, reason, route.nexthop)
-            return
-        self._pump(queue)
+        elif self._starting is None:
+            self._pump(queue)
+        else:
+            self._starting[queue] = None
 
     def _is_double_bounce(self, route: Route) -> bool:
         local, _, _ = route.recipient.rpartition("@")
