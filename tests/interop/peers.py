@@ -160,6 +160,9 @@ class SmtpSink:
         found = re.findall(r"mesg=\s*(\d+)", self._output)
         return int(found[-1]) if found else 0
 
+    def wait(self, count: int) -> None:
+        wait_for(lambda: self.count >= count, lambda: f"{self.count} of {count} came")
+
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(PATIENCE)
