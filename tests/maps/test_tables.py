@@ -38,9 +38,11 @@ class HashTests(TableContract, SynchronousTestCase):
 
     def write(self, text: str) -> None:
         self.path.write_text(text, encoding="utf-8")
-        # Two versions within the grain of the file system's clock.
+        # Two versions within the grain of the file system's clock; both new,
+        # however long this test takes.
         status = self.path.stat()
-        os.utime(self.path, ns=(status.st_atime_ns, status.st_mtime_ns + len(text)))
+        stamp = status.st_mtime_ns + 3600 * 10**9 + len(text)
+        os.utime(self.path, ns=(status.st_atime_ns, stamp))
 
     def make_type(self) -> ITableType:
         return TextType("hash")
@@ -90,6 +92,17 @@ class HashTests(TableContract, SynchronousTestCase):
         self.write("key changed\n")
         self.assertEqual(table.lookup("key"), "value")
         self.wait(table)
+        self.assertEqual(table.lookup("key"), "changed")
+
+    def test_old_change(self) -> None:
+        """
+        A change of long ago counts at once, also for the first who asks:
+        nobody added yesterday may be refused today.
+        """
+        table = self.open()
+        self.write("key changed\n")
+        os.utime(self.path, (0, 1e9))
+        self.now += source.LOOK_INTERVAL
         self.assertEqual(table.lookup("key"), "changed")
 
     def test_change_in_progress(self) -> None:

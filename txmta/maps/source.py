@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -36,21 +37,28 @@ class Source(Generic[T]):
     A file and what C{parse} makes of it.
 
     A change is taken over when the file has kept still from one look to the
-    next: an editor or a script that rewrites it in place is given time to
-    finish. What looks up in between gets the old value, whole.
+    next, or is older than that: an editor or a script that rewrites it in
+    place is given time to finish. What looks up in between gets the old
+    value, whole.
     """
 
     def __init__(
-        self, path: str, parse: Callable[[str], T], context: TableContext
+        self,
+        path: str,
+        parse: Callable[[str], T],
+        context: TableContext,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """
         @param parse: may raise C{ConfigError} for a version that must not be
             used.
+        @param wall: wall time, to tell how old a file is.
         @raise ConfigError: the file cannot be read, or used.
         """
         self._path = path
         self._parse = parse
         self._context = context
+        self._wall = wall
         self._complaint = ""
         try:
             self._loaded, text = _read(path)
@@ -82,7 +90,9 @@ class Source(Generic[T]):
             if signature == self._loaded:
                 self._complaint = ""
                 return
-            if signature != self._seen:
+            # On a quiet server hours pass between two looks: nobody may be
+            # refused who was listed long ago.
+            if signature != self._seen and self._is_fresh(signature):
                 self._seen = signature
                 return
             self._loaded, text = _read(self._path)
@@ -92,6 +102,12 @@ class Source(Generic[T]):
             self._complain(_reason(e))
         except ConfigError as e:
             self._complain("; ".join(e.problems))
+
+    def _is_fresh(self, signature: _Signature) -> bool:
+        """
+        Whether somebody may be writing to the file still.
+        """
+        return self._wall() - signature[0] / 1e9 < LOOK_INTERVAL
 
     def _complain(self, reason: str) -> None:
         # Once for each reason: this runs every second.
