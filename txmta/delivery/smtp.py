@@ -235,6 +235,7 @@ def delivery_rules(settings: Settings) -> DeliveryRules:
         settings.text("relayhost"),
         settings.smtp_mx_address_limit,
         settings.smtp_mx_session_limit,
+        settings.smtp_line_length_limit,
         keep=lambda nexthop: on_demand or nexthop in always,
     )
 

@@ -26,11 +26,12 @@ from txmta.delivery.smtp_session import Session
 from txmta.events import Note, Warn
 from txmta.interfaces import IContent, IEventSink
 from txmta.model import DeliveryRequest, Outcome
-from txmta.smtp.client import Body, ClientConnection
+from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_dial import Dialler, NoConnection
 from txmta.smtp.client_events import Target
 from txmta.smtp.client_trouble import Trouble
+from txmta.smtp.client_upload import Body
 
 #: Content up to this size is read at once and sent in one write.
 SMALL = 65536
@@ -44,6 +45,7 @@ class DeliveryRules:
     @ivar relayhost: trouble with it is not the fault of the mail.
     @ivar address_limit: smtp_mx_address_limit, 0 for none.
     @ivar session_limit: smtp_mx_session_limit, 0 for none.
+    @ivar line_length: smtp_line_length_limit, for the log.
     @ivar keep: whether connections for a host or domain are kept.
     """
 
@@ -52,6 +54,7 @@ class DeliveryRules:
     relayhost: str = ""
     address_limit: int = 5
     session_limit: int = 2
+    line_length: int = 998
     keep: Callable[[str], bool] = lambda host: True
 
 
@@ -116,6 +119,10 @@ class SmtpDelivery:
             await self._deliver()
         finally:
             content.close()
+        if self._body.broken:
+            limit = self._tools.rules.line_length
+            words = f"breaking line > {limit} bytes with <CR><LF>SPACE"
+            self._note(f"{self._request.envelope.queue_id}: {words}")
         self._recipients.give_up()
 
     async def _deliver(self) -> None:

@@ -17,9 +17,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from txmta.delivery.smtp_recipients import RecipientsLeft, Where
 from txmta.model import Recipient
-from txmta.smtp.client import Body, ClientConnection
+from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_events import Accepted, Event, Failed, Over, Refused
+from txmta.smtp.client_upload import Body
 
 
 class Session:

@@ -33,12 +33,11 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from txmta.interfaces import IContent
 from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import Event, GoAhead, Over, Stage, Target
-from txmta.smtp.client_upload import Drain, Upload
+from txmta.smtp.client_upload import Body, Drain, Upload
 from txmta.smtp.stuffing import Stuffer
 
 
@@ -53,18 +52,6 @@ class Limits:
     seconds: Sequence[float]
     line_length: int = 998
     await_goodbye: bool = False
-
-
-@dataclass(slots=True)
-class Body:
-    """
-    What is sent between 354 and the dot.
-
-    @ivar whole: all of it, if it is small and at hand.
-    """
-
-    content: IContent
-    whole: bytes | None = None
 
 
 def _nobody(event: Event) -> None:
@@ -245,10 +232,12 @@ class ClientConnection(Protocol):
         stuffer = Stuffer(self._limits.line_length)
         if body.whole is None:
             self._queued = True
-            self._upload = Upload(body.content, stuffer, self._tcp.write, self)
+            self._upload = Upload(body, stuffer, self._tcp.write, self)
             self._consumer.registerProducer(self._upload, False)
             return
-        self._send(stuffer.feed(body.whole) + stuffer.finish())
+        octets = stuffer.feed(body.whole) + stuffer.finish()
+        body.broken |= stuffer.broken
+        self._send(octets)
         if not self._queued:
             self.engine.sent()
         self._arm()

@@ -13,6 +13,7 @@ Errors: what C{IContent.read} fails with is given to C{failed}.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -26,6 +27,20 @@ from txmta.smtp.stuffing import Stuffer
 
 #: Octets read from the store and given to the network at a time.
 BLOCK = 65536
+
+
+@dataclass(slots=True)
+class Body:
+    """
+    What is sent between 354 and the dot.
+
+    @ivar whole: all of it, if it is small and at hand.
+    @ivar broken: lines over the limit were broken when it was sent.
+    """
+
+    content: IContent
+    whole: bytes | None = None
+    broken: bool = False
 
 
 class IUploading(Protocol):
@@ -57,12 +72,13 @@ class Upload:
 
     def __init__(
         self,
-        content: IContent,
+        body: Body,
         stuffer: Stuffer,
         write: Callable[[bytes], object],
         owner: IUploading,
     ) -> None:
-        self._content = content
+        self._body = body
+        self._content = body.content
         self._stuffer = stuffer
         self._write = write
         self._owner = owner
@@ -107,6 +123,7 @@ class Upload:
             raise StoreUnavailable("content ends too early")
         self._offset += len(block)
         octets = self._stuffer.feed(block)
+        self._body.broken |= self._stuffer.broken
         if self._offset >= self._content.size:
             octets += self._stuffer.finish()
             self._dotted = True

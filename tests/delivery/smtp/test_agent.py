@@ -325,6 +325,20 @@ class DeliveryTests(AgentCase):
         self.assertLessEqual(content.largest, 65536)
         self.assertEqual(content.closed, 1)
 
+    def test_long_lines(self) -> None:
+        """
+        Lines that are broken are told of once, as Postfix does; small content
+        and large.
+        """
+        for lines in (2, 100):
+            self.setUp()
+            self.network.servers[ONE] = server()
+            self.network.deliver("example.com", content=(b"x" * 999 + b"\r\n") * lines)
+            self.assertEqual(
+                self.network.notes,
+                ["QID: breaking line > 998 bytes with <CR><LF>SPACE"],
+            )
+
     @settings(deadline=None, max_examples=60)
     @given(
         st.lists(

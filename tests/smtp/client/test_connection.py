@@ -17,10 +17,10 @@ from zope.interface import implementer
 from tests.delivery.doubles import Content
 from tests.smtp.client.driving import GREETING, LABEL, PIPELINING, plain, transaction
 from txmta.errors import StoreUnavailable
-from txmta.smtp.client import Body, ClientConnection, Limits
+from txmta.smtp.client import ClientConnection, Limits
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import ClientRules, Event, Peer, Stage, Target
-from txmta.smtp.client_upload import BLOCK
+from txmta.smtp.client_upload import BLOCK, Body
 
 #: A different time for each stage, so that a mix-up shows.
 SECONDS = [float(10 * (stage + 1)) for stage in Stage]
