@@ -20,7 +20,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from twisted.application.service import IService, Service
@@ -122,8 +122,30 @@ def load(path: str) -> Configuration:
         problems += e.problems
     problems += problems_of_tables(settings, services)
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        told = [_with_place(each, settings) for each in problems]
+        raise ConfigError(list(dict.fromkeys(told)))
     return Configuration(path, settings, services, report.warnings)
+
+
+def _with_place(problem: str, settings: Settings) -> str:
+    """
+    @return: with file and line, where a problem only names its parameter.
+    """
+    name, colon, _ = problem.partition(":")
+    definition = settings.definitions.get(name) if colon else None
+    return f"{definition.where}: {problem}" if definition else problem
+
+
+def say_fatal(problems: Iterable[str]) -> None:
+    """
+    One line each on standard error: our own, as long as we have one, and not
+    what twistd has made of it, which goes to its log.
+    """
+    ours = sys.__stderr__
+    if ours is None or os.path.samestat(os.fstat(2), os.stat(os.devnull)):
+        ours = sys.stderr
+    for problem in problems:
+        print(f"txmta: fatal: {problem}", file=ours, flush=True)
 
 
 def make_service(
@@ -162,8 +184,7 @@ class Server(Service):
         try:
             self._prepare()
         except ConfigError as e:
-            for problem in e.problems:
-                print(f"txmta: fatal: {problem}", file=sys.stderr)
+            say_fatal(e.problems)
             raise SystemExit(1) from e
 
     def _prepare(self) -> None:
@@ -199,8 +220,7 @@ class Server(Service):
             self._roles = Roles(shared)
             self._roles.start(self._sockets)
         except ConfigError as e:
-            for problem in e.problems:
-                print(f"txmta: fatal: {problem}", file=sys.stderr)
+            say_fatal(e.problems)
             raise SystemExit(1) from e
         for each in self._sockets:
             each.socket.close()

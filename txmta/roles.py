@@ -7,6 +7,8 @@ Knows nothing of: signals, privileges, sockets being bound (L{txmta.build}).
 Errors: L{ConfigError<txmta.errors.ConfigError>}.
 """
 
+# Over budget: the composition root wires everything, and is best read in one go.
+
 from __future__ import annotations
 
 import resource
@@ -24,6 +26,7 @@ from txmta.cleanup.dates import mail_date
 from txmta.cleanup.internal import internal_head
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import bare_address, own_interfaces
+from txmta.config.declare import Status
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
@@ -148,6 +151,34 @@ def problems_of_tables(
             tables.open_list(settings, name)
     except ConfigError as e:
         problems += e.problems
+    return [*problems, *problems_of_agents(settings, services)]
+
+
+def problems_of_agents(
+    settings: Settings, services: Sequence[MasterService]
+) -> list[str]:
+    """
+    Open every table that main.cf names, and those of local(8) by default.
+
+    @return: what cannot be opened, one line each.
+    """
+    aliases = (*settings.alias_maps, *settings.alias_database)
+    registry = TableRegistry(float, lambda text: None, aliases)
+    names = set(settings.definitions)
+    if any(s.program == "local" for s in services):
+        names.add("alias_maps")
+    problems: list[str] = []
+    for name in sorted(names):
+        parameter = settings.parameter(name)
+        if parameter is None or parameter.kind != "tables":
+            continue
+        if parameter.status not in (Status.HONOURED, Status.APPROXIMATED):
+            continue
+        for item in getattr(settings, parameter.attribute):
+            try:
+                registry.table(item, name)
+            except ConfigError as e:
+                problems += e.problems
     return problems
 
 

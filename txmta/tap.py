@@ -10,14 +10,13 @@ on standard error and exit status 1, before anything is opened or listened on.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import Any, cast
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as _Options
 
-from txmta.build import Reactor, load, make_service
+from txmta.build import Reactor, load, make_service, say_fatal
 from txmta.errors import ConfigError
 
 
@@ -38,8 +37,7 @@ class Options(_Options):
             self.configuration = load(path)
         except ConfigError as e:
             # Not UsageError: twistd would print its usage before the errors.
-            for problem in e.problems:
-                print(f"txmta: fatal: {problem}", file=sys.stderr)
+            say_fatal(e.problems)
             raise SystemExit(1) from e
 
 

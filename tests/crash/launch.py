@@ -28,11 +28,11 @@ def synchronous_off() -> None:
     careful: Any = database
     careful.CONNECTION_PRAGMAS = tuple(
         text.replace("synchronous = FULL", "synchronous = OFF")
-        for text in database.CONNECTION_PRAGMAS
+        for text in careful.CONNECTION_PRAGMAS
     )
     careful.PROMISES = tuple(
         (name, 0 if name == "synchronous" else value)
-        for name, value in database.PROMISES
+        for name, value in careful.PROMISES
     )
 
 
@@ -62,7 +62,8 @@ def _without_fsync(which: Callable[[int], bool]) -> None:
         if not which(fd):
             os.fsync(fd)
 
-    FileSystem.fsync = staticmethod(fsync)
+    mailboxes: Any = FileSystem
+    mailboxes.fsync = staticmethod(fsync)
 
 
 def _is_directory(fd: int) -> bool:

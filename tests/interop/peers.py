@@ -197,10 +197,10 @@ class AioSmtpd:
 
     address: str = "127.0.0.1"
     refuses: Iterable[str] = ()
+    port: int = field(default_factory=free_port)
     messages: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.port = free_port()
         self._controller = _Controller(
             self,
             hostname=self.address,

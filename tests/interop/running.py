@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from unittest import SkipTest
 
@@ -159,16 +159,20 @@ class Txmta:
                 env=ENVIRONMENT,
             )
 
-    def run(self) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *before: str, environment: Mapping[str, str] = ENVIRONMENT
+    ) -> subprocess.CompletedProcess[str]:
         """
         Start it when that is expected to fail.
+
+        @param before: a command that runs ours.
         """
         return subprocess.run(
-            self.command(),
+            [*before, *self.command()],
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
             timeout=PATIENCE,
         )
 
@@ -323,9 +327,12 @@ class RunningTestCase(SynchronousTestCase):
         return server
 
     def aiosmtpd(
-        self, address: str = "127.0.0.1", refuses: Iterable[str] = ()
+        self,
+        address: str = "127.0.0.1",
+        refuses: Iterable[str] = (),
+        port: int | None = None,
     ) -> AioSmtpd:
-        server = AioSmtpd(address, refuses)
+        server = AioSmtpd(address, refuses, port or free_port())
         self.addCleanup(server.close)
         return server
 

@@ -13,6 +13,9 @@ Errors: none leaves here. What an agent or a resolver raises becomes a
 deferral; what is no L{MailError<txmta.errors.MailError>} is logged as a bug.
 """
 
+# Over budget: one class holds the turn-taking of all transports; its parts
+# (lanes, destinations, what is in hand) have modules of their own.
+
 from __future__ import annotations
 
 from collections.abc import Callable
