@@ -64,7 +64,7 @@ class ActiveMessage:
     ) -> None:
         self.envelope: Envelope = queued.envelope
         self.size = queued.size
-        self.expire = queued.due < 0
+        self.expire = queued.expire
         self.flushed = flushed
         self.arrival = arrival
         self.activated = activated
