@@ -22,6 +22,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
@@ -141,7 +142,7 @@ def say_fatal(problems: Iterable[str]) -> None:
     One line each on standard error: our own, as long as we have one, and not
     what twistd has made of it, which goes to its log.
     """
-    ours = sys.__stderr__
+    ours: TextIO | None = sys.__stderr__
     if ours is None or os.path.samestat(os.fstat(2), os.stat(os.devnull)):
         ours = sys.stderr
     for problem in problems:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.interop.running import RunningTestCase, Txmta
-from tests.interop.tools import PATIENCE
+from tests.interop.tools import PATIENCE, free_port
 from tests.support import require, require_root
 
 MESSAGE = b"Subject: x\r\n\r\nx\r\n"
@@ -231,11 +231,13 @@ class RunningTests(RunningTestCase):
         require("strace")
         server = self.txmta()
         trace = server.folder / "trace"
-        server.start(
+        server.launch(
             *("strace", "-D", "-f", "-qq", "-o", str(trace)),
             *("-e", "trace=connect,sendto,sendmsg,sendmmsg"),
         )
+        # A client of ours would be looked up: the log tells when it is ready.
         server.wait_for_log("daemon started")
+        server.stop()
         lines = trace.read_text().splitlines()
         asked = [x for x in lines if "htons(53)" in x]
         self.assertEqual(asked, [])
@@ -301,7 +303,7 @@ class StopTests(RunningTestCase):
         server, port = self.with_dead_hop()
         with session(server) as client:
             client.sendmail("a@b.test", ["x@there.test"], MESSAGE)
-        (line,) = server.wait_for_log("Connection refused")
+        line, *_ = server.wait_for_log("Connection refused")
         queue_id = line.split()[5].rstrip(":")
         server.stop()
         hop = self.aiosmtpd(port=port)
