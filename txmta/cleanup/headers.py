@@ -26,7 +26,9 @@ _NAME = rb"([!-9;-~]{1,998})([ \t]{0,998})"
 
 # One header with its continuation lines. It is complete when we have seen the
 # first octet of the next line, and that is not white space.
-_LINES = rb"[^\n]*\n(?:[ \t][^\n]*\n)*+(?=[^ \t])"
+# Not possessive: Python 3.11.2 (Debian 12) gets a possessive group wrong here.
+# Going back over it fails at once, for what follows would be white space.
+_LINES = rb"[^\n]*\n(?:[ \t][^\n]*\n)*(?=[^ \t])"
 _HEADER = re.compile(_NAME + b":" + _LINES)
 _MAILBOX_LINE = re.compile(rb">?From [^\n]*\n")
 
