@@ -28,7 +28,6 @@ from txmta.queue.backoff import SteadyTime
 from txmta.queue.dispatcher import Dispatcher
 from txmta.queue.parts import QueueParts
 from txmta.queue.recorder import Recorder
-from txmta.queue.router import Router
 
 #: The most messages asked for at a time: more make a claim no cheaper (10 us
 #: a message), and hold up the reactor.
@@ -66,7 +65,6 @@ class QueueManager(Service):
         self._dispatcher = Dispatcher(
             parts, self._recorder.settle, self._steady.now, self._quiet
         )
-        self._router = Router(parts, self._dispatcher)
         self._recipients = 0
         self._message_limit = settings.qmgr_message_active_limit
         self._recipient_limit = settings.qmgr_message_recipient_limit
@@ -208,8 +206,6 @@ class QueueManager(Service):
         self._warn(f"cannot read the queue: {failure.getErrorMessage()}")
 
     def _take(self, page: Sequence[QueuedMessage], limit: int) -> None:
-        if self._stopping:
-            return  # whoever starts next finds them
         flushing = self._flushing
         if len(page) < limit:
             self._more = self._rang
@@ -240,7 +236,7 @@ class QueueManager(Service):
         self.active[queue_id] = message
         self._recipients += count
         self._emit(Activated("qmgr", queue_id, envelope.sender, queued.size, count))
-        self._router.start(message)
+        self._dispatcher.start(message)
         self._recorder.routed(message)
 
     def _finished(self, message: ActiveMessage, inserted: bool) -> None:
