@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,21 +89,16 @@ def recorded_before_fsync() -> None:
     """
     The recipient is recorded as done before the file is written.
     """
-    from txmta.delivery.virtual import VirtualAgent
-    from txmta.model import Action, Outcome
+    from txmta.delivery.maildir import MaildirWriter
 
-    deliver = VirtualAgent.deliver
+    deliver = MaildirWriter.deliver
 
-    def hasty(self: Any, request: Any, report: Any) -> Any:
-        for recipient in request.recipients:
-            words = "delivered to maildir"
-            report(Outcome(recipient.n, Action.DELIVERED, "2.0.0", words, "virtual"))
-        from twisted.internet import reactor
+    def hasty(self: MaildirWriter, path: Any, messages: Sequence[bytes]) -> Any:
+        threading.Timer(0.3, deliver, (self, path, messages)).start()
+        return [None] * len(messages)
 
-        later: Any = reactor
-        later.callLater(0.3, deliver, self, request, lambda outcome: None)
-
-    VirtualAgent.deliver = hasty  # type: ignore[method-assign]
+    writer: Any = MaildirWriter
+    writer.deliver = hasty
 
 
 def no_fsync_of_content_directory() -> None:
@@ -120,6 +116,28 @@ def no_fsync_of_content_directory() -> None:
     content.sync_directory = sync
 
 
+def delivers_nothing() -> None:
+    """
+    Not a broken promise: the queue fills, and nothing is taken out.
+    """
+    from txmta.queue.store import sqlite
+
+    store: Any = sqlite.SqliteStore
+    store.claim = lambda self, limit, now: ()
+
+
+def one_thread() -> None:
+    """
+    Not a broken promise: each pool has one thread, so that a run is like the
+    one before.
+    """
+    from txmta import roles
+
+    pools: Any = roles
+    pool = pools.ThreadPool
+    pools.ThreadPool = lambda least, _most, name: pool(least, 1, name)
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
@@ -132,11 +150,16 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     )
 }
 
+#: What else changes a server.
+MODES: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (delivers_nothing, one_thread)
+}
+
 
 def main(arguments: Sequence[str]) -> None:
     name, *rest = arguments
     if name:
-        MUTATIONS[name]()
+        (MUTATIONS | MODES)[name]()
     sys.argv = ["twistd", *rest]
     run()
 

@@ -1,114 +1,116 @@
 """
 Kill the server at every system call that matters, and look for the mail.
 
-For each call of the scenario: a server is started, strace attached, the three
-messages are sent, and the server is killed when it makes its n-th such call.
-It is started again and left to finish. Then each message answered with 250 has
-arrived whole, and nothing torn is visible.
+Three scenarios of three messages: C{apart}, one message after the other in a
+server that is warm, where each thread is followed alone and each of its calls
+is hit; C{cold}, all at once in a server that makes its queue; C{backlog}, a
+start with all three in the queue. After each kill the server is started again
+and left to finish: each message answered with 250 has arrived whole, and
+nothing torn was ever visible.
 
-C{TXMTA_SLICE} takes every tenth point; without it all are taken.
+With C{TXMTA_SLICE} every tenth point is taken.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from twisted.trial.unittest import SynchronousTestCase
+from tests.crash.case import CrashCase
+from tests.crash.faults import Point
+from tests.crash.scenarios import SCENARIOS, Scenario
+from tests.support import SLICE
 
-from tests.crash.site import THREE, Site, body_hash
-from tests.crash.trace import CALLS, Strace, calls
-from tests.support import SLICE, require
+#: Of so many points a slice takes one.
+SLICES = 10
 
 
-@dataclass(frozen=True)
-class Point:
+@dataclass
+class Tally:
     """
-    The n-th call of a name in any one thread.
+    What came of the points of one call in one kind of thread.
     """
 
-    call: str
-    n: int
+    killed: int = 0
+    missed: int = 0
+    lost: int = 0
+    torn: int = 0
+    doubled: int = 0
+    broken: list[str] = field(default_factory=list)
 
 
-class KillTests(SynchronousTestCase):
-    timeout = 3600
-
-    def setUp(self) -> None:
-        require("strace")
-        self.folder = Path(tempfile.mkdtemp(prefix="txmta-kill-"))
-        # mail_owner must be able to read the configuration.
-        self.folder.chmod(0o755)
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-
+class KillTests(CrashCase):
     def test_every_call(self) -> None:
         """
         No acknowledged message is lost or torn, wherever the server dies.
         """
-        points = self.points()[:: 10 if SLICE else 1]
-        doubled = reached = 0
-        table: Counter[str] = Counter()
-        for number, point in enumerate(points):
-            died, more = self.killed_at(number, point)
-            reached += died
-            doubled += more
-            table[point.call] += died
-        lines = [f"{call:<12}{count:>5}" for call, count in sorted(table.items())]
-        print("\nkilled at:", *lines, f"doubled: {doubled}", sep="\n", file=sys.stderr)
-        self.assertGreater(reached, len(points) // 2)
+        tallies: dict[tuple[str, str, str], Tally] = {}
+        points = [
+            (scenario, point)
+            for scenario in SCENARIOS
+            for point in self.points(scenario)
+        ][:: SLICES if SLICE else 1]
+        for (scenario, point), tally in self.in_parallel(self.kill, points):
+            key = scenario.name, point.role, point.call
+            _add(tallies.setdefault(key, Tally()), tally)
+        _print(tallies)
+        broken = [line for tally in tallies.values() for line in tally.broken]
+        self.assertEqual(broken, [])
+        killed = sum(tally.killed for tally in tallies.values())
+        self.assertGreater(killed, len(points) * 8 // 10)
+        self.assertGreater(killed, 500 // SLICES if SLICE else 500)
 
-    def points(self) -> list[Point]:
+    def points(self, scenario: Scenario) -> list[Point]:
         """
         @return: the calls of a run in which nobody dies.
         """
-        site = Site(self.folder / "count")
-        try:
-            site.start()
-            strace = Strace(site.pid, self.folder / "count.log", CALLS)
-            site.send(*THREE)
-            self.assertTrue(site.wait_until_delivered())
-            site.wait_for_end(0.3)
-            strace.stop()
-        finally:
-            site.close()
-        made = Counter((c.thread, c.name) for c in calls(self.folder / "count.log"))
-        most: dict[str, int] = {}
-        for (_thread, name), count in made.items():
-            most[name] = max(most.get(name, 0), count)
-        return [Point(n, i + 1) for n in sorted(most) for i in range(most[n])]
+        with self.site() as site:
+            points = scenario.count(site)
+        print(f"\n{scenario.name}:", file=sys.stderr)
+        for (role, call, what), n in sorted(
+            Counter((p.role, p.call, p.what) for p in points).items()
+        ):
+            print(f"  {role:<13} {call:<10} {n:>3}  {what}", file=sys.stderr)
+        return points
 
-    def killed_at(self, number: int, point: Point) -> tuple[bool, int]:
-        """
-        @return: whether it died there, and how many copies were too many.
-        """
-        site = Site(self.folder / str(number))
+    def kill(self, scenario: Scenario, point: Point) -> Tally:
         try:
-            site.start()
-            inject = f"inject={point.call}:signal=KILL:when={point.n}"
-            log = self.folder / "kill.log"
-            strace = Strace(site.pid, log, [point.call], "-e", inject)
-            site.send(*THREE)
-            died = site.wait_for_end(0.6)
-            strace.stop()
-            if not died:
-                site.stop()
-            site.start()
-            self.assertTrue(site.wait_until_delivered(), f"lost, killed at {point}")
-            return died, self.check(site, point)
-        finally:
-            site.close()
-            shutil.rmtree(self.folder / str(number), ignore_errors=True)
+            with self.site() as site:
+                died = scenario.kill(site, point)
+                verdict = scenario.finish(site)
+        except AssertionError as e:
+            return Tally(broken=[f"{scenario.name}: killed at {point}: {e}"])
+        tally = Tally(
+            int(died),
+            int(not died),
+            len(verdict.lost),
+            len(verdict.torn),
+            verdict.doubled,
+        )
+        if not verdict.kept:
+            tally.broken.append(f"{scenario.name}: killed at {point}: {verdict}")
+        return tally
 
-    def check(self, site: Site, point: Point) -> int:
-        whole = {m.name: body_hash(m.content) for m in THREE}
-        extra = 0
-        for (name, recipient), copies in site.arrived().copies.items():
-            for copy in copies:
-                self.assertEqual(copy, whole.get(name), f"torn {recipient}: {point}")
-            self.assertLessEqual(len(copies), 2, f"{name} to {recipient}: {point}")
-            extra += len(copies) - 1
-        return extra
+
+def _add(total: Tally, tally: Tally) -> None:
+    total.killed += tally.killed
+    total.missed += tally.missed
+    total.lost += tally.lost
+    total.torn += tally.torn
+    total.doubled += tally.doubled
+    total.broken += tally.broken
+
+
+def _print(tallies: dict[tuple[str, str, str], Tally]) -> None:
+    out = sys.stderr
+    names = ("killed", "missed", "lost", "torn", "doubled")
+    head = "".join(f"{name:>9}" for name in names)
+    print(f"\n{'scenario':<9}{'thread':<14}{'call':<11}{head}", file=out)
+    total = Tally()
+    for (scenario, role, call), tally in sorted(tallies.items()):
+        _add(total, tally)
+        figures = "".join(f"{getattr(tally, name):>9}" for name in names)
+        print(f"{scenario:<9}{role:<14}{call:<11}{figures}", file=out)
+    figures = "".join(f"{getattr(total, name):>9}" for name in names)
+    print(f"{'total':<34}{figures}", file=out)

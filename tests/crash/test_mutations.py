@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tests.crash import order
 from tests.crash.launch import MUTATIONS
-from tests.crash.site import Mail
+from tests.crash.mails import Mail
 from tests.crash.test_order import OrderCase
 
 SMALL = Mail("small", ("me@example.com",), 2000)

@@ -12,7 +12,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.crash import order
-from tests.crash.site import Mail, Site
+from tests.crash.mails import Mail
+from tests.crash.site import Site
 from tests.crash.trace import CALLS, Call, Strace, calls
 from tests.support import require
 

@@ -24,7 +24,8 @@ CALLS = (
     *("unlink", "unlinkat", "sendto", "mkdir", "mkdirat", "ftruncate"),
 )
 
-_LINE = re.compile(r"^(?:\[pid +)?(\d+)\]? +(?:[\d.]+ )?(\w+)\((.*)$")
+#: There is no thread in it if only one is watched.
+_LINE = re.compile(r"^(?:(?:\[pid +)?(\d+)\]? +)?(?:[\d.]+ )?(\w+)\((.*)$")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>")
 
 
@@ -50,15 +51,23 @@ class Strace:
     """
 
     def __init__(
-        self, pid: int, output: Path, calls: Sequence[str], *options: str
+        self,
+        pid: int,
+        output: Path,
+        calls: Sequence[str],
+        *options: str,
+        threads: str = "-f",
     ) -> None:
         """
         @param options: for example an injection.
+        @param threads: C{-f} for all of the process; empty if C{pid} is the
+            one thread to watch.
         """
         self._process = subprocess.Popen(
             [
-                *("strace", "-f", "-y", "-s", "64", "-o", str(output)),
+                *("strace", "-y", "-s", "64", "-o", str(output)),
                 *("-e", f"trace={','.join(calls)}", *options, "-p", str(pid)),
+                *threads.split(),
             ],
             stderr=subprocess.PIPE,
         )
@@ -100,7 +109,7 @@ def _calls(lines: Sequence[str]) -> Iterator[Call]:
         match = _LINE.match(line)
         if match is None:
             continue
-        thread, name, arguments = int(match[1]), match[2], match[3]
+        thread, name, arguments = int(match[1] or 0), match[2], match[3]
         if arguments.endswith("<unfinished ...>"):
             begun[thread] = name, arguments, place
         else:

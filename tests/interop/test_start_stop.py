@@ -130,7 +130,9 @@ class RefusedTests(RunningTestCase):
     def test_queue_of_another(self) -> None:
         require_root("makes a directory that is root's")
         server = self.txmta()
+        # An empty one is what a start that was killed leaves.
         (server.folder / "queue").mkdir(mode=0o700)
+        (server.folder / "queue" / "something").touch()
         self.refused(server, "belongs to root, not to nobody.*chown -R nobody")
 
     def test_mail_owner(self) -> None:

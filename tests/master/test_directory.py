@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support import require_root
 from txmta.errors import ConfigError
 from txmta.master.directory import SUBDIRECTORIES, prepare_queue
 from txmta.master.privileges import Account
@@ -87,8 +88,20 @@ class PrepareTests(SynchronousTestCase):
 
     def test_owner(self) -> None:
         self.path.mkdir(mode=0o700)
+        (self.path / "mail").touch()
         other = Account("other", os.geteuid() + 1, os.getegid())
         self.assertIn("not to other: change it (chown -R other", self.refused(other))
+
+    def test_unfinished(self) -> None:
+        """
+        An empty directory of root's, as a start leaves it that was killed
+        before it gave the directory away, is given away now.
+        """
+        require_root("gives directories away")
+        self.path.mkdir(mode=0o700)
+        prepare_queue(str(self.path), Account("other", 65534, 65534))
+        for path in (self.path, self.path / SUBDIRECTORIES[0]):
+            self.assertEqual(path.stat().st_uid, 65534)
 
     def test_below(self) -> None:
         """

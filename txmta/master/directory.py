@@ -45,6 +45,8 @@ def _directory(path: str, owner: Account) -> str:
     """
     @return: what is wrong, or C{""}.
     """
+    # The mode goes through the umask, which may take our own rights away.
+    before = os.umask(0o077)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -57,6 +59,8 @@ def _directory(path: str, owner: Account) -> str:
             f"cannot be made: {e.strerror}: make it (install -d -m 700 -o "
             f"{owner.name} {path}), or set another queue_directory"
         )
+    finally:
+        os.umask(before)
     return _made(path, owner)
 
 
@@ -67,7 +71,9 @@ def _made(path: str, owner: Account) -> str:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            os.fchmod(fd, 0o700)  # mkdir's mode goes through the umask
+            if os.listdir(fd) or os.fstat(fd).st_uid not in (os.geteuid(), owner.uid):
+                return "has changed while it was looked at: look at what is in it"
+            os.fchmod(fd, 0o700)
             if os.geteuid() == 0:
                 os.fchown(fd, owner.uid, owner.gid)
         finally:
@@ -85,6 +91,8 @@ def _existing(path: str, owner: Account) -> str:
     if not stat.S_ISDIR(status.st_mode):
         return "is not a directory: move it away, or set another queue_directory"
     if status.st_uid != owner.uid:
+        if status.st_uid == os.geteuid() == 0 and _unfinished(path):
+            return _made(path, owner)
         return (
             f"belongs to {_name(status.st_uid)}, not to {owner.name}: change it "
             f"(chown -R {owner.name} {path}), or start as its owner"
@@ -95,6 +103,16 @@ def _existing(path: str, owner: Account) -> str:
             "and look at what is in it"
         )
     return ""
+
+
+def _unfinished(path: str) -> bool:
+    """
+    Whether an earlier start was killed before it gave away what it had made.
+    """
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
 
 
 def _name(uid: int) -> str:

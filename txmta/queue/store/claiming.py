@@ -38,6 +38,7 @@ class Claiming:
         self._reader = reader
         self._clock = clock
         self._waiting: list[tuple[int, float, Deferred[Messages]]] = []
+        self._serving = False
 
     def claim(self, limit: int, now: float) -> Messages | Deferred[Messages]:
         """
@@ -50,19 +51,29 @@ class Claiming:
             return intake.take(limit)
         claimed: Deferred[Messages] = Deferred()
         self._waiting.append((limit, now, claimed))
-        if not intake.scanning:
+        if not self._serving:
+            self._serving = True
             Deferred.fromCoroutine(self._serve())
         return claimed
 
     async def _serve(self) -> None:
+        """
+        Answer all that wait, one after the other. Who is answered may claim
+        again before we go on: that claim is ours, too.
+        """
+        try:
+            await self._serve_all()
+        finally:
+            self._serving = False
+
+    async def _serve_all(self) -> None:
         while self._waiting:
-            limit, now, claimed = self._waiting[0]
+            limit, now, claimed = self._waiting.pop(0)
             error: StoreUnavailable | None = None
             try:
                 await self._read(limit, now)
             except StoreUnavailable as e:
                 error = e
-            del self._waiting[0]
             messages = self._intake.take(limit)
             if error is not None and not messages:
                 claimed.errback(error)
