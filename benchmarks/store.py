@@ -114,7 +114,7 @@ async def measure(
     @return: one line of the table.
     """
     load = Load(store, messages, content)
-    journal = store._journal
+    journal = store._writer.journal
     transactions, operations = journal.batches
     wall, cpu, thread = time.perf_counter(), time.process_time(), time.thread_time()
     await gatherResults([load.session() for _ in range(sessions)])

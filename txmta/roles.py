@@ -222,9 +222,10 @@ class Roles:
                 self._tables.addresses,
                 self._agents,
                 {
-                    s.name: s.maxproc
+                    s.name: settings.default_process_limit
+                    if s.maxproc is None
+                    else s.maxproc
                     for s in self._transports()
-                    if s.maxproc is not None
                 },
                 settings,
                 reactor,

@@ -129,7 +129,9 @@ class MailboxPostfix(Postfix):
 
         @return: what became of its recipients: relay, dsn, status, reason.
         """
-        with smtplib.SMTP("127.0.0.1", self.ports[True], "client.test") as client:
+        with smtplib.SMTP(
+            "127.0.0.1", self.ports[True], "client.test", PATIENCE
+        ) as client:
             client.ehlo()
             client.mail(sender)
             client.docmd("RCPT", f"TO:<{recipient}> NOTIFY=NEVER")

@@ -24,7 +24,7 @@ from txmta.address import quote
 from txmta.model import Envelope, Outcome, Recipient
 
 #: Columns of a line, and of the indent of the lines after it (Postfix's).
-WIDTH, INDENT = 78, 4
+WIDTH, INDENT = 79, 4
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -28,6 +28,8 @@ from txmta.queue.backoff import SteadyTime
 from txmta.queue.dispatcher import Dispatcher
 from txmta.queue.parts import QueueParts
 from txmta.queue.recorder import Recorder
+from txmta.queue.rescue import MARGIN, rescue
+from txmta.queue.router import Router
 
 #: The most messages asked for at a time: more make a claim no cheaper (10 us
 #: a message), and hold up the reactor.
@@ -65,6 +67,7 @@ class QueueManager(Service):
         self._dispatcher = Dispatcher(
             parts, self._recorder.settle, self._steady.now, self._quiet
         )
+        self._router = Router(parts, self._dispatcher)
         self._recipients = 0
         self._message_limit = settings.qmgr_message_active_limit
         self._recipient_limit = settings.qmgr_message_recipient_limit
@@ -91,8 +94,12 @@ class QueueManager(Service):
                 "adjusting bounce_queue_lifetime"
             )
         self._parts.store.listen(self.doorbell)
-        self._tick()
         self._run_deferred()
+        self._tick()
+        latest = self._steady.now() + settings.maximal_backoff_time + MARGIN
+        Deferred.fromCoroutine(
+            rescue(self._parts.store, self._clock, latest, lambda: self._stopping)
+        ).addCallbacks(self._rescued, self._unread)
 
     def stopService(self) -> Deferred[None]:
         """
@@ -145,6 +152,10 @@ class QueueManager(Service):
         self._scan = max(self._steady.now(), self._parts.now())
         self._fill()
         return count
+
+    def _rescued(self, count: int) -> None:
+        if count:
+            self._warn(f"{count} deferred messages were due in a distant future")
 
     def _tick(self) -> None:
         self._later("tick", TICK, self._tick)
@@ -203,9 +214,14 @@ class QueueManager(Service):
 
     def _unclaimed(self, failure: Failure) -> None:
         self._claiming = False
+        self._unread(failure)
+
+    def _unread(self, failure: Failure) -> None:
         self._warn(f"cannot read the queue: {failure.getErrorMessage()}")
 
     def _take(self, page: Sequence[QueuedMessage], limit: int) -> None:
+        if self._stopping:
+            return  # whoever starts next finds them
         flushing = self._flushing
         if len(page) < limit:
             self._more = self._rang
@@ -236,7 +252,7 @@ class QueueManager(Service):
         self.active[queue_id] = message
         self._recipients += count
         self._emit(Activated("qmgr", queue_id, envelope.sender, queued.size, count))
-        self._dispatcher.start(message)
+        self._router.start(message)
         self._recorder.routed(message)
 
     def _finished(self, message: ActiveMessage, inserted: bool) -> None:

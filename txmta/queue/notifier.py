@@ -34,6 +34,7 @@ from txmta.model import (
     Recipient,
 )
 from txmta.queue.bounce import Report, Site, Stamps, notification
+from txmta.queue.damage import damage_notice
 from txmta.queue.parts import QueueParts
 
 #: What C{Notified} events call the two kinds.
@@ -154,6 +155,49 @@ class Notifier:
             offset += len(block)
         return b"".join(blocks)
 
+    def damaged(self, envelope: Envelope, reason: str) -> Deferred[str] | None:
+        """
+        Tell the postmaster of a damaged message, if he wants to hear of it.
+
+        @return: fires with the queue id of the notice; may fail with
+            L{StoreUnavailable<txmta.errors.StoreUnavailable>}.
+        """
+        if not self._classes & {"software", "resource"}:
+            return None
+        parts, to = self._parts, self._parts.settings.error_notice_recipient
+        new, message_id = self._envelope(self._double_bounce, to)
+        date = parts.mail_date(int(new.arrival))
+        address = new.recipients[0].address
+        incoming = parts.store.open(new)
+        incoming.write(parts.internal_head(new))
+        incoming.write(
+            damage_notice(address, envelope, reason, self._site, date, message_id)
+        )
+        return incoming.commit()
+
+    def _envelope(
+        self, sender: str, to: str, smtputf8: bool = False
+    ) -> tuple[Envelope, str]:
+        """
+        @return: of a new message, with its message id.
+        """
+        parts = self._parts
+        now = parts.now()
+        queue_id = parts.store.new_id()
+        address = parts.resolver.rewrite(to, True)
+        when = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M%S")
+        envelope = Envelope(
+            queue_id,
+            now,
+            sender,
+            (Recipient(0, address, to),),
+            LOCAL_CLIENT,
+            body="8BITMIME",
+            smtputf8=smtputf8,
+            local_origin=True,
+        )
+        return envelope, f"<{when}.{queue_id}@{self._site.host}>"
+
     def _notice(
         self,
         plan: _Plan,
@@ -162,32 +206,21 @@ class Notifier:
         full: bool,
         told: Failed,
     ) -> Notice:
-        parts, host = self._parts, self._site.host
-        now = parts.now()
-        queue_id = parts.store.new_id()
+        parts = self._parts
+        new, message_id = self._envelope(plan.sender, plan.to, envelope.smtputf8)
+        now = int(new.arrival)
         if original is not None and full and plan.headers_only:
             original, full = headers(original), False
-        to = parts.resolver.rewrite(plan.to, True)
-        when = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M%S")
         stamps = Stamps(
-            f"{envelope.queue_id}.{int(now)}/{host}",
-            parts.mail_date(int(now)),
+            f"{envelope.queue_id}.{now}/{self._site.host}",
+            parts.mail_date(now),
             parts.mail_date(int(envelope.arrival)),
-            f"<{when}.{queue_id}@{host}>",
+            message_id,
         )
+        to = new.recipients[0].address
         report = Report(to, envelope, told, original, full, plan.kind == POSTMASTER)
-        new = Envelope(
-            queue_id,
-            now,
-            plan.sender,
-            (Recipient(0, to, plan.to),),
-            LOCAL_CLIENT,
-            body="8BITMIME",
-            smtputf8=envelope.smtputf8,
-            local_origin=True,
-        )
         content = parts.internal_head(new) + notification(report, self._site, stamps)
-        return Notice(plan.kind, stamps.message_id, NewMessage(new, content))
+        return Notice(plan.kind, message_id, NewMessage(new, content))
 
 
 def headers(octets: bytes) -> bytes:

@@ -73,5 +73,5 @@ def hop_failure(outcome: Outcome) -> bool:
     if outcome.action is not Action.DELAYED:
         return False
     if outcome.diagnostic:
-        return "refused to talk to me: 4" in outcome.reason
+        return "refused to talk to me: " in outcome.reason
     return outcome.status.startswith("4.4.")

@@ -271,9 +271,16 @@ class Recorder:
     def _put_away(self, result: object, message: ActiveMessage) -> None:
         self.in_flight -= 1
         if isinstance(result, Failure):
-            self._emit(Warn("qmgr", f"{message.queue_id}: {result.getErrorMessage()}"))
+            self._unsaid(result, message.queue_id)
+        else:
+            told = self._notifier.damaged(message.envelope, message.damaged)
+            if told is not None:
+                told.addErrback(self._unsaid, message.queue_id)
         self._steady.forget(message.queue_id)
         self._finished(message, False)
+
+    def _unsaid(self, failure: Failure, queue_id: str) -> None:
+        self._emit(Warn("qmgr", f"{queue_id}: {failure.getErrorMessage()}"))
 
     def _landed(self, _: object) -> None:
         if not self.in_flight:

@@ -168,15 +168,19 @@ class TransportQueue(Generic[Owner]):
             self._queue(lane, now)
             self._forget(lane)
 
-    def wake(self) -> float | None:
+    def wake(self, now: float) -> float | None:
         """
         @return: when C{next} may give something that it does not give now,
             though no delivery ends before.
         """
-        times = [self._later[0][0]] if self._later else []
-        if self._turns and self._open_at:
-            times.append(self._open_at)
-        return min(times, default=None)
+        wake = self._later[0][0] if self._later else None
+        if (
+            self._turns
+            and self._open_at > now
+            and (wake is None or wake > self._open_at)
+        ):
+            return self._open_at
+        return wake
 
     def _resting(self, now: float) -> bool:
         if now >= self._retry_at:

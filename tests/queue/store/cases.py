@@ -39,11 +39,17 @@ class SqliteCase(SynchronousTestCase):
     time = 1_700_000_000.0
 
     def setUp(self) -> None:
-        self.rig = Rig(lambda: self.time)
+        self.rig = Rig(lambda: self.time, self.where())
         self.addCleanup(self.rig.remove)
         self.directory = self.rig.directory
         self.faults = self.rig.faults
         self.store = self.make()
+
+    def where(self) -> Path | None:
+        """
+        @return: queue_directory, or L{None} for a temporary one.
+        """
+        return None
 
     def make(self, **limits: Any) -> SqliteStore:
         store = self.rig.make(**limits)

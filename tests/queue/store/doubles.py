@@ -111,8 +111,11 @@ class Rig:
     One queue, and the stores that tests open on it, one after the other.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="queue"))
+    def __init__(self, now: Callable[[], float], directory: Path | None = None) -> None:
+        """
+        @param directory: of a queue that is there, instead of a new one.
+        """
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="queue"))
         self.clock = Clock()
         self.sink = Sink()
         self.faults = Faults()
@@ -123,7 +126,12 @@ class Rig:
         limits.setdefault("reserve", RESERVE)
         limits.setdefault("timing", QUICK)
         limits.setdefault("connect", self.faults.connect)
-        store = SqliteStore(
+        store = self.unstarted(**limits)
+        store.start()
+        return store
+
+    def unstarted(self, **limits: Any) -> SqliteStore:
+        return SqliteStore(
             str(self.directory),
             self.clock,
             self.now,
@@ -131,8 +139,6 @@ class Rig:
             self.sink,
             Limits(**limits),
         )
-        store.start()
-        return store
 
     def _call_from_thread(self, *call: Any) -> None:
         self._calls.put(call)

@@ -299,11 +299,11 @@ class DoubtTests(SqliteCase):
         """
         self.faults.at("COMMIT", "SQLITE_IOERR_FSYNC")
         queue_id, commit = self.begin(1, LARGE)
-        real = self.store._journal.rebuild
-        self.patch(self.store._journal, "rebuild", lambda: False)
+        real = self.store._writer.journal.rebuild
+        self.patch(self.store._writer.journal, "rebuild", lambda: False)
         self.assertFails(commit)
         self.assertEqual(self.content_files(), [queue_id])
-        self.patch(self.store._journal, "rebuild", real)
+        self.patch(self.store._writer.journal, "rebuild", real)
         self.rebuilt(2)
         self.restart()
         self.assertEqual(self.content_files(), [])
@@ -425,7 +425,7 @@ class OtherErrorTests(SqliteCase):
         self.put()
         self.faults.at("COMMIT", "SQLITE_NOTADB")
         with mock.patch.object(
-            self.store._journal, "_reopen", side_effect=sqlite3.DatabaseError("no")
+            self.store._files, "_reopen", side_effect=sqlite3.DatabaseError("no")
         ):
             self.assertFails(self.begin()[1])
         self.assertEqual(self.store.refusal(), UNAVAILABLE)

@@ -20,7 +20,7 @@ from txmta.model import (
     Reply,
     Result,
 )
-from txmta.queue.store import ids, intake, queries
+from txmta.queue.store import ids, intake, journal, queries
 from txmta.queue.store.content import INLINE, MemoryContent
 
 
@@ -86,9 +86,46 @@ class RestartTests(SqliteCase):
         A second without a commit, and the log is in the database.
         """
         self.put()
-        while self.store._journal.log_octets:
+        while self.store._writer.journal.log_octets:
             self.rig.pause()
         self.assertIn(b"from@example.com", self.rig.content_of_database())
+
+
+class ShrinkTests(SqliteCase):
+    def size(self) -> int:
+        return (self.directory / "queue.1.db").stat().st_size
+
+    def test_free_pages(self) -> None:
+        """
+        Free pages go back to the file system when there are many and little
+        else; but not while the queue is large.
+        """
+        put = [self.put(1, b"x" * 60000) for _ in range(50)]
+        self.claim()
+        self.patch(journal, "SHRINK", 1_000_000)
+        self.patch(journal, "SMALL", 1_000_000)
+        for queue_id in put[:30]:
+            self.wait(self.finish(queue_id))
+        while self.store._writer.journal.log_octets:
+            self.rig.pause()
+        self.assertGreater(self.size(), 3_000_000)
+        for queue_id in put[30:49]:
+            self.wait(self.finish(queue_id))
+        for _ in range(1000):
+            if self.size() < 1_000_000:
+                break
+            self.rig.pause()
+        self.assertLess(self.size(), 1_000_000)
+        self.assertEqual(self.read(put[49]), b"x" * 60000)
+
+    def test_nothing_before_start(self) -> None:
+        """
+        A store that is not started has opened nothing: it may cross a fork.
+        """
+        before = os.listdir("/proc/self/fd")
+        store = self.rig.unstarted()
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.wait(store.stop())
 
 
 class BoundTests(SqliteCase):
@@ -173,13 +210,13 @@ class BoundTests(SqliteCase):
         """
         begun = [self.begin() for _ in range(450)]
         put = [self.wait(commit) for _, commit in begun]
-        before = self.store._journal.batches[1]
+        before = self.store._writer.journal.batches[1]
         held = self.store.hold(iter(put))
         mail = self.begin()[1]
         self.wait(mail)
         self.assertFalse(held.called)
         self.assertEqual(self.wait(held), 450)
-        self.assertEqual(self.store._journal.batches[1] - before, 4)
+        self.assertEqual(self.store._writer.journal.batches[1] - before, 4)
         self.assertEqual(self.wait(self.store.release(put)), 450)
         self.time += 1
         self.assertEqual(len(self.claimed_ids(1000)), 451)

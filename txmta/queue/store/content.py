@@ -246,21 +246,21 @@ class Reserve:
 
     def __init__(self, path: Path, size: int = SIZE) -> None:
         self._path = path
-        self._size = size
+        self.size = size
 
     def make(self) -> bool:
         """
         @return: the reserve is there, and as much again is free.
         """
         try:
-            if self._path.exists() and self._path.stat().st_size == self._size:
+            if self._path.exists() and self._path.stat().st_size == self.size:
                 return True
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(fd, 0, self._size)
+                os.posix_fallocate(fd, 0, self.size)
             finally:
                 os.close(fd)
-            if free_space(self._path.parent) >= self._size:
+            if free_space(self._path.parent) >= self.size:
                 return True
         except OSError:
             pass

@@ -137,6 +137,17 @@ class Database:
     def path(self, generation: int) -> Path:
         return self._directory / f"queue.{generation}.db"
 
+    def log_size(self) -> int:
+        """
+        @return: octets of the write-ahead log that was found; all of them
+            may be waiting for a checkpoint.
+        """
+        path = self.path(self.generation)
+        try:
+            return path.with_name(path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def write_connection(self) -> sqlite3.Connection:
         """
         @return: a connection to the generation in use, checked.

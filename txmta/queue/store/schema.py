@@ -51,7 +51,8 @@ CREATE TABLE content (
 """
 
 #: Set before the first table is made; they live in the file.
-FILE_PRAGMAS = ("page_size = 4096", "auto_vacuum = NONE", "journal_mode = WAL")
+PAGE_SIZE = 4096
+FILE_PRAGMAS = (f"page_size = {PAGE_SIZE}", "auto_vacuum = NONE", "journal_mode = WAL")
 
 #: Set on every connection; SQLite forgets them when it closes. Automatic
 #: checkpoints swallow I/O errors, so there are none. secure_delete is on in

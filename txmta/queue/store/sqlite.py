@@ -53,8 +53,9 @@ from txmta.queue.store.content import (
 )
 from txmta.queue.store.core import Core
 from txmta.queue.store.database import Connect, Database, connect
+from txmta.queue.store.files import Files, State
 from txmta.queue.store.incoming import Incoming
-from txmta.queue.store.journal import WRITE_ERROR, Journal, State
+from txmta.queue.store.journal import WRITE_ERROR
 from txmta.queue.store.locks import Slot, TurnLock
 from txmta.queue.store.operations import Insert
 from txmta.queue.store.reader import Malformed, Reader
@@ -187,9 +188,9 @@ class SqliteStore:
         self._turn = TurnLock(directory / "queue.lock")
         undo.callback(self._turn.close)
         reserve = Reserve(directory / "queue.reserve", self._limits.reserve)
-        self._journal = Journal(self._database, self._turn, reserve, self._sink)
+        self._files = Files(self._database, self._turn, reserve, self._sink)
         self._writer = Writer(
-            self._journal,
+            self._files,
             self._turn,
             partial(self._threads.call_from_thread, self._core.answered),
             self._limits.timing,
@@ -220,7 +221,7 @@ class SqliteStore:
 
     def _writer_stopped(self) -> None:
         if not self._stopped.called:
-            if self._journal.state is State.CLOSED:
+            if self._files.state is State.CLOSED:
                 self._turn.close()
             self._slot.close()
             self._stopped.callback(None)
@@ -234,7 +235,7 @@ class SqliteStore:
         return Incoming(self, envelope)
 
     def refusal(self) -> Reply | None:
-        state = self._journal.state
+        state = self._files.state
         if state is not State.READY:
             return _FULL if state is State.FULL else _UNAVAILABLE
         if self._turn.waiting() > LONG_WAIT:
@@ -284,7 +285,7 @@ class SqliteStore:
         except Exception as e:
             # In doubt, a row that names the file may turn up in the rebuilt
             # queue; else it is rubbish.
-            if self._journal.state is not State.DOUBT:
+            if self._files.state is not State.DOUBT:
                 file.abort()
             raise e if isinstance(e, StoreUnavailable) else unavailable(e) from e
         self._verify(insert.number)

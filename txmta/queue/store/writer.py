@@ -9,7 +9,7 @@ waits for one.
 Owns: the thread, group commit, when to checkpoint, whose turn it is.
 Knows nothing of: reactor objects. It answers through C{answer}, which must
     pass the operations on to the reactor's thread. What errors mean is
-    decided by L{txmta.queue.store.journal}; while files are in doubt the turn
+    decided in L{txmta.queue.store.journal}; while files are in doubt the turn
     is kept, so that no other process acknowledges anything either.
 
 Errors: none gets out; an operation carries its own.
@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from txmta.errors import StoreUnavailable
-from txmta.queue.store.journal import Journal, State
+from txmta.queue.store.files import Files, State
+from txmta.queue.store.journal import Journal
 from txmta.queue.store.locks import TurnLock
 from txmta.queue.store.operations import Operation
 
@@ -70,12 +71,13 @@ class Timing:
 
 class Writer:
     """
+    @ivar journal: for metrics.
     @ivar submit: ask for an operation; called in the reactor's thread.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        files: Files,
         turn: TurnLock,
         answer: Callable[[Sequence[Operation]], object],
         timing: Timing | None = None,
@@ -84,7 +86,8 @@ class Writer:
         @param answer: called in our thread, with all that one transaction
             settled.
         """
-        self._journal = journal
+        self._files = files
+        self.journal = Journal(files)
         self._turn = turn
         self._answer = answer
         self._timing = timing or Timing()
@@ -105,9 +108,10 @@ class Writer:
                 f"process {self._turn.holder()} does not give up the lock of the queue"
             )
         try:
-            return self._journal.open()
+            self.journal.log_octets = self._files.open()
         finally:
             self._turn.release()
+        return self._files.connection
 
     def start(self, stopped: Callable[[], object]) -> None:
         """
@@ -134,11 +138,15 @@ class Writer:
                 self._take_turn()
             except Exception as e:
                 # A thread that ends would leave every session without answer.
-                self._journal.warn(f"cannot take a turn at the queue: {e}")
-                self._journal.refuse([first] if first else [])
+                self._files.warn(f"cannot take a turn at the queue: {e}")
+                self.journal.refuse([first] if first else [])
                 self._crowded = False
             else:
-                self._round(first)
+                try:
+                    self._round(first)
+                except Exception as e:
+                    # A bug: what is not answered is not acknowledged.
+                    self._files.warn(f"error in the queue writer: {e!r}")
             self._give_turn()
             self._flush()
         self._finish()
@@ -150,11 +158,11 @@ class Writer:
         @return: the first operation of the next round, L{None} if something
             else is to be done by now.
         """
-        journal = self._journal
+        journal = self.journal
         timeout: float | None = None
-        if journal.state is State.BROKEN:
+        if self._files.state is State.BROKEN:
             pass  # nothing but a person helps
-        elif journal.kept or journal.state is not State.READY:
+        elif journal.kept or self._files.state is not State.READY:
             timeout = self._timing.retry
         elif journal.log_octets:
             timeout = self._timing.idle
@@ -169,34 +177,38 @@ class Writer:
     def _take_turn(self) -> None:
         waited, holder = self._turn.acquire()
         if waited > LONG_WAIT:
-            self._journal.warn(
+            self._files.warn(
                 f"waited {waited:.1f} s for the queue, held by process {holder}"
             )
-        self._journal.follow()
+        self._files.follow()
 
     def _give_turn(self) -> None:
-        if self._journal.state is not State.DOUBT:
+        if self._files.state is not State.DOUBT:
             self._turn.release()
 
     def _round(self, first: Operation | None) -> None:
         """
         One turn: everything that waits, and a checkpoint when it is time.
         """
-        journal = self._journal
-        journal.look_for_room()
+        journal = self.journal
+        self._files.look_for_room()
         batch = self._collect(first)
         self._crowded = len(batch) > 1
         journal.commit(batch)
-        if journal.log_octets > CHECKPOINT or not batch:
+        if not batch:
             journal.checkpoint()
-        if journal.state is State.DOUBT:
+            journal.shrink()
+        elif journal.log_octets > CHECKPOINT or self._files.state is State.FULL:
+            # On a full disk the log must stay short, to be of use again.
+            journal.checkpoint()
+        if self._files.state is State.DOUBT:
             self._rebuild()
 
     def _collect(self, first: Operation | None) -> list[Operation]:
         """
         Take what waits, now that it is our turn.
         """
-        journal = self._journal
+        journal = self.journal
         batch, journal.kept = journal.kept, []
         octets = 0
         if first is not None:
@@ -218,7 +230,7 @@ class Writer:
         Keep the turn and try until it works, or until we are to stop.
         """
         delay, longest = self._timing.back_off
-        while not self._journal.rebuild():
+        while not self.journal.rebuild():
             self._flush()
             end = time.monotonic() + delay
             while (rest := end - time.monotonic()) > 0:
@@ -229,7 +241,7 @@ class Writer:
                 if operation is None:
                     self._stopping = True
                     return
-                self._journal.refuse([operation])
+                self.journal.refuse([operation])
                 self._flush()
             delay = min(delay * 2, longest)
 
@@ -237,9 +249,9 @@ class Writer:
         """
         The last turn.
         """
-        journal = self._journal
+        journal = self.journal
         self._turn.acquire()
-        while journal.state in (State.READY, State.FULL):
+        while self._files.writable:
             batch = self._collect(None)
             if not batch:
                 break
@@ -253,8 +265,8 @@ class Writer:
         self._flush()
 
     def _flush(self) -> None:
-        if self._journal.settled:
-            settled, self._journal.settled = self._journal.settled, []
+        if self.journal.settled:
+            settled, self.journal.settled = self.journal.settled, []
             self._answer(settled)
 
     def _linger(self) -> None:
@@ -263,10 +275,10 @@ class Writer:
         stays open as long as the process lives; in doubt the turn is kept,
         too, and rebuilding is tried to the end.
         """
-        while self._journal.state is State.DOUBT:
+        while self._files.state is State.DOUBT:
             time.sleep(self._timing.back_off[1])
-            if self._journal.rebuild():
-                self._journal.close()
+            if self.journal.rebuild():
+                self.journal.close()
                 self._turn.release()
-        while self._journal.state is State.BROKEN:
+        while self._files.state is State.BROKEN:
             time.sleep(3600)

@@ -1,0 +1,177 @@
+"""
+Find out where each recipient of a message goes.
+
+Owns: routing a message as a whole, so that recipients of one host become one
+    delivery; what is not tried, and why.
+Knows nothing of: agents, whose turn it is, retry times.
+
+Sources: Postfix C{qmgr/qmgr_message.c}, qmgr_message_resolve();
+C{qmgr/qmgr_error.c}.
+
+Errors: none leaves here. What a resolver raises becomes a deferral; what is no
+L{MailError<txmta.errors.MailError>} is logged as a bug.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from txmta.errors import MailError
+from txmta.model import Action, AddressClass, Outcome, Recipient, Route
+from txmta.queue.active import ActiveMessage
+from txmta.queue.dispatcher import Dispatcher
+from txmta.queue.in_hand import Queue
+from txmta.queue.outcome import (
+    DEFERRED_TRANSPORT,
+    DISCARDED,
+    UNAVAILABLE,
+    UNROUTABLE,
+    Reason,
+)
+from txmta.queue.parts import QueueParts
+from txmta.queue.scheduler import SUSPENDED
+
+
+class Router:
+    """
+    Routes messages to the queues of the dispatcher.
+    """
+
+    def __init__(self, parts: QueueParts, dispatcher: Dispatcher) -> None:
+        settings = parts.settings
+        self._dispatcher = dispatcher
+        self._resolve = parts.resolver.resolve
+        self._deferred_transports = frozenset(settings.defer_transports)
+        self._double_bounce = settings.double_bounce_sender.lower()
+
+    def start(self, message: ActiveMessage) -> None:
+        """
+        Route all recipients of a message; each will be settled. Deliveries
+        begin when all are routed.
+        """
+        routing = Routing(self, message)
+        resolve = self._resolve
+        for recipient in message.envelope.recipients:
+            try:
+                route = resolve(recipient.address)
+            except Exception:
+                routing.fail(Failure(), recipient)
+                continue
+            if isinstance(route, Deferred):
+                routing.wait(route, recipient)
+            else:
+                routing.take(route, recipient)
+        routing.done()
+
+    def place(
+        self, message: ActiveMessage, recipient: Recipient, route: Route
+    ) -> Queue | None:
+        """
+        @return: the queue where the recipient waits; L{None} if it is settled.
+        """
+        dispatcher = self._dispatcher
+        if route.recipient != recipient.address:
+            recipient = Recipient(
+                recipient.n,
+                route.recipient,
+                recipient.original,
+                recipient.orcpt,
+                recipient.notify,
+            )
+        reason: Reason | None
+        if route.address_class is AddressClass.LOCAL and self._is_double_bounce(route):
+            outcome = Outcome(recipient.n, Action.DELIVERED, "2.0.0", DISCARDED)
+            dispatcher.tell(message, recipient, route.nexthop, "qmgr", outcome)
+            return None
+        queue = dispatcher.queues.get(route.transport)
+        if queue is None:
+            reason = UNAVAILABLE
+        elif route.transport in self._deferred_transports and not message.flushed:
+            reason = DEFERRED_TRANSPORT
+        else:
+            now = dispatcher.seconds()
+            reason = queue.add(route.nexthop, message, recipient, now)
+            if reason is None:
+                return queue
+            message.tried |= reason[1].startswith(SUSPENDED)
+        dispatcher.defer(message, recipient, reason, route.nexthop)
+        return None
+
+    def _is_double_bounce(self, route: Route) -> bool:
+        local, _, _ = route.recipient.rpartition("@")
+        return (local or route.recipient).lower() == self._double_bounce
+
+    def refuse(
+        self, failure: Failure, message: ActiveMessage, recipient: Recipient
+    ) -> None:
+        """
+        Nobody knows where a recipient goes.
+        """
+        if failure.check(MailError):
+            reason = (UNROUTABLE[0], failure.getErrorMessage())
+        else:
+            self._dispatcher.bug(failure, f"resolver for {recipient.address}")
+            reason = UNROUTABLE
+        self._dispatcher.defer(message, recipient, reason, "")
+
+    def begin(self, queues: dict[Queue, None]) -> None:
+        """
+        All recipients of a message are routed.
+        """
+        for queue in queues:
+            self._dispatcher.pump(queue)
+
+    def bug(self, failure: Failure) -> None:
+        """
+        Log something that nobody expected.
+        """
+        self._dispatcher.bug(failure, "routing")
+
+
+class Routing:
+    """
+    The routing of one message.
+    """
+
+    __slots__ = ("_left", "_message", "_queues", "_router")
+
+    def __init__(self, router: Router, message: ActiveMessage) -> None:
+        self._router = router
+        self._message = message
+        self._queues: dict[Queue, None] = {}
+        self._left = 1
+
+    def take(self, route: Route, recipient: Recipient) -> None:
+        """
+        A recipient's route is known.
+        """
+        queue = self._router.place(self._message, recipient, route)
+        if queue is not None:
+            self._queues[queue] = None
+
+    def fail(self, failure: Failure, recipient: Recipient) -> None:
+        """
+        A recipient's route cannot be known.
+        """
+        self._router.refuse(failure, self._message, recipient)
+
+    def wait(self, route: Deferred[Route], recipient: Recipient) -> None:
+        """
+        A recipient's route will be known later.
+        """
+        self._left += 1
+        route.addCallbacks(
+            self.take,
+            self.fail,
+            callbackArgs=(recipient,),
+            errbackArgs=(recipient,),
+        ).addErrback(self._router.bug).addBoth(self.done)
+
+    def done(self, _: object = None) -> None:
+        """
+        One more is routed.
+        """
+        self._left -= 1
+        if not self._left:
+            self._router.begin(self._queues)
