@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.address import (
-    fold_domain,
     is_literal,
     join,
     literal_address,
@@ -320,5 +319,3 @@ class DomainTests(SynchronousTestCase):
         self.assertEqual(split("a@b@c"), ("a@b", "c"))
         self.assertEqual(split("a"), ("a", ""))
         self.assertEqual(split("@c"), ("", "c"))
-        self.assertEqual(fold_domain("A@B@C"), "A@B@c")
-        self.assertEqual(fold_domain("A"), "A")

@@ -266,15 +266,6 @@ def split(address: str) -> tuple[str, str]:
     return (local, domain) if at else (address, "")
 
 
-def fold_domain(address: str) -> str:
-    """
-    @return: the address with its domain in lower case; the local part is the
-        recipient's own business.
-    """
-    local, at, domain = address.rpartition("@")
-    return f"{local}@{domain.lower()}" if at else address
-
-
 def is_literal(domain: str) -> bool:
     """
     Whether it is in brackets; well formed or not.

@@ -60,7 +60,7 @@ class Disconnected(Event):
     C{disconnect from name[address] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4}
 
     @ivar counts: verb in lower case to (accepted, all), in the order of
-        first use.
+        Postfix's table of commands.
     """
 
     client: Client

@@ -25,7 +25,7 @@ from twisted.python.threadpool import ThreadPool
 from txmta.cleanup.dates import mail_date
 from txmta.cleanup.internal import internal_head
 from txmta.cleanup.service import Cleanup
-from txmta.config.addresses import bare_address, own_interfaces
+from txmta.config.addresses import own_addresses
 from txmta.config.declare import Status
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.settings import Settings
@@ -116,17 +116,6 @@ class Tables:
         @return: the list of addresses that a parameter holds.
         """
         return self.lists.addresses(parameter, getattr(settings, parameter))
-
-
-def own_addresses(settings: Settings) -> frozenset[str]:
-    """
-    @return: of inet_interfaces and proxy_interfaces, in shortest form.
-    """
-    interfaces = own_interfaces(
-        settings.inet_interfaces, settings.inet_protocols, settings.system
-    )
-    proxies = map(bare_address, settings.proxy_interfaces)
-    return frozenset(i.address for i in interfaces) | {p for p in proxies if p}
 
 
 def problems_of_tables(

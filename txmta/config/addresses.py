@@ -15,8 +15,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from txmta.config.declare import Interface, System
+
+if TYPE_CHECKING:
+    from txmta.config.settings import Settings
 
 STYLES = ("host", "subnet", "class")
 
@@ -107,6 +111,18 @@ def _named_interfaces(
                     f"{', '.join(by_address) or 'none'}"
                 )
             yield by_address[address]
+
+
+def own_addresses(settings: Settings) -> frozenset[str]:
+    """
+    @return: where we are reached, directly or through a proxy: of
+        inet_interfaces and proxy_interfaces, in shortest form.
+    """
+    interfaces = own_interfaces(
+        settings.inet_interfaces, settings.inet_protocols, settings.system
+    )
+    proxies = map(bare_address, settings.proxy_interfaces)
+    return frozenset(i.address for i in interfaces) | {p for p in proxies if p}
 
 
 def networks(interfaces: Iterable[Interface], style: str) -> str:

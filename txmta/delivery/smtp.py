@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txmta.config.addresses import own_interfaces
+from txmta.config.addresses import own_addresses, own_interfaces
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
 from txmta.delivery.smtp_connections import KeepRules, KeptConnections
@@ -102,7 +102,7 @@ def lookup_rules(
     dns = not _without_dns(settings)
     both = len(settings.inet_protocols) > 1
     order = OrderRules(
-        _own_addresses(settings),
+        own_addresses(settings),
         settings.smtp_address_preference if both else "any",
         settings.smtp_balance_inet_protocols,
         settings.smtp_mx_address_limit,
@@ -117,18 +117,6 @@ def lookup_rules(
         ignore_mx_error=settings.ignore_mx_lookup_error,
         defer_no_address=settings.smtp_defer_if_no_mx_address_found,
     )
-
-
-def _own_addresses(settings: Settings) -> frozenset[str]:
-    """
-    Where we are reached, directly or through a proxy: mail must not be sent
-    there.
-    """
-    own = own_interfaces(
-        settings.inet_interfaces, settings.inet_protocols, settings.system
-    )
-    proxies = [numeric(word.strip("[]")) for word in settings.proxy_interfaces]
-    return frozenset([i.address for i in own] + [p for p in proxies if p])
 
 
 def dial_rules(settings: Settings) -> DialRules:
