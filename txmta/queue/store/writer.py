@@ -44,8 +44,8 @@ IDLE = 1.0
 
 #: Seconds for which more is waited for when the last batch had more than one
 #: operation. A commit costs as much as several operations, and wakes the
-#: reactor: with 20 sessions on a fast disk this saves 15 % of the CPU of a
-#: message (measured). A lone session never waits.
+#: reactor. In the relay benchmark it takes some CPU off and leaves the rate as
+#: it is; in that of the store alone it costs CPU. A lone session never waits.
 GATHER = 0.002
 
 #: Seconds of waiting for a turn that are worth a warning.
