@@ -299,12 +299,13 @@ class IQueueStore(Interface):
 
     def release(queue_ids: Iterable[str]) -> Deferred[int]:
         """
-        From C{hold} back to deferred, due now.
+        From C{hold} back to deferred, due now, whatever the wall clock does.
         """
 
     def requeue(queue_ids: Iterable[str] | None) -> Deferred[int]:
         """
-        Make deferred messages due now (C{postqueue -f}); L{None}: all.
+        Make deferred messages due now, whatever the wall clock does
+        (C{postqueue -f}); L{None}: all.
         """
 
     def expire(queue_ids: Iterable[str]) -> Deferred[int]:

@@ -471,6 +471,22 @@ class QueueStoreContract(_Base):
         self.assertEqual(self.wait(self.store.requeue(None)), 1)
         self.assertEqual(self.claimed_ids(), [first])
 
+    def test_due_now_when_the_clock_goes_back(self) -> None:
+        """
+        What was released or requeued is due at once, and stays so, when the
+        wall clock is set back before anybody claims it.
+        """
+        requeued, all_of_them, released = self.defer(), self.defer(), self.put()
+        self.wait(self.store.hold([released]))
+        self.time += 86400
+        self.wait(self.store.requeue([requeued]))
+        self.wait(self.store.requeue(None))
+        self.wait(self.store.release([released]))
+        self.time -= 86400
+        self.assertEqual(
+            sorted(self.claimed_ids()), sorted([requeued, all_of_them, released])
+        )
+
     def test_expire(self) -> None:
         """
         The next attempt of an expired message is its last, and comes soon.

@@ -6,7 +6,8 @@ Owns: bulk work in slices, so that mail goes on between them.
 Knows nothing of: commands, who may give them.
 
 "Expire" is written as a time due of -1: before every other, and seen by the
-queue manager as C{expire}; the next deferral overwrites it.
+queue manager as C{expire}; the next deferral overwrites it. "Now" is written
+as 0, for the wall clock may be set back before the message is claimed.
 
 Errors: L{StoreUnavailable<txmta.errors.StoreUnavailable>}.
 """
@@ -37,22 +38,20 @@ Apply = Callable[[Sequence[int], sqlite3.Connection], list[Changed]]
 
 
 class Administration:
-    def __init__(self, core: Core, reader: Reader, now: Callable[[], float]) -> None:
+    def __init__(self, core: Core, reader: Reader) -> None:
         self._core = core
         self._reader = reader
-        self._now = now
 
     def hold(self, queue_ids: Iterable[str]) -> Deferred[int]:
         return self._all(queue_ids, hold_rows)
 
     def release(self, queue_ids: Iterable[str]) -> Deferred[int]:
-        return self._all(queue_ids, partial(release_rows, int(self._now())))
+        return self._all(queue_ids, release_rows)
 
     def requeue(self, queue_ids: Iterable[str] | None) -> Deferred[int]:
-        now = int(self._now())
         if queue_ids is None:
-            return Deferred.fromCoroutine(self._requeue_all(now))
-        return self._all(queue_ids, partial(requeue_rows, now))
+            return Deferred.fromCoroutine(self._requeue_all())
+        return self._all(queue_ids, requeue_rows)
 
     def expire(self, queue_ids: Iterable[str]) -> Deferred[int]:
         return self._all(queue_ids, expire_rows)
@@ -121,9 +120,9 @@ class Administration:
             count += await self._change(partial(apply, part), len(part))
         return count
 
-    async def _requeue_all(self, now: int) -> int:
+    async def _requeue_all(self) -> int:
         count = 0
-        while changed := await self._change(partial(requeue_some, now), SLICE):
+        while changed := await self._change(requeue_some, SLICE):
             count += changed
         return count
 
@@ -174,39 +173,37 @@ def hold_rows(numbers: Sequence[int], connection: sqlite3.Connection) -> list[Ch
 
 
 def release_rows(
-    now: int, numbers: Sequence[int], connection: sqlite3.Connection
+    numbers: Sequence[int], connection: sqlite3.Connection
 ) -> list[Changed]:
     return [
-        Changed(number, QueueName.DEFERRED, now)
+        Changed(number, QueueName.DEFERRED)
         for number in numbers
         if connection.execute(
-            "UPDATE message SET queue = 2, due = CASE WHEN due < 0 THEN due ELSE ? END"
+            "UPDATE message SET queue = 2, due = min(due, 0)"
             " WHERE id = ? AND queue = 3",
-            (now, number),
+            (number,),
         ).rowcount
     ]
 
 
 def requeue_rows(
-    now: int, numbers: Sequence[int], connection: sqlite3.Connection
+    numbers: Sequence[int], connection: sqlite3.Connection
 ) -> list[Changed]:
     return [
-        Changed(number, QueueName.DEFERRED, now)
+        Changed(number, QueueName.DEFERRED)
         for number in numbers
         if connection.execute(
-            "UPDATE message SET due = CASE WHEN due < 0 THEN due ELSE ? END"
-            " WHERE id = ? AND queue = 2",
-            (now, number),
+            "UPDATE message SET due = min(due, 0) WHERE id = ? AND queue = 2", (number,)
         ).rowcount
     ]
 
 
-def requeue_some(now: int, connection: sqlite3.Connection) -> list[Changed]:
+def requeue_some(connection: sqlite3.Connection) -> list[Changed]:
     numbers = connection.execute(
-        "SELECT id FROM message WHERE queue = 2 AND due > ? ORDER BY due LIMIT ?",
-        (now, SLICE),
+        "SELECT id FROM message WHERE queue = 2 AND due > 0 ORDER BY due LIMIT ?",
+        (SLICE,),
     ).fetchall()
-    return requeue_rows(now, [number for (number,) in numbers], connection)
+    return requeue_rows([number for (number,) in numbers], connection)
 
 
 def expire_rows(

@@ -100,7 +100,6 @@ class MemoryStore:
         self.corrupted: list[str] = []
         self.unavailable: StoreUnavailable | None = None
         self.refused: Reply | None = None
-        self._now = now
         self._ids = IdMaker(now, 0)
         self._doorbells: list[Callable[[Sequence[str]], None]] = []
 
@@ -140,7 +139,7 @@ class MemoryStore:
         free = {i: row for i, row in self.rows.items() if row.claimed is None}
         new = sorted(i for i, r in free.items() if r.queue is QueueName.INCOMING)
         due = sorted(
-            (0 if r.expire else r.due, i)
+            (-1 if r.expire else r.due, i)
             for i, r in free.items()
             if r.queue is QueueName.DEFERRED and (r.due <= now or r.expire)
         )
@@ -213,9 +212,8 @@ class MemoryStore:
         return self._change(queue_ids, (QueueName.HOLD,), QueueName.DEFERRED)
 
     def requeue(self, queue_ids: Iterable[str] | None) -> Deferred[int]:
-        now = self._now()
         if queue_ids is None:
-            queue_ids = [i for i, row in self.rows.items() if row.due > now]
+            queue_ids = [i for i, row in self.rows.items() if row.due > 0]
         deferred = QueueName.DEFERRED
         return self._change(queue_ids, (deferred,), deferred)
 
@@ -238,8 +236,8 @@ class MemoryStore:
         rows = [row for row in rows if row.queue in before]
         for row in rows:
             row.queue = after
-            if after is QueueName.DEFERRED and not row.expire:
-                row.due = self._now()
+            if after is QueueName.DEFERRED:
+                row.due = 0.0  # "expire" has it already, and a clock may be set
         if after is QueueName.DEFERRED and rows:
             for doorbell in self._doorbells:
                 doorbell([])

@@ -204,7 +204,7 @@ class Changed:
     What became of one message.
 
     @ivar queue: where it is now, L{None} if it is gone.
-    @ivar due: wall time of its next attempt.
+    @ivar due: wall time of its next attempt; 0 is now.
     @ivar stored: a file is left over.
     """
 

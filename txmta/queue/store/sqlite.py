@@ -149,7 +149,7 @@ class SqliteStore:
         )
         self._claiming = Claiming(self._core, self._reader, clock)
         self._recording = Recording(self._core, clock, self.content)
-        self._administration = Administration(self._core, self._reader, now)
+        self._administration = Administration(self._core, self._reader)
         self._verified: dict[int, None] = {}
         self._short = False
 
