@@ -265,11 +265,20 @@ class Forward:
     @ivar recipients: addresses, never empty.
     @ivar head: header lines put before the content (C{Delivered-To:}), in
         wire form.
+    @ivar notify: NOTIFY of the new recipients (RFC 3461 section 5.2.7).
+    @ivar orcpt: their ORCPT, as in L{Recipient}.
+    @ivar original: what they are expanded from, as L{Recipient.original}; or
+        C{""}, then each stands for itself.
+    @ivar keep_envid: ENVID and RET of the old message are the new one's too.
     """
 
     sender: str
     recipients: tuple[str, ...]
     head: bytes
+    notify: int = 0
+    orcpt: str = ""
+    original: str = ""
+    keep_envid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +301,11 @@ class Outcome:
     @ivar conn_use: which delivery over this connection; 0 is not logged, 1
         neither.
     @ivar forward: new messages that replace this recipient.
+    @ivar dsn_passed: the next hop speaks DSN, and reports success itself
+        (RFC 3461 section 5.2.1).
+    @ivar reroute: nothing has been delivered: the recipient is to go this
+        way instead (mailbox_transport, fallback_transport). It is neither
+        logged nor recorded; all other fields but C{n} are ignored.
     """
 
     n: int
@@ -305,6 +319,8 @@ class Outcome:
     transmission: float = 0.0
     conn_use: int = 0
     forward: tuple[Forward, ...] = ()
+    dsn_passed: bool = False
+    reroute: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

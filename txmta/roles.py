@@ -323,6 +323,9 @@ class Roles:
             self._tables.registry.table,
             self._pools.runner(service.name, MAILBOX_THREADS),
             self._tables.addresses,
+            service.arguments,
+            service.where,
+            shared.reactor,
         )
         return registry.make(service.program, context)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTCP, IReactorTime
+from twisted.internet.interfaces import IReactorProcess, IReactorTCP, IReactorTime
 
 from txmta.config.settings import Settings
 from txmta.interfaces import IAddressResolver, IEventSink, IResolver, ITable
@@ -33,6 +33,9 @@ class AgentContext:
         must not be those that anything but this agent needs.
     @ivar addresses: for agents that meet new addresses, as local does in
         aliases.
+    @ivar arguments: what follows the program in master.cf, less C{-o}.
+    @ivar where: C{"master.cf, line 12"}, for messages.
+    @ivar processes: to run commands with.
     """
 
     service: str
@@ -45,3 +48,6 @@ class AgentContext:
     table: Callable[[str, str], ITable]
     in_thread: Callable[..., Deferred[Any]]
     addresses: IAddressResolver | None = None
+    arguments: tuple[str, ...] = ()
+    where: str = ""
+    processes: IReactorProcess | None = None

@@ -30,6 +30,11 @@ MAX_HEAD = 1 << 20
 
 class Message:
     """
+    @ivar content: in wire form.
+    @ivar lines: the whole content with LF, if it is small; else L{None}, and
+        C{content} is to be read block by block (L{LineEnds
+        <txmta.delivery.copy.LineEnds>}).
+    @ivar size: octets of C{content}.
     @ivar delivered: what L{delivered_to} found.
     """
 
@@ -37,8 +42,8 @@ class Message:
         """
         @param head: the start of the content, or all of it.
         """
-        self._content = content
-        self._lines = to_lines(head) if content.size <= SMALL else None
+        self.content = content
+        self.lines = to_lines(head) if content.size <= SMALL else None
         self.size = content.size
         self.delivered = delivered_to(head)
 
@@ -60,16 +65,16 @@ class Message:
         """
         @raise MailboxError: why it is not there.
         """
-        if self._lines is not None:
-            await maildirs.put(path, s.encode() + self._lines)
+        if self.lines is not None:
+            await maildirs.put(path, s.encode() + self.lines)
         else:
-            await maildirs.stream(path, s.encode(), self._content)
+            await maildirs.stream(path, s.encode(), self.content)
 
     def close(self) -> None:
         """
         Give back what reading holds.
         """
-        self._content.close()
+        self.content.close()
 
 
 async def _read_head(content: IContent) -> bytes:
