@@ -7,6 +7,8 @@ to smtp-sink. Rate: from the first connection until the sink has the last
 message. CPU: all processes of the server. Run as root (Postfix wants it)::
 
     python -m benchmarks.relay --messages 5000 --rounds 3
+    python -m benchmarks.relay --messages 20 --sessions 2 --recipients 1000
+    python -m benchmarks.relay --messages 60 --sessions 4 --size 5000000
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.servers import (
@@ -31,18 +33,36 @@ from benchmarks.servers import (
     thread_cpu,
 )
 
+#: smtp_destination_recipient_limit of both.
+RECIPIENT_LIMIT = 50
+
 
 @dataclass(frozen=True)
 class Load:
     """
     @ivar size: octets of each message.
     @ivar kept: connections are kept for many messages.
+    @ivar recipients: of each message, all at one destination.
     """
 
     messages: int
     sessions: int
     size: int
     kept: bool
+    recipients: int
+
+    @property
+    def deliveries(self) -> int:
+        """
+        Messages that the sink gets.
+        """
+        return self.messages * -(-self.recipients // RECIPIENT_LIMIT)
+
+    def warm_up(self) -> Load:
+        """
+        The same, but a tenth of it.
+        """
+        return replace(self, messages=min(200, max(2, self.messages // 10)))
 
 
 @dataclass(frozen=True)
@@ -67,8 +87,9 @@ def measure(kind: type[Server], folder: Path, load: Load) -> Figures:
     try:
         server = kind(folder, sink.port)
         try:
-            _send(server.port, Load(200, 20, load.size, load.kept))
-            sink.wait(200, 60)
+            warm_up = load.warm_up()
+            _send(server.port, warm_up)
+            sink.wait(warm_up.deliveries, 60)
             return _measure(server, sink, load)
         finally:
             server.stop()
@@ -84,7 +105,7 @@ def _measure(server: Server, sink: Sink, load: Load) -> Figures:
     peak.start()
     start = time.monotonic()
     _send(server.port, load)
-    sink.wait(before + load.messages, 300)
+    sink.wait(before + load.deliveries, 300)
     seconds = time.monotonic() - start
     end = time.monotonic() + 60
     while not server.queue_is_empty() and time.monotonic() < end:
@@ -104,6 +125,7 @@ def _send(port: int, load: Load) -> None:
             *(["-d"] if load.kept else []),
             *("-s", str(load.sessions), "-m", str(load.messages)),
             *("-l", str(load.size), "-f", "sender@example.com"),
+            *(["-r", str(load.recipients)] if load.recipients > 1 else []),
             *("-t", "recipient@example.org", f"127.0.0.1:{port}"),
         ],
         check=True,
@@ -111,19 +133,21 @@ def _send(port: int, load: Load) -> None:
     )
 
 
-def table(rows: dict[str, list[Figures]]) -> str:
+def table(rows: dict[str, list[Figures]], load: Load) -> str:
     """
     @return: medians of each server, and the ratios round by round.
     """
     lines = [
-        f"{'server':<10}{'msg/s':>10}{'CPU us/msg':>12}"
+        f"{'server':<10}{'msg/s':>10}{'MB/s':>8}{'CPU us/msg':>12}{'us/rcpt':>9}"
         f"{'main us/msg':>13}{'peak MB':>9}"
     ]
     for name, figures in rows.items():
+        rate = statistics.median(f.rate for f in figures)
+        used = statistics.median(f.cpu for f in figures)
         lines.append(
             f"{name:<10}"
-            f"{statistics.median(f.rate for f in figures):>10.0f}"
-            f"{statistics.median(f.cpu for f in figures):>12.0f}"
+            f"{rate:>10.1f}{rate * load.size / 1e6:>8.1f}"
+            f"{used:>12.0f}{used / load.recipients:>9.1f}"
             f"{statistics.median(f.main for f in figures):>13.0f}"
             f"{statistics.median(f.memory for f in figures):>9.1f}"
         )
@@ -145,6 +169,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=5000)
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--recipients", type=int, default=1, help="at most 1000")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kept", action="store_true", help="keep connections")
     parser.add_argument("--only", choices=("txmta", "postfix"))
@@ -155,7 +180,13 @@ def main() -> int:
     kinds: list[type[Server]] = [Txmta, Postfix]
     if options.only:
         kinds = [k for k in kinds if k.name.lower() == options.only]
-    load = Load(options.messages, options.sessions, options.size, options.kept)
+    load = Load(
+        options.messages,
+        options.sessions,
+        options.size,
+        options.kept,
+        options.recipients,
+    )
     rows: dict[str, list[Figures]] = {kind.name: [] for kind in kinds}
     with tempfile.TemporaryDirectory(prefix="txmta-bench-") as folder:
         Path(folder).chmod(0o755)
@@ -163,9 +194,9 @@ def main() -> int:
             for kind in kinds:
                 print(f"round {n + 1} of {options.rounds}: {kind.name} ...", flush=True)
                 figures = measure(kind, Path(folder) / f"{kind.name}{n}", load)
-                print(f"  {figures.rate:.0f} msg/s, {figures.cpu:.0f} us/msg")
+                print(f"  {figures.rate:.1f} msg/s, {figures.cpu:.0f} us/msg")
                 rows[kind.name].append(figures)
-    print(table(rows))
+    print(table(rows, load))
     return 0
 
 
