@@ -37,6 +37,7 @@ class ActiveMessage:
     @ivar damaged: why its content cannot be read, or C{""}.
     @ivar results: of recipients that are finished, not yet recorded.
     @ivar inserts: forwards that go with C{results}.
+    @ivar reroutes: how often a recipient was sent another way, by number.
     @ivar deferred: recipients to be tried again, with the outcome.
     @ivar failed: recipients that are given up, with the outcome.
     @ivar recording: results are on their way to the store.
@@ -53,6 +54,7 @@ class ActiveMessage:
         "flushed",
         "inserts",
         "recording",
+        "reroutes",
         "results",
         "size",
         "tried",
@@ -76,6 +78,7 @@ class ActiveMessage:
         self.deferred: list[tuple[Recipient, Outcome]] = []
         self.failed: list[tuple[Recipient, Outcome]] = []
         self.recording = False
+        self.reroutes: dict[int, int] = {}
 
     @property
     def queue_id(self) -> str:

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txmta.events import Warn
-from txmta.model import Action, DeliveryRequest, Outcome, Recipient
+from txmta.model import Action, DeliveryRequest, Outcome, Recipient, Route
 from txmta.queue.active import ActiveMessage
 from txmta.queue.in_hand import InHand, Queue, Settle
 from txmta.queue.lane import Job
@@ -35,6 +35,8 @@ class Dispatcher:
     """
     @ivar in_hand: deliveries under way.
     @ivar queues: of each transport, by name.
+    @ivar reroute: takes a recipient that an agent sends another way; set by
+        whoever places recipients in queues.
     @ivar seconds: monotonic time.
     """
 
@@ -56,6 +58,7 @@ class Dispatcher:
         self._parts = parts
         self.in_hand = 0
         self.settle = settle
+        self.reroute: Callable[[ActiveMessage, Recipient, Route], None]
         self.seconds = parts.clock.seconds
         self._content = parts.store.content
         self._steady = steady

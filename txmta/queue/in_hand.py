@@ -19,7 +19,7 @@ from typing import Protocol
 from twisted.python.failure import Failure
 
 from txmta.errors import MailError, MessageDamaged, StoreUnavailable
-from txmta.model import Action, DeliveryRequest, Outcome, Recipient
+from txmta.model import Action, DeliveryRequest, Outcome, Recipient, Route
 from txmta.queue.active import ActiveMessage
 from txmta.queue.lane import Job
 from txmta.queue.outcome import RETRY, UNKNOWN_ERROR, Reason, hop_failure, sound
@@ -36,6 +36,13 @@ class IDispatch(Protocol):
     """
 
     settle: Settle
+
+    def reroute(
+        self, message: ActiveMessage, recipient: Recipient, route: Route
+    ) -> None:
+        """
+        A recipient goes another way; it will be settled there.
+        """
 
     def over(self, queue: Queue, job: Job[ActiveMessage]) -> None:
         """
@@ -102,6 +109,10 @@ class InHand:
         recipient = self._left.pop(outcome.n, None) if self._left else None
         if recipient is None:
             self._complain(f"reports recipient {outcome.n} twice or unasked")
+            return
+        if outcome.reroute is not None:
+            self._reached = True
+            dispatcher.reroute(self._job.owner, recipient, outcome.reroute)
             return
         outcome = sound(outcome)
         if hop_failure(outcome):

@@ -29,6 +29,8 @@ UNAVAILABLE: Reason = ("4.3.0", "mail transport unavailable")
 UNKNOWN_ERROR: Reason = ("4.3.0", "unknown mail transport error")
 UNROUTABLE: Reason = ("4.3.0", "address resolver failure")
 DEFERRED_TRANSPORT: Reason = ("4.3.2", "deferred transport")
+NO_TRANSPORT: Reason = ("4.3.5", "mail transport unavailable")
+TRANSPORT_LOOP: Reason = ("4.3.5", "mail transports pass this recipient in a circle")
 DISCARDED = "undeliverable postmaster notification discarded"
 
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)

@@ -2,7 +2,8 @@
 Find out where each recipient of a message goes.
 
 Owns: routing a message as a whole, so that recipients of one host become one
-    delivery; what is not tried, and why.
+    delivery; what is not tried, and why; how often an agent may send a
+    recipient another way.
 Knows nothing of: agents, whose turn it is, retry times.
 
 Sources: Postfix C{qmgr/qmgr_message.c}, qmgr_message_resolve();
@@ -25,12 +26,18 @@ from txmta.queue.in_hand import Queue
 from txmta.queue.outcome import (
     DEFERRED_TRANSPORT,
     DISCARDED,
+    NO_TRANSPORT,
+    TRANSPORT_LOOP,
     UNAVAILABLE,
     UNROUTABLE,
     Reason,
 )
 from txmta.queue.parts import QueueParts
 from txmta.queue.scheduler import SUSPENDED
+
+#: How often agents may send a recipient another way in one attempt: a mailbox
+#: transport, then a fallback, are two.
+MAX_REROUTES = 5
 
 
 class Router:
@@ -44,6 +51,7 @@ class Router:
         self._resolve = parts.resolver.resolve
         self._deferred_transports = frozenset(settings.defer_transports)
         self._double_bounce = settings.double_bounce_sender.lower()
+        dispatcher.reroute = self.reroute
 
     def start(self, message: ActiveMessage) -> None:
         """
@@ -97,6 +105,30 @@ class Router:
             message.tried |= reason[1].startswith(SUSPENDED)
         dispatcher.defer(message, recipient, reason, route.nexthop)
         return None
+
+    def reroute(
+        self, message: ActiveMessage, recipient: Recipient, route: Route
+    ) -> None:
+        """
+        An agent sends a recipient another way (mailbox_transport). Nothing is
+        written down: after a crash the agent is asked again.
+        """
+        dispatcher = self._dispatcher
+        count = message.reroutes[recipient.n] = message.reroutes.get(recipient.n, 0) + 1
+        if count > MAX_REROUTES:
+            reason = TRANSPORT_LOOP
+        elif route.transport not in dispatcher.queues:
+            reason = NO_TRANSPORT
+        else:
+            queue = self.place(message, recipient, route)
+            if queue is not None:
+                dispatcher.pump(queue)
+            return
+        dispatcher.warn(
+            f"{message.queue_id}: <{recipient.address}> cannot go to transport "
+            f"{route.transport}: {reason[1]}"
+        )
+        dispatcher.defer(message, recipient, reason, route.nexthop)
 
     def _is_double_bounce(self, route: Route) -> bool:
         local, _, _ = route.recipient.rpartition("@")
