@@ -28,6 +28,7 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IReactorCore,
+    IReactorFDSet,
     IReactorProcess,
     IReactorSocket,
     IReactorTCP,
@@ -60,6 +61,7 @@ from txmta.roles import Roles, Shared, problems_of_tables
 
 class Reactor(
     IReactorCore,
+    IReactorFDSet,
     IReactorProcess,
     IReactorSocket,
     IReactorTCP,

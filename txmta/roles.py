@@ -34,6 +34,7 @@ from txmta.delivery.registry import AgentRegistry
 from txmta.dns.client_names import ClientNames
 from txmta.dns.exchange import Network
 from txmta.dns.resolver import Resolver
+from txmta.dns.udp import QuietUDP
 from txmta.errors import ConfigError, StoreUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent, IEventSink, IMatchList
@@ -194,7 +195,7 @@ class Roles:
             settings, reactor.seconds, partial(self._warn, "maps")
         )
         self._pools = Pools(reactor)
-        self._resolver = Resolver(Network(reactor, reactor, reactor))
+        self._resolver = Resolver(Network(QuietUDP(reactor), reactor, reactor))
         self._store = SqliteStore(
             settings.queue_directory,
             reactor,

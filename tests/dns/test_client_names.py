@@ -11,6 +11,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txmta.dns.client_names import CACHE_SIZE, DEADLINE, MIN_TTL, ClientNames
+from txmta.dns.watched import LOOK_INTERVAL
 from txmta.errors import ResolverUnavailable
 from txmta.interfaces import IClientNames, IResolver
 from txmta.model import Answer
@@ -77,7 +78,13 @@ class ClientNamesTests(SynchronousTestCase):
         self.assertEqual(self.resolver.asked, [])
 
     def test_hosts_changes(self) -> None:
+        """
+        A change counts a second later: no look at the file for each client.
+        """
+        self.assertEqual(self.name("192.0.2.200")[0], "hosted.test")
         self.write_hosts("192.0.2.200 changed.test with.more.text\n")
+        self.assertEqual(self.name("192.0.2.200")[0], "hosted.test")
+        self.clock.advance(LOOK_INTERVAL)
         self.assertEqual(self.name("192.0.2.200"), ("changed.test", "changed.test"))
 
     def test_verified(self) -> None:

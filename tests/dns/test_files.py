@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import os
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.dns.cache import Cache
 from txmta.dns.hosts import parse_hosts, shortest
 from txmta.dns.resolv_conf import Servers, parse_resolv_conf
-from txmta.dns.watched import WatchedFile
+from txmta.dns.watched import LOOK_INTERVAL, WatchedFile
 
 
 class ResolvConfTests(SynchronousTestCase):
@@ -92,7 +93,8 @@ class WatchedFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = self.mktemp()
         self.reads = 0
-        self.file = WatchedFile(self.path, self.parse)
+        self.clock = Clock()
+        self.file = WatchedFile(self.path, self.parse, self.clock.seconds)
 
     def parse(self, text: str) -> str:
         self.reads += 1
@@ -103,13 +105,37 @@ class WatchedFileTests(SynchronousTestCase):
             f.write(text)
         os.utime(self.path, ns=(when, when))
 
+    def get_later(self) -> str:
+        """
+        @return: what counts when it is time to look again.
+        """
+        self.clock.advance(LOOK_INTERVAL)
+        return self.file.get()
+
     def test_read_again_when_changed(self) -> None:
         self.write("one", 1_000_000_000)
         self.assertEqual(self.file.get(), "one")
-        self.assertEqual(self.file.get(), "one")
+        self.assertEqual(self.get_later(), "one")
         self.assertEqual(self.reads, 1)
         self.write("two", 2_000_000_000)
-        self.assertEqual(self.file.get(), "two")
+        self.assertEqual(self.get_later(), "two")
+
+    def test_one_look_a_second(self) -> None:
+        """
+        However many clients come.
+        """
+        looks: list[str] = []
+        real = os.stat
+
+        def look(path: str) -> os.stat_result:
+            looks.append(path)
+            return real(path)
+
+        self.patch(os, "stat", look)
+        for _ in range(10):
+            self.file.get()
+            self.clock.advance(LOOK_INTERVAL / 5)
+        self.assertEqual(looks, [self.path] * 2)
 
     def test_replaced_by_another(self) -> None:
         """
@@ -119,16 +145,16 @@ class WatchedFileTests(SynchronousTestCase):
         self.file.get()
         os.rename(self.path, self.path + ".old")
         self.write("two", 1_000_000_000)
-        self.assertEqual(self.file.get(), "two")
+        self.assertEqual(self.get_later(), "two")
 
     def test_missing(self) -> None:
         self.assertEqual(self.file.get(), "")
-        self.assertEqual(self.file.get(), "")
+        self.assertEqual(self.get_later(), "")
         self.assertEqual(self.reads, 1)
         self.write("one", 1_000_000_000)
-        self.assertEqual(self.file.get(), "one")
+        self.assertEqual(self.get_later(), "one")
         os.unlink(self.path)
-        self.assertEqual(self.file.get(), "")
+        self.assertEqual(self.get_later(), "")
 
     def test_not_text(self) -> None:
         with open(self.path, "wb") as f:

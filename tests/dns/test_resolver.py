@@ -28,6 +28,7 @@ from tests.dns.doubles import (
 )
 from txmta.dns.exchange import MAX_STRANGE
 from txmta.dns.resolver import CACHE_SIZE, DEADLINE, FAILURE_TTL, MAX_QUESTIONS
+from txmta.dns.watched import LOOK_INTERVAL
 from txmta.errors import ResolverUnavailable
 from txmta.interfaces import IResolver
 from txmta.model import Answer, Mx
@@ -326,6 +327,7 @@ class ServerTests(ResolverCase):
     def test_resolv_conf_changes(self) -> None:
         self.ask("one.test")
         self.write_conf("nameserver 192.0.2.77\n# longer than before, longer\n")
+        self.net.advance(LOOK_INTERVAL)
         self.ask("two.test")
         self.assertEqual(self.server(), "192.0.2.77")
 

@@ -4,15 +4,18 @@ The resolver over real sockets, with a name server on loopback.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 from unittest import SkipTest
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.names import dns
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.trial.unittest import TestCase
@@ -21,6 +24,7 @@ from tests.dns.doubles import record, reply
 from txmta.dns.client_names import ClientNames
 from txmta.dns.exchange import Network
 from txmta.dns.resolver import Resolver
+from txmta.dns.udp import QuietUDP
 from txmta.errors import ResolverUnavailable
 from txmta.model import Answer, Mx
 
@@ -53,6 +57,17 @@ def answer(query: bytes) -> bytes:
     return reply(query, rCode=3)
 
 
+def sockets() -> list[str]:
+    """
+    @return: those that this process has open.
+    """
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return sorted(name for name in found if name.startswith("socket:"))
+
+
 class UdpServer(DatagramProtocol):
     def __init__(self) -> None:
         self.queries: list[tuple[bytes, int]] = []
@@ -77,7 +92,7 @@ class DNSTests(TestCase):
         port = self.listen()
         self.path = self.mktemp()
         self.write_conf("nameserver 127.0.0.1\n")
-        self.network = Network(reactor, reactor, reactor, port)
+        self.network = Network(QuietUDP(reactor), reactor, reactor, port)
         self.resolver = Resolver(self.network, self.path)
 
     def listen(self) -> int:
@@ -173,3 +188,19 @@ class DNSTests(TestCase):
         expected = counts.total() / 16
         chi_square = sum((counts[n] - expected) ** 2 / expected for n in range(16))
         self.assertLess(chi_square, CHI_SQUARE_LIMIT)
+
+    async def test_quiet(self) -> None:
+        """
+        A question leaves no line in Twisted's log, and no socket.
+        """
+        events: list[LogEvent] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        before = sockets()
+        for name in ("host.test", "mail.test"):
+            await self.look_up(name, "A")
+        with self.assertRaises(ResolverUnavailable):
+            await self.look_up("broken.test", "A")
+        self.assertEqual([formatEvent(e) for e in events], [])
+        self.assertEqual(sockets(), before)

@@ -60,7 +60,7 @@ class ClientNames:
     ) -> None:
         self._resolver = resolver
         self._clock = clock
-        self._hosts = WatchedFile(hosts, parse_hosts)
+        self._hosts = WatchedFile(hosts, parse_hosts, clock.seconds)
         self._cache: Cache[str, Names] = Cache(CACHE_SIZE)
         self._waiting: dict[str, list[_Waiter]] = {}
 

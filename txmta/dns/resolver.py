@@ -68,7 +68,9 @@ class Resolver:
 
     def __init__(self, network: Network, resolv_conf: str = "/etc/resolv.conf") -> None:
         self._network = network
-        self._servers = WatchedFile(resolv_conf, parse_resolv_conf)
+        self._servers = WatchedFile(
+            resolv_conf, parse_resolv_conf, network.clock.seconds
+        )
         self._cache: Cache[Question, Answer | ResolverUnavailable] = Cache(CACHE_SIZE)
         self._waiting: dict[Question, list[Deferred[Answer]]] = {}
         self._queue: deque[tuple[Question, float]] = deque()
