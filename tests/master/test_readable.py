@@ -5,8 +5,10 @@ Tests of the question whether the mail owner can read the server.
 from __future__ import annotations
 
 import os
+import sysconfig
 from pathlib import Path
 
+import twisted.plugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.errors import ConfigError
@@ -106,5 +108,21 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("/etc/txmta", paths)
         self.assertTrue(any(p.endswith("/twisted") for p in paths))
         self.assertTrue(any(p.endswith("/txmta") for p in paths[:-1]))
+        self.assertIn(os.path.realpath(sysconfig.get_path("purelib")), paths)
         for path in paths[:-1]:
             self.assertEqual(os.path.realpath(path), path)
+
+    def test_plugins(self) -> None:
+        """
+        The folders of others' plug-ins, as far as there are any.
+        """
+        there = Path(self.mktemp()).absolute()
+        there.mkdir()
+        missing = there / "missing"
+        folders = [*twisted.plugins.__path__, str(there), str(missing)]
+        self.patch(twisted.plugins, "__path__", folders)
+        paths = needed("/etc/txmta/main.cf")
+        self.assertIn(os.path.realpath(there), paths)
+        self.assertNotIn(os.path.realpath(missing), paths)
+        found = [p for p in paths if p.endswith("twisted/plugins")]
+        self.assertNotEqual(found, [])

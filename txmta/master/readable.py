@@ -22,6 +22,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 
 import twisted
+import twisted.plugins
 import txmta
 from txmta.errors import ConfigError
 from txmta.master.privileges import Account
@@ -53,13 +54,21 @@ def check_readable(paths: Sequence[str], account: Account) -> None:
 def needed(main_cf: str) -> Sequence[str]:
     """
     @param main_cf: path of main.cf.
-    @return: the interpreter, its library, ours, and the configuration.
+    @return: the interpreter, its library, what is installed, ours, where
+        plug-ins are, and the configuration.
     """
+    # Most of sys.path has no plug-ins; what is not there is not needed.
+    optional = (
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        *twisted.plugins.__path__,
+    )
     paths = (
         sys.executable,
         sysconfig.get_path("stdlib"),
         *twisted.__path__,
         *txmta.__path__,
+        *filter(os.path.isdir, optional),
         os.path.dirname(os.path.abspath(main_cf)),
     )
     return tuple(dict.fromkeys(map(os.path.realpath, paths)))
