@@ -8,6 +8,7 @@ gives the reasons.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,14 @@ PURE = (
 
 #: What a decision may not touch.
 IMPURE = {"twisted", "os", "io", "random", "socket", "time", "threading", "select"}
+
+#: A possessive or atomic group, C{(...)*+} or C{(?>...)}, in a pattern. That
+#: of one character, C{[...]*+}, is none.
+POSSESSIVE = re.compile(
+    r"""(?<!\\)(?:\\\\)*      # what follows is not escaped
+    (?:\)(?:[*+?]|\{\d*,?\d*\})\+|\(\?>)""",
+    re.VERBOSE,
+)
 
 #: Lines of a file, of a function or method, of a class. What is larger says
 #: why in a comment that starts with C{Over budget:}.
@@ -163,6 +172,30 @@ class DirectionTests(SynchronousTestCase):
         for module in PURE:
             touched = {name.split(".")[0] for name in imported(ROOT / module)}
             self.assertFalse(touched & IMPURE, module)
+
+
+class PatternTests(SynchronousTestCase):
+    def test_possessive_groups(self) -> None:
+        """
+        No pattern has a possessive or an atomic group: Python before 3.11.5
+        finds the wrong end of one, or raises an error.
+        """
+        for path in sources():
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(
+                    node.value, str | bytes
+                ):
+                    text = node.value
+                    if isinstance(text, bytes):
+                        text = text.decode("latin-1")
+                    where = f"{path.relative_to(ROOT)}, line {node.lineno}"
+                    self.assertIsNone(POSSESSIVE.search(text), where)
+
+    def test_it_would_be_seen(self) -> None:
+        for text in ("(a)*+", "(?:ab)++", r"\\)?+", "(a){2,3}+", "(a){2}+", "(?>a)"):
+            self.assertIsNotNone(POSSESSIVE.search(text), text)
+        for text in ("a*+", "[)]++", r"\)*+", "(a+)+", "(a)*", r"\(?>", "[^)]*+(a)"):
+            self.assertIsNone(POSSESSIVE.search(text), text)
 
 
 class SizeTests(SynchronousTestCase):

@@ -71,6 +71,14 @@ class PostmapTests(SynchronousTestCase):
         table, _warnings = self.read(text)
         self.assertTrue(all(k and v for k, v in table.items()))
 
+    def test_linear(self) -> None:
+        """
+        A line of any length is read, or found to be no entry; with a square
+        law it would not be while anybody waits.
+        """
+        for piece in ('"', "\\", 'a"', '""', '"a\\""', "a", '"\\'):
+            self.read(piece * (300_000 // len(piece)))
+
 
 class AliasesTests(SynchronousTestCase):
     def read(self, text: str) -> tuple[dict[str, str], list[str]]:
@@ -131,3 +139,10 @@ class AliasesTests(SynchronousTestCase):
         """
         table, _warnings = self.read(text)
         self.assertTrue(all(table.values()))
+
+    def test_linear(self) -> None:
+        """
+        As above.
+        """
+        for piece in ('"', "\\", 'a"', '""', '"a\\""', "a", '"\\', '":"', "\\:"):
+            self.read(piece * (300_000 // len(piece)))

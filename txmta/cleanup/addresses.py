@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 # The headers of nearly all mail: every address has a domain of several labels
 # and nothing that rewriting looks at.
 _SPACE = rb"[ \t\r\n]*+"
-_PLAIN = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~.-]++@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)++"
-_PHRASE = rb'(?:"[^"\\]*"|[^"(),:;<>@\\\[\]])*+'
+_PLAIN = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~.-]++@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)+"
+_BARE = rb'[^"(),:;<>@\\\[\]]*+'
+_PHRASE = _BARE + rb'(?:"[^"\\]*+"' + _BARE + rb")*"
 _MAILBOX = _SPACE + b"(?:" + _PHRASE + b"<" + _PLAIN + b">|" + _PLAIN + b")" + _SPACE
-_COMPLETE = re.compile(_MAILBOX + b"(?:," + _MAILBOX + b")*+")
+_COMPLETE = re.compile(_MAILBOX + b"(?:," + _MAILBOX + b")*")
 _COMPLETE_ONE = re.compile(_PLAIN)
 
 _TOKEN = re.compile(
     rb"[ \t\r\n]+"
-    rb'|(?P<word>"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-    rb'|(?:\\[^\r\n]|[^ \t\r\n()<>@,;:.\]"\[\\])++)'
-    rb"|(?P<literal>\[[^\]\\]*+(?:\\.[^\]\\]*+)*+\])"
+    rb'|(?P<word>"[^"\\]*+(?:\\.[^"\\]*+)*"'
+    rb'|(?:\\[^\r\n]|[^ \t\r\n()<>@,;:.\]"\[\\])+)'
+    rb"|(?P<literal>\[[^\]\\]*+(?:\\.[^\]\\]*+)*\])"
     rb"|(?P<operator>[()<>@,;:.\]])"
     rb"|(?P<broken>.++)",  # a quote, bracket or backslash that nothing follows
     re.DOTALL,

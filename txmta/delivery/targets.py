@@ -20,7 +20,7 @@ from itertools import chain
 
 from txmta.address import join, scan
 
-_QUOTED = r'"(?:[^"\\]|\\.)*+"?'
+_QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"?'
 # Addresses are separated by commas and semicolons; white space separates them
 # too, but not the words before an address in angle brackets.
 _PIECE = re.compile(rf'(?:{_QUOTED}|<[^>]*>?|\([^)]*\)?|[^,;"<(])+', re.DOTALL)

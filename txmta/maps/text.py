@@ -21,11 +21,13 @@ from txmta.address import join, scan
 #: Takes one warning.
 Warn = Callable[[str], None]
 
+_QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
+
 # A key ends at white space outside quotes.
-_KEY = re.compile(r'(?:[^\s"\\]|\\.|"(?:[^"\\]|\\.)*+")++', re.DOTALL)
+_KEY = re.compile(rf'(?:[^\s"\\]|\\.|{_QUOTED})+', re.DOTALL)
 
 # "name" of "name: value": a colon inside quotes does not count.
-_NAME = re.compile(r'((?:[^:"\\]|\\.|"(?:[^"\\]|\\.)*+")++):', re.DOTALL)
+_NAME = re.compile(rf'((?:[^:"\\]|\\.|{_QUOTED})+):', re.DOTALL)
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:

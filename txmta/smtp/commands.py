@@ -117,14 +117,16 @@ REFUSALS: Mapping[State, Mapping[bytes, Reply]] = {
 }
 
 # An argument runs to white space; quotes, angle brackets and square brackets
-# keep white space inside, to the end of the line if they are not closed. The
-# possessive quantifiers make it linear.
+# keep white space inside, to the end of the line if they are not closed. It is
+# linear since nothing is ever tried twice: the next character tells what comes,
+# and whatever was opened ends at the end of the line.
+_QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)'
 _WORD = re.compile(
-    r'(?:"(?:[^"\\]|\\.)*+(?:"|\\?$)'
-    r'|<(?:"(?:[^"\\]|\\.)*+(?:"|\\?$)|\\.|[^">\\])*+(?:>|\\?$)'
-    r"|\[[^\]]*+(?:\]|$)"
-    r"|\\.|\\$"
-    r'|[^\s"<\[\\])++',
+    rf"(?:{_QUOTED}"
+    rf'|<(?:{_QUOTED}|\\.|[^">\\])*(?:>|\\?\Z)'
+    r"|\[[^\]]*+(?:\]|\Z)"
+    r"|\\.|\\\Z"
+    r'|[^\s"<\[\\])+',
     re.DOTALL | re.ASCII,
 )
 

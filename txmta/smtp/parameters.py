@@ -24,9 +24,11 @@ from txmta.smtp.commands import MAX_SIZE
 from txmta.smtp.requests import MailParameters, RcptParameters
 
 _HEX = re.compile(r"\+([0-9A-F]{2})", re.ASCII)
-_XTEXT = re.compile(r"(?:[^+]|\+[0-9A-F]{2})*+", re.ASCII)
+_XTEXT = re.compile(r"[^+]*+(?:\+[0-9A-F]{2}[^+]*+)*", re.ASCII)
 _UNICODE = re.compile(r"\\x\{([0-9A-F]{2,6})\}", re.ASCII | re.IGNORECASE)
-_UXTEXT = re.compile(r"(?:[^\\]|\\x\{[0-9A-F]{2,6}\})*+", re.ASCII | re.IGNORECASE)
+_UXTEXT = re.compile(
+    r"[^\\]*+(?:\\x\{[0-9A-F]{2,6}\}[^\\]*+)*", re.ASCII | re.IGNORECASE
+)
 _TYPE = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 _NOTIFY = {
     "NEVER": Notify.NEVER,

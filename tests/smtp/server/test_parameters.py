@@ -54,6 +54,19 @@ class XtextTests(SynchronousTestCase):
         for text in ("\\", "\\x", "\\x{}", "\\x{D800}", "\\x{110000}", "\\x{1234567}"):
             self.assertRaises(ValueError, utf8_xtext, text)
 
+    def test_linear(self) -> None:
+        """
+        A wrong end far away is found; with a square law it would not be while
+        anybody waits.
+        """
+        size = 100_000
+        self.assertEqual(xtext("+41" * size), "A" * size)
+        self.assertEqual(utf8_xtext("\\x{41}" * size), "A" * size)
+        for piece in ("+41", "a+41", "a"):
+            self.assertRaises(ValueError, xtext, piece * size + "+")
+        for piece in ("\\x{41}", "a\\x{41}", "a"):
+            self.assertRaises(ValueError, utf8_xtext, piece * size + "\\")
+
 
 class ParameterTests(SynchronousTestCase):
     def refused(
