@@ -1,62 +1,89 @@
 """
-Tests of the queue manager over days: retries, expiry, clocks that are set,
-restarts.
+Tests of the queue manager over days: when it tries again and when it gives up,
+clocks that are set, restarts.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.queue.doubles import START, World, busy, refused, sent
+from tests.queue.doubles import START, World, busy, no_user, refused, sent
 from txmta.errors import TableUnavailable
 from txmta.events import Expired, Warn
-from txmta.model import QueueName
+from txmta.model import Outcome, QueueName, Recipient
 
-DAY = 86400.0
+DAY = 86400
+
+
+def busy_there(recipient: Recipient) -> Outcome:
+    """
+    Only the original is deferred: what goes back to the sender is delivered.
+    """
+    return (busy if recipient.address.endswith("@there") else sent)(recipient)
 
 
 def postfix_attempts(
-    lifetime: float, run_delay: float, least: float, most: float
+    arrival: float,
+    lifetime: float,
+    run_delay: float = 300,
+    least: float = 300,
+    most: float = 4000,
 ) -> list[float]:
     """
-    Ages at which Postfix tries a message that came when a scan began: the
-    queue is scanned every C{run_delay}; a message that fails at age C{a} is due
-    C{a} seconds later, at least C{least} and at most C{most}; the attempt at
-    which it is too old is its last (qmgr_active.c).
+    When Postfix tries a message that is always deferred, in seconds since its
+    start: the queue is scanned every C{run_delay}; a message that fails at age
+    C{a} is due C{a} seconds later, at least C{least} and at most C{most}; the
+    attempt at which it is too old is its last (qmgr_active.c).
     """
-    attempts = [0.0]
-    while attempts[-1] < lifetime:
-        due = attempts[-1] + min(max(attempts[-1], least), most)
-        scans = -(-due // run_delay)
-        attempts.append(scans * run_delay)
+    attempts = [arrival]
+    while attempts[-1] - arrival < lifetime:
+        age = attempts[-1] - arrival
+        due = attempts[-1] + min(max(age, least), most)
+        attempts.append(-(-due // run_delay) * run_delay)
     return attempts
 
 
-class DaysTests(SynchronousTestCase):
-    def ages(self, world: World) -> list[float]:
-        return [t - 100 for t in world.agent.times]
+class ScheduleTests(SynchronousTestCase):
+    def test_by_hand(self) -> None:
+        """
+        The first attempts as reckoned by hand, so that we do not only compare
+        one formula with another.
+        """
+        self.assertEqual(
+            postfix_attempts(0, DAY)[:10],
+            [0, 300, 600, 1200, 2400, 4800, 9000, 13200, 17400, 21600],
+        )
+        self.assertEqual(
+            postfix_attempts(15, DAY)[:8],
+            [15, 600, 1200, 2400, 4800, 9000, 13200, 17400],
+        )
+        five_days = postfix_attempts(0, 5 * DAY)
+        self.assertEqual((len(five_days), five_days[-1]), (108, 433200))
 
     def test_five_days(self) -> None:
         """
-        Over five days a message is tried exactly when Postfix would try it,
-        and then returned.
+        A message that is deferred for five days is tried exactly when Postfix
+        would try it, whether it came with a scan or between two; it expires
+        with the last of these attempts, and is returned.
         """
-        world = World()
-        world.start()
-        world.agent.answer = busy
-        queue_id = world.put("a@one", sender="s@elsewhere")
-        world.resolver.routes["elsewhere"] = "local"
-        world.run(6 * DAY, 50)
-        expected = postfix_attempts(5 * DAY, 300, 300, 4000)
-        self.assertEqual(self.ages(world), expected)
-        self.assertEqual(
-            expected[:10],
-            [0, 300, 600, 1200, 2400, 4800, 9000, 13200, 17400, 21600],
-        )
-        self.assertEqual((len(expected), expected[-1]), (108, 433200))
-        self.assertIsNone(world.queue(queue_id))
-        self.assertEqual(len(world.sink.of(Expired)), 1)
-        self.assertEqual(world.local.attempts, ["s@elsewhere"])
+        for arrival in (0, 15):
+            with self.subTest(arrival=arrival):
+                world = World()
+                world.agent.answer = busy_there
+                world.start()
+                begin = world.clock.seconds()
+                world.run(arrival)
+                queue_id = world.put("to@there")
+                expected = postfix_attempts(arrival, 5 * DAY)
+                world.run(expected[-1] - arrival - 5, step=5)
+                self.assertEqual(world.queue(queue_id), QueueName.DEFERRED)
+                self.assertEqual(world.sink.of(Expired), [])
+                world.run(DAY, step=5)
+                self.assertEqual(world.store.rows, {})
+                self.assertEqual(len(world.sink.of(Expired)), 1)
+                self.assertEqual(world.agent.attempts[-1], "sender@example.com")
+                tried = [t - begin for t in world.agent.times[:-1]]
+                self.assertEqual(tried, expected)
 
     def test_other_numbers(self) -> None:
         """
@@ -69,34 +96,94 @@ class DaysTests(SynchronousTestCase):
             maximal_backoff_time="3h",
         )
         world.start()
+        begin = world.clock.seconds()
         world.agent.answer = busy
         world.put("a@one", sender="")
         world.run(2 * DAY, 50)
-        self.assertEqual(self.ages(world), postfix_attempts(DAY, 100, 700, 10800))
+        self.assertEqual(
+            [t - begin for t in world.agent.times],
+            postfix_attempts(0, DAY, 100, 700, 10800),
+        )
 
-    def test_one_try(self) -> None:
+    def test_delivered_at_last(self) -> None:
         """
-        With a lifetime of 0 there is one attempt.
-        """
-        world = World(maximal_queue_lifetime="0")
-        world.start()
-        world.agent.answer = busy
-        world.put("a@one", sender="")
-        self.assertEqual(world.store.rows, {})
-        self.assertEqual(len(world.agent.hands), 1)
-
-    def test_administrator_expires(self) -> None:
-        """
-        After postsuper -e the next attempt is the last, at any age.
+        When the destination takes it, the message is gone.
         """
         world = World()
-        world.start()
         world.agent.answer = busy
-        queue_id = world.put("a@one", sender="")
+        world.start()
+        queue_id = world.put("to@there")
+        world.run(DAY, step=5)
+        world.agent.answer = sent
+        world.run(4500, step=5)
+        self.assertIsNone(world.queue(queue_id))
+        self.assertEqual(world.others(), [])
+
+    def test_only_who_is_left(self) -> None:
+        """
+        Only the recipients that were deferred are tried again.
+        """
+        world = World()
+        world.agent.answer = busy_there
+        world.start()
+        world.put("a@x", "b@there", "c@z")
+        world.run(400, step=5)
+        self.assertEqual(world.agent.attempts.count("a@x"), 1)
+        self.assertEqual(world.agent.attempts.count("c@z"), 1)
+        self.assertEqual(world.agent.attempts.count("b@there"), 2)
+
+
+class ExpiryTests(SynchronousTestCase):
+    def test_one_attempt(self) -> None:
+        """
+        maximal_queue_lifetime = 0 means one attempt.
+        """
+        world = World(maximal_queue_lifetime="0")
+        world.agent.answer = busy_there
+        world.start()
+        world.put("to@there")
+        self.assertEqual(world.agent.attempts, ["to@there", "sender@example.com"])
+        self.assertEqual(world.store.rows, {})
+
+    def test_asked_to_expire(self) -> None:
+        """
+        What the administrator lets expire (postsuper -e) is tried once more,
+        soon, and returned, whatever its age.
+        """
+        world = World()
+        world.agent.answer = busy_there
+        world.start()
+        queue_id = world.put("to@there")
         self.successResultOf(world.store.expire([queue_id]))
         world.run(10)
-        self.assertEqual(len(world.agent.hands), 2)
+        self.assertEqual(
+            world.agent.attempts, ["to@there", "to@there", "sender@example.com"]
+        )
         self.assertEqual(world.store.rows, {})
+
+    def test_bounces_expire_sooner(self) -> None:
+        """
+        bounce_queue_lifetime holds for mail from the null sender.
+        """
+        world = World(bounce_queue_lifetime="1h")
+        world.agent.answer = busy
+        world.start()
+        bounce = world.put("a@x", sender="")
+        other = world.put("b@y")
+        world.run(5400, step=5)
+        self.assertIsNone(world.queue(bounce))
+        self.assertEqual(world.queue(other), QueueName.DEFERRED)
+
+    def test_failure_needs_no_age(self) -> None:
+        """
+        A permanent failure is told at once, not when the message expires.
+        """
+        world = World()
+        world.agent.answer = lambda r: (no_user if r.address == "to@there" else sent)(r)
+        world.start()
+        world.put("to@there")
+        self.assertEqual(world.agent.attempts, ["to@there", "sender@example.com"])
+        self.assertEqual(world.sink.of(Expired), [])
 
 
 class AttemptFirstTests(SynchronousTestCase):
@@ -105,38 +192,56 @@ class AttemptFirstTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
+        self.use()
+
+    def use(self) -> None:
+        """
+        A message that grew too old while we were down.
+        """
         self.world = World()
-        self.queue_id = self.world.put("a@one", sender="")
+        self.queue_id = self.world.put("to@there")
         self.world.clock.advance(30 * DAY)
 
     def test_tried(self) -> None:
         """
-        A message that grew too old while we were down is tried once.
+        It is tried before it may expire.
         """
         self.world.agent.answer = sent
         self.world.restart()
-        self.assertEqual(self.world.agent.attempts, ["a@one"])
+        self.assertEqual(self.world.agent.attempts, ["to@there"])
         self.assertEqual(self.world.sink.of(Expired), [])
         self.assertEqual(self.world.store.rows, {})
 
     def test_returned_then(self) -> None:
         """
-        If that fails, it is over.
+        If that attempt is deferred, it was the last.
         """
-        self.world.agent.answer = busy
+        self.world.agent.answer = busy_there
         self.world.restart()
+        self.assertIsNone(self.world.queue(self.queue_id))
+        self.assertIn(
+            f"qmgr: {self.queue_id}: from=<sender@example.com>, status=expired, "
+            "returned to sender",
+            self.world.sink.lines(),
+        )
         self.assertEqual(len(self.world.sink.of(Expired)), 1)
+        self.assertEqual(self.world.agent.attempts, ["to@there", "sender@example.com"])
 
     def test_own_trouble(self) -> None:
         """
-        A table that does not answer at start returns no mail at all.
+        A table that is down since start, or a transport that is missing, is no
+        attempt, and lets nothing expire before a whole lifetime is over.
         """
-        self.world.resolver.routes["a@one"] = TableUnavailable("ldap:x", "down")
-        self.world.restart()
-        self.world.run(4 * DAY, 600)
-        self.assertEqual(self.world.queue(self.queue_id), QueueName.DEFERRED)
-        self.world.run(1.1 * DAY, 600)
-        self.assertEqual(len(self.world.sink.of(Expired)), 1)
+        for trouble in (TableUnavailable("ldap:x", "down"), "none"):
+            with self.subTest(trouble=trouble):
+                self.use()
+                self.world.resolver.routes["there"] = trouble
+                self.world.restart()
+                self.world.run(4 * DAY, 600)
+                self.assertEqual(self.world.queue(self.queue_id), QueueName.DEFERRED)
+                self.assertEqual(self.world.sink.of(Expired), [])
+                self.world.run(1.1 * DAY, 600)
+                self.assertEqual(len(self.world.sink.of(Expired)), 1)
 
 
 class ClockTests(SynchronousTestCase):
@@ -144,47 +249,92 @@ class ClockTests(SynchronousTestCase):
     A wall clock that is set by a day, either way, changes no delivery.
     """
 
-    def attempts(self, jumps: dict[int, float]) -> tuple[list[tuple[str, float]], int]:
+    def course(
+        self,
+        jumps: dict[int, int],
+        lifetime: str = "6h",
+        hours: int = 10,
+        step: int = 5,
+    ) -> tuple[list[tuple[float, str]], int]:
         """
-        @param jumps: by how much the clock is set, by hour.
-        @return: (address, monotonic time) of each attempt, and how many
-            messages expired.
+        @param jumps: by how much the wall clock is set, by second since start.
+        @return: all attempts, when and for whom; how many messages expired.
         """
-        world = World(maximal_queue_lifetime="2d")
+        world = World(maximal_queue_lifetime=lifetime)
+        world.agent.answer = busy_there
         world.start()
-        world.agent.answer = busy
-        world.put("before@one", sender="")
-        for hour in range(80):
-            world.wall += jumps.get(hour, 0)
-            if hour == 5:
-                world.put("after@two", sender="")
-            world.run(3600, 100)
-        pairs = zip(world.agent.attempts, world.agent.times, strict=True)
-        return list(pairs), len(world.sink.of(Expired))
+        begin = world.clock.seconds()
+        for second in range(0, hours * 3600, step):
+            for at in range(second, second + step):
+                world.wall += jumps.get(at, 0)
+                if at in (15, 5000, 10_000):
+                    world.put(f"to{at}@there")
+            world.run(step)
+        attempts = [
+            (time - begin, address)
+            for time, hand in zip(world.agent.times, world.agent.hands, strict=True)
+            for address in hand.addresses
+        ]
+        return attempts, len(world.sink.of(Expired))
 
     def test_jumps(self) -> None:
         """
-        Mail from before and after is tried at the same moments, and expires
-        at the same moment, as if nobody had touched the clock.
+        Mail from before and after is tried and expires at the same moments as
+        if nobody had touched the clock.
         """
-        steady = self.attempts({})
-        self.assertEqual(steady[1], 2)
-        for jumps in ({4: DAY}, {4: -DAY}, {4: DAY, 9: -DAY}, {4: -DAY, 9: 2 * DAY}):
+        steady, expired = self.course({})
+        self.assertGreater(len(steady), 20)
+        self.assertEqual(expired, 3)
+        self.assertIn("sender@example.com", [address for _, address in steady])
+        for when in (10, 1000, 7000):
+            for jump in (DAY, -DAY):
+                with self.subTest(when=when, jump=jump):
+                    self.assertEqual(self.course({when: jump}), (steady, expired))
+
+    def test_there_and_back(self) -> None:
+        """
+        Nor does one change anything that is set back while mail waits.
+        """
+        steady = self.course({})
+        for jumps in (
+            {10: DAY, 7000: -DAY},
+            {10: -DAY, 7000: DAY},
+            {1000: -DAY, 7000: 2 * DAY},
+        ):
             with self.subTest(jumps=jumps):
-                self.assertEqual(self.attempts(jumps), steady)
+                self.assertEqual(self.course(jumps), steady)
+
+    def test_shorter_than_a_lifetime(self) -> None:
+        """
+        The same where the jump alone makes nothing expire.
+        """
+        steady = self.course({}, "2d", 80, 100)
+        self.assertEqual(steady[1], 3)
+        for jumps in (
+            {14_400: DAY},
+            {14_400: -DAY},
+            {14_400: DAY, 32_400: -DAY},
+            {14_400: -DAY, 32_400: 2 * DAY},
+        ):
+            with self.subTest(jumps=jumps):
+                self.assertEqual(self.course(jumps, "2d", 80, 100), steady)
 
     def test_flush_after_a_jump(self) -> None:
         """
-        A flush works while the clock is wrong.
+        A flush, of all or of one, works while the wall clock is wrong.
         """
         for jump in (DAY, -DAY):
-            world = World()
-            world.start()
-            world.agent.answer = busy
-            world.put("a@one")
-            world.wall += jump
-            self.successResultOf(world.manager.flush())
-            self.assertEqual(len(world.agent.hands), 2)
+            for one in (False, True):
+                with self.subTest(jump=jump, one=one):
+                    world = World()
+                    world.start()
+                    world.agent.answer = busy
+                    queue_id = world.put("to@there")
+                    world.wall += jump
+                    world.run(10)
+                    flushed = world.manager.flush([queue_id] if one else None)
+                    self.successResultOf(flushed)
+                    self.assertEqual(len(world.agent.hands), 2)
 
     def test_restart_after_a_jump(self) -> None:
         """
@@ -224,17 +374,44 @@ class ClockTests(SynchronousTestCase):
 class RestartTests(SynchronousTestCase):
     def test_what_was_not_recorded(self) -> None:
         """
-        After kill -9 what was not recorded is tried again, and nothing else.
+        After kill -9 what was not recorded is tried again, and nothing else;
+        what was deferred keeps its time.
         """
         world = World()
         world.start()
         world.put("done@one")
         world.agent.hands[0].end()
-        world.put("busy@two")
+        waiting = world.put("busy@two")
         world.agent.hands[1].end(busy)
         world.put("hand@three")
+        world.run(1)
+        due = world.row(waiting).due
         world.restart()
         self.assertEqual(world.agent.attempts[3:], ["hand@three"])
+        world.agent.hands[3].end()
+        world.run(250, step=5)
+        self.assertEqual(len(world.agent.hands), 4)
+        self.assertEqual(world.row(waiting).due, due)
+        world.run(400, step=5)
+        self.assertEqual(world.agent.attempts[4:], ["busy@two"])
+
+    def test_recipients_not_recorded(self) -> None:
+        """
+        So with the recipients of one message.
+        """
+        world = World()
+        world.start()
+        queue_id = world.put("a@x", "b@y", "c@z")
+        world.agent.hands[0].end(sent)
+        world.run(10)  # a record of what is final
+        world.agent.hands[1].end(sent)  # not recorded: c is not over
+        before = len(world.agent.hands)
+        world.restart()
+        again = [a for hand in world.agent.hands[before:] for a in hand.addresses]
+        self.assertEqual(again, ["b@y", "c@z"])
+        for hand in world.agent.hands[before:]:
+            hand.end(sent)
+        self.assertIsNone(world.queue(queue_id))
 
     def test_dead_destinations_are_forgotten(self) -> None:
         """
