@@ -144,6 +144,35 @@ class ParsePathTests(SynchronousTestCase):
         with self.assertRaises(ValueError):
             parse_path("<\udce4@example.com>", utf8=True)
 
+    def test_u_labels(self) -> None:
+        """
+        Symbols, dots of other scripts and one dot at the end are taken, as by
+        Postfix; what UTS 46 does not allow, or is too long as A-labels, is not.
+        """
+        for domain in (
+            "b\u00fccher.example",
+            "\u2603.example",
+            "there\u3002test",
+            "\u00fc.example.",
+            "\u00fc_1.example",
+        ):
+            self.assertEqual(parse_path(f"<x@{domain}>", utf8=True), f"x@{domain}")
+            with self.assertRaises(ValueError, msg=domain):
+                parse_path(f"<x@{domain}>")
+        for domain in (
+            "-\u00fc-.example",
+            "a..\u00fc",
+            "\u2028.example",
+            "\u00ad.example",
+            "\uff11.\uff12.\uff13.\uff14",
+            "\u00fc" * 70 + ".example",
+            ".".join(["\u00fc" * 30] * 7),
+            "\udcfc.example",
+            "[\u00fc]",
+        ):
+            with self.assertRaises(ValueError, msg=domain):
+                parse_path(f"<x@{domain}>", utf8=True)
+
     def test_no_line_ends(self) -> None:
         """
         No address has a control character: it will stand in headers, in

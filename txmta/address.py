@@ -11,7 +11,7 @@ Knows nothing of: which domains are ours, completion, routing operators
     (L{txmta.rewrite}).
 
 Sources: RFC 5321 sections 4.1.2 and 4.1.3, appendix C (source routes);
-RFC 5322 section 3.2.4; RFC 6531 section 3.3. Postfix:
+RFC 5322 section 3.2.4; RFC 6531 section 3.3; UTS 46. Postfix:
 C{global/tok822_parse.c}, C{global/quote_822_local.c},
 C{global/valid_mailhost_addr.c}, C{util/valid_hostname.c},
 C{smtpd/smtpd.c} (extract_addr).
@@ -27,6 +27,8 @@ import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import idna
 
 #: Characters in one path. RFC 5321 section 4.5.3.1.3 asks for 256 octets;
 #: the bound is Postfix's line_length_limit.
@@ -52,7 +54,6 @@ _PLAIN_ADDRESS = re.compile(rf"[{_ATOM}]+(?:\.[{_ATOM}]+)*@[^@]*")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMERIC = re.compile(r"[0-9.]+")
-# U-labels are not decoded here: what DNS has never heard of goes nowhere.
 _U = r"A-Za-z0-9_\u00a1-\ud7ff\ue000-\U0010ffff"
 _U_LABEL = rf"[{_U}](?:[{_U}-]*[{_U}])?"
 _U_DOMAIN = re.compile(rf"{_U_LABEL}(?:\.{_U_LABEL})*")
@@ -151,7 +152,8 @@ def parse_path(text: str, *, strict: bool = False, utf8: bool = False) -> str:
 
     @param strict: strict_rfc821_envelopes: an address in brackets and
         nothing else.
-    @param utf8: the client said SMTPUTF8: non-ASCII text must be UTF-8.
+    @param utf8: the client said SMTPUTF8: non-ASCII text must be UTF-8, and
+        the domain may have U-labels. The local part may be non-ASCII anyhow.
     @return: the address in internal form; C{""} for C{<>}. It may lack a
         domain, and the domain may have a dot at its end.
     @raise ValueError: this is not one address.
@@ -300,11 +302,30 @@ def valid_domain(domain: str) -> bool:
     if domain.isascii():
         if not _DOMAIN.fullmatch(domain) or _NUMERIC.fullmatch(domain):
             return False
-    elif not _U_DOMAIN.fullmatch(domain):
-        return False
+    else:
+        return _valid_u_domain(domain)
     return len(domain) <= MAX_LABEL or all(
         len(label) <= MAX_LABEL for label in domain.split(".")
     )
+
+
+def _valid_u_domain(domain: str) -> bool:
+    """
+    As L{valid_domain}, for one with U-labels; like Postfix we take symbols,
+    which IDNA 2008 does not, and dots of other scripts.
+    """
+    try:
+        mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
+    except idna.IDNAError:
+        return False  # has a character that no name can have
+    if not _U_DOMAIN.fullmatch(mapped) or _NUMERIC.fullmatch(mapped):
+        return False
+    labels = [
+        label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+        for label in mapped.split(".")
+    ]
+    size = sum(map(len, labels)) + len(labels) - 1
+    return size <= MAX_DOMAIN and max(map(len, labels)) <= MAX_LABEL
 
 
 def valid_mail_domain(domain: str) -> bool:

@@ -22,6 +22,7 @@ from txmta.smtp.rules import Rules
 
 _BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 _BAD_RCPT = Reply(501, "5.1.3", "Bad recipient address syntax")
+_NEEDS_UTF8 = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 _TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
 
 
@@ -54,9 +55,9 @@ class Envelopes(Content):
         if arguments is None:
             self._fail(Reply(501, "5.5.4", "Syntax: MAIL FROM:<address>"))
             return
-        address = self._path(arguments[0], "MAIL")
+        utf8 = "SMTPUTF8" in map(str.upper, arguments[1])
+        address = self._path(arguments[0], "MAIL", utf8, _BAD_SENDER)
         if address is None:
-            self._fail(_BAD_SENDER)
             return
         try:
             parameters = mail_parameters(arguments[1], self.rules.off)
@@ -82,9 +83,9 @@ class Envelopes(Content):
         if arguments is None:
             self._fail(Reply(501, "5.5.4", "Syntax: RCPT TO:<address>"))
             return
-        address = self._path(arguments[0], "RCPT", empty=False)
+        utf8 = transaction.sender.params.smtputf8
+        address = self._path(arguments[0], "RCPT", utf8, _BAD_RCPT)
         if address is None:
-            self._fail(_BAD_RCPT)
             return
         try:
             parameters = rcpt_parameters(arguments[1], self.rules.off)
@@ -113,34 +114,48 @@ class Envelopes(Content):
         self.state = State.RECIPIENTS
         self._accept(reply)
 
-    def _path(self, path: str, verb: str, empty: bool = True) -> str | None:
+    def _path(self, path: str, verb: str, utf8: bool, bad: Reply) -> str | None:
+        """
+        @param utf8: the client said SMTPUTF8, for this command or for the
+            transaction.
+        @param bad: what to say if it is no address.
+        @return: L{None}: it was refused.
+        """
+        rules = self.rules
+        utf8 = utf8 and "SMTPUTF8" not in rules.off
+        strict = rules.strict and verb != "VRFY"
         try:
-            address = parse_path(path, strict=self.rules.strict and verb != "VRFY")
+            address = parse_path(path, strict=strict, utf8=utf8)
         except ValueError:
             address = None
-        if address or (address == "" and empty):
-            return address
-        if path != "<>":
-            self._warn(
-                f"Illegal address syntax from {self.label} in {verb} command: "
-                f"{path[:100]}"
-            )
-        return None
+        if address is None or (address == "" and verb != "MAIL"):
+            if path != "<>":
+                self._warn(
+                    f"Illegal address syntax from {self.label} in {verb} command: "
+                    f"{path[:100]}"
+                )
+            self._fail(bad)
+            return None
+        if rules.strict_smtputf8 and not (utf8 or address.isascii()):
+            self._fail(_NEEDS_UTF8)
+            return None
+        return address
 
     def _vrfy(self, rest: str) -> None:
         if not self.rules.vrfy:
             self._fail(Reply(502, "5.5.1", "VRFY command is disabled"))
             return
+        offered = "SMTPUTF8" not in self.rules.off
         arguments = words(rest)
-        if len(arguments) > 1 and arguments[-1].upper() == "SMTPUTF8":
+        utf8 = offered and bool(arguments) and arguments[-1].upper() == "SMTPUTF8"
+        if utf8:
             rest = rest[: -len("SMTPUTF8")].rstrip()
         if not rest:
-            more = "" if "SMTPUTF8" in self.rules.off else " [SMTPUTF8]"
+            more = " [SMTPUTF8]" if offered else ""
             self._fail(Reply(501, "5.5.4", f"Syntax: VRFY address{more}"))
             return
-        address = self._path(rest, "VRFY", empty=False)
+        address = self._path(rest, "VRFY", utf8, _BAD_RCPT)
         if address is None:
-            self._fail(_BAD_RCPT)
             return
         request = Verify(address, rest, self.helo, self.protocol)
         self._ask(request, self._vrfy_answered)

@@ -66,6 +66,7 @@ class Rules:
     strict: bool = False
     vrfy: bool = True
     smtputf8: bool = True
+    strict_smtputf8: bool = False
     tls: bool = False
 
     @cached_property
@@ -131,6 +132,7 @@ class Rules:
             strict=settings.strict_rfc821_envelopes,
             vrfy=not settings.disable_vrfy_command,
             smtputf8=settings.smtputf8_enable,
+            strict_smtputf8=settings.strict_smtputf8,
         )
 
 

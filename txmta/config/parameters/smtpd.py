@@ -53,6 +53,11 @@ class SmtpdParameters:
         "${{$compatibility_level} <level {1} ? {no} : {yes}}",
         doc="Announce SMTPUTF8; commands must then be valid UTF-8.",
     )
+    strict_smtputf8 = boolean(
+        "no",
+        doc="Refuse an address with non-ASCII text if the client did not say "
+        "SMTPUTF8. With no, only its domain must be ASCII then.",
+    )
     smtpd_discard_ehlo_keywords = words(
         "",
         doc="EHLO keywords that are not announced: pipelining, size, vrfy, "
