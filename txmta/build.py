@@ -48,12 +48,13 @@ from txmta.delivery.registry import AgentRegistry
 from txmta.errors import ConfigError
 from txmta.events import Note, Warn
 from txmta.log.maillog import MailLog, Target
-from txmta.log.sinks import FileTarget, SyslogTarget
+from txmta.log.sinks import FileTarget, SyslogTarget, open_log
 from txmta.master.binding import Bound, bind_all, port_of
 from txmta.master.directory import prepare_queue
 from txmta.master.limits import set_limits
 from txmta.master.lock import QueueLock
-from txmta.master.privileges import become, server_account
+from txmta.master.log_file import open_for
+from txmta.master.privileges import Account, become, server_account
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
 from txmta.roles import Roles, Shared, problems_of_tables
@@ -201,7 +202,7 @@ class Server(Service):
         self._lock = QueueLock(settings.queue_directory)
         if os.geteuid() == 0:
             self._lock.give(account.uid, account.gid)
-        target = _log_target(settings)
+        target = _log_target(settings, account)
         self._sockets = bind_all(
             listens(self._configuration.services, settings, port_of)
         )
@@ -279,7 +280,9 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def _log_target(settings: Settings) -> Target:
+def _log_target(settings: Settings, account: Account) -> Target:
     if settings.maillog_file:
-        return FileTarget(settings.maillog_file)
+        return FileTarget(
+            settings.maillog_file, lambda path: open_for(path, account, open_log)
+        )
     return SyslogTarget(settings.syslog_facility)

@@ -355,6 +355,20 @@ class ProblemTests(SynchronousTestCase):
             "mailbox_size_limit: 51200000 is smaller than message_size_limit",
         )
 
+    def test_log_file(self) -> None:
+        """
+        maillog_file_prefixes counts where it is written.
+        """
+        self.assertEqual(report("maillog_file = /srv/mail.log\n").problems, ())
+        prefixes = "maillog_file_prefixes = /var/log/, /dev/stdout\n"
+        self.has(
+            report("maillog_file = /srv/mail.log\n" + prefixes),
+            "main.cf, line 1: maillog_file: /srv/mail.log does not begin with",
+        )
+        for path in ("/var/log/x", "/dev/stdout", ""):
+            text = f"maillog_file = {path}\n{prefixes}"
+            self.assertEqual(report(text).problems, ())
+
 
 class PostfixTests(SynchronousTestCase):
     def test_data(self) -> None:

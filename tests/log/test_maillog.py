@@ -144,6 +144,20 @@ class FileTargetTests(SynchronousTestCase):
         self.assertEqual(self.read(self.path + ".1"), "a\n")
         self.assertEqual(self.read(self.path), "b\n")
 
+    def test_rotation_to_something_else(self) -> None:
+        """
+        What is no file is not written to; a pipe does not stop the server.
+        """
+        target = FileTarget(self.path)
+        os.rename(self.path, self.path + ".1")
+        os.mkfifo(self.path)
+        target.write(["a\n"])
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        target.write(["b\n"])
+        target.close()
+        self.assertEqual(self.read(self.path + ".1"), "a\nb\n")
+
     def test_not_there(self) -> None:
         """
         The error names file, reason and remedy.

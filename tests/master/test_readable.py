@@ -8,9 +8,9 @@ import os
 import sysconfig
 from pathlib import Path
 
-import twisted.plugins
 from twisted.trial.unittest import SynchronousTestCase
 
+import twisted.plugins
 from txmta.errors import ConfigError
 from txmta.master.privileges import Account
 from txmta.master.readable import check_readable, find_obstacle, needed

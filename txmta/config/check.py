@@ -19,8 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from txmta.config import networks
-from txmta.config.addresses import own_interfaces
+from txmta.config.check_values import ValueChecks
 from txmta.config.declare import Status, to_words
 from txmta.config.expansion import expand, references
 from txmta.config.main_cf import MainCf
@@ -112,9 +111,9 @@ class Checker:
             self._programs()
             for name in _TRANSPORTS:
                 self._transport(name)
-        self._network()
-        self._sizes()
-        self._domains()
+        values = ValueChecks(self._settings)
+        self._problems += values.problems
+        self._warnings += values.warnings
         return Report(
             tuple(dict.fromkeys(self._problems)), tuple(dict.fromkeys(self._warnings))
         )
@@ -270,56 +269,6 @@ class Checker:
         self._problems.append(
             f"{where}: {name} = {text}: {what}: write one of {', '.join(usable)}"
         )
-
-    def _network(self) -> None:
-        settings = self._settings
-        try:
-            own_interfaces(
-                settings.inet_interfaces, settings.inet_protocols, settings.system
-            )
-        except ValueError as e:
-            self._problem("inet_interfaces", str(e))
-        for word in settings.mynetworks:
-            if trouble := networks.wrong(word):
-                self._problem("mynetworks", trouble)
-            elif networks.is_everybody(word):
-                self._warnings.append(
-                    f"{self._where('mynetworks')}: mynetworks: {word} trusts the "
-                    "whole Internet: everybody may relay"
-                )
-
-    def _sizes(self) -> None:
-        most = self._number("message_size_limit")
-        for name in ("mailbox_size_limit", "virtual_mailbox_limit"):
-            limit = self._number(name)
-            if most is not None and limit and (limit < most or most == 0):
-                self._problem(
-                    name,
-                    f"{limit} is smaller than message_size_limit: make it larger, or "
-                    "0 for no limit",
-                )
-
-    def _number(self, name: str) -> int | None:
-        value = getattr(self._settings, name, None)
-        return value if isinstance(value, int) else None
-
-    def _domains(self) -> None:
-        settings = self._settings
-        mine = {word.lower() for word in settings.mydestination}
-        name = "virtual_mailbox_domains"
-        for word in to_words(settings.text(name)):
-            if word.lower() in mine:
-                self._warnings.append(
-                    f"{self._where(name)}: do not list domain {word} in BOTH "
-                    f"mydestination and {name}"
-                )
-
-    def _where(self, name: str) -> str:
-        definition = self._settings.definitions.get(name)
-        return definition.where if definition else "default"
-
-    def _problem(self, name: str, trouble: str) -> None:
-        self._problems.append(f"{self._where(name)}: {name}: {trouble}")
 
 
 def _default(name: str, settings: Settings) -> str:

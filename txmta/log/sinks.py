@@ -15,7 +15,7 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from txmta.errors import ConfigError
 
@@ -30,6 +30,22 @@ _FACILITIES = (
 )
 
 
+def open_log(path: str) -> int:
+    """
+    @return: a descriptor for appending; the file is made if need be.
+    @raise OSError: it cannot be had, or is a symbolic link.
+    """
+    if path == "/dev/stdout":
+        # Opening it anew fails for a socket, and after privileges went.
+        return os.dup(1)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    # O_NONBLOCK: the open of a FIFO must not hang the mail system.
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o640)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 class FileTarget:
     """
     maillog_file: a regular file, reopened when it was renamed or removed
@@ -39,14 +55,15 @@ class FileTarget:
     #: A file's lines carry their host name; syslog adds its own.
     host = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, first: Callable[[str], int] | None = None) -> None:
         """
+        @param first: opens it the first time, if not as L{open_log} does.
         @raise ConfigError: it cannot be opened.
         """
         self._path = path
         self._lost = 0
         try:
-            self._descriptor = self._open()
+            self._descriptor = (first or open_log)(path)
         except OSError as e:
             raise ConfigError(
                 [
@@ -75,13 +92,6 @@ class FileTarget:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        if self._path == "/dev/stdout":
-            # Opening it anew fails for a socket, and after privileges went.
-            return os.dup(1)
-        return os.open(self._path, flags | os.O_NOFOLLOW, 0o640)
-
     def _follow_rotation(self) -> None:
         try:
             now = os.stat(self._path)
@@ -91,7 +101,10 @@ class FileTarget:
         except OSError:
             pass
         with contextlib.suppress(OSError):
-            new = self._open()
+            new = open_log(self._path)
+            if not stat.S_ISREG(os.fstat(new).st_mode):
+                os.close(new)
+                return
             os.close(self._descriptor)
             self._descriptor = new
 

@@ -14,9 +14,11 @@ Errors: L{ConfigError<txmta.errors.ConfigError>} while nothing has changed;
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pwd
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from txmta.config.settings import Settings
@@ -75,6 +77,25 @@ def server_account(settings: Settings) -> Account:
             ]
         )
     return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+@contextlib.contextmanager
+def acting_as(account: Account) -> Iterator[None]:
+    """
+    Inside, root has the rights of C{account} only, and gets its own back.
+
+    For the main thread before others are started: ids are the process's.
+    """
+    group, groups = os.getegid(), os.getgroups()
+    try:
+        os.setgroups([])
+        os.setegid(account.gid)
+        os.seteuid(account.uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def become(account: Account) -> None:

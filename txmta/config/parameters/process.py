@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from txmta.config.declare import Status, choice, count, string
+from txmta.config.declare import Status, choice, count, string, words
 
 _DIRECTORY_NOTE = "Part of the package; txmta needs no daemon programs of its own."
 
@@ -107,6 +107,14 @@ class ProcessParameters:
         "",
         check=_log_file,
         doc="The mail log; empty means syslog; /dev/stdout for a container.",
+    )
+    maillog_file_prefixes = words(
+        "/var /dev/stdout",
+        doc="What maillog_file must begin with, against mistakes.",
+        status=Status.APPROXIMATED,
+        note="Counts where main.cf sets it. Without it a log file may be anywhere: "
+        "it is opened with the rights of mail_owner, and root makes one only in a "
+        "directory that nobody else can change.",
     )
     multi_instance_name = string("", doc="The name of this instance, for its log.")
     process_model = string(
