@@ -145,7 +145,7 @@ async def run(reactor: EPollReactor, options: argparse.Namespace) -> None:
             lambda f, *a: deferToThreadPool(reactor, pool, f, *a),
         ),
         Sink(),
-        Limits(message_size_limit=0),
+        Limits(),
     )
     try:
         store.start()

@@ -243,6 +243,12 @@ class IQueueStore(Interface):
         doubt), for MAIL FROM; L{None} if it would.
         """
 
+    def free_space() -> int | None:
+        """
+        @return: octets that new mail may fill, as of a second ago or later;
+            L{None} if nobody knows.
+        """
+
     def listen(doorbell: Callable[[Sequence[str]], None]) -> None:
         """
         @param doorbell: called after commits with the new queue ids; a hint.

@@ -43,7 +43,7 @@ from txmta.maps.registry import TableRegistry
 from txmta.master.binding import Bound
 from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
-from txmta.queue.store.sqlite import Limits, SqliteStore, Threads
+from txmta.queue.store.sqlite import SqliteStore, Threads
 from txmta.rewrite.classes import DomainLists, RecipientTables
 from txmta.rewrite.resolver import AddressResolver
 from txmta.smtp.factory import SMTPServerFactory
@@ -202,7 +202,6 @@ class Roles:
             shared.now,
             Threads(reactor.callFromThread, self._pools.runner("queue", 4)),
             shared.sink,
-            Limits(settings.message_size_limit, settings.queue_minfree),
         )
         self._poller = Poller(reactor)
         self._agents = self._make_agents()

@@ -269,6 +269,11 @@ class QueueStoreContract(_Base):
     def test_no_refusal(self) -> None:
         self.assertIsNone(self.store.refusal())
 
+    def test_free_space(self) -> None:
+        free = self.store.free_space()
+        assert free is not None
+        self.assertGreater(free, 0)
+
     # Claims.
 
     def test_claim_in_order(self) -> None:

@@ -66,7 +66,7 @@ class FullDiskTests(DiskCase):
     size, real = 128 * MEGABYTE, 160 * MEGABYTE
 
     def make(self, **limits: Any) -> SqliteStore:
-        return super().make(reserve=Reserve.SIZE, message_size_limit=0, **limits)
+        return super().make(reserve=Reserve.SIZE, **limits)
 
     def test_full(self) -> None:
         """

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
+from txmta.events import Warn
 from txmta.interfaces import (
     IAddressResolver,
     ICleanup,
@@ -32,7 +33,7 @@ from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.rules import Rules
-from txmta.smtp.space import Space, free_octets
+from txmta.smtp.space import Space
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,9 @@ def desk(settings: Settings, services: Services) -> Desk:
     """
     @return: what the deliveries of this server share.
     """
-    queue = settings.queue_directory
+    sink = services.sink
     return Desk(
-        sink=services.sink,
+        sink=sink,
         cleanup=services.cleanup,
         store=services.store,
         world=World(
@@ -125,8 +126,8 @@ def desk(settings: Settings, services: Services) -> Desk:
         policy=Policy.of(settings),
         space=Space(
             (settings.queue_minfree, settings.message_size_limit),
-            lambda: free_octets(queue),
-            services.clock.seconds,
+            services.store.free_space,
+            lambda text: sink.emit(Warn("smtpd", text)),
         ),
         now=services.now,
         origin=tuple(w.lower() for w in settings.local_header_rewrite_clients),

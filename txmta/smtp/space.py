@@ -1,61 +1,48 @@
 """
 Whether the queue's file system has room for another message.
 
-Owns: queue_minfree, and the rule that a message of the largest size must fit one
-    and a half times.
-Knows nothing of: the queue.
+Owns: queue_minfree; that a message of the largest size must fit one and a half
+    times; what a declared size says.
+Knows nothing of: the queue, file systems.
 
-Sources: Postfix C{smtpd/smtpd_check.c} (smtpd_check_size, smtpd_check_queue).
+Sources: Postfix C{smtpd/smtpd_check.c} (smtpd_check_size, smtpd_check_queue);
+RFC 1870 section 6.1.
 
-Errors: none; a file system that does not tell is taken to have room, since the
-store says so itself when it has not.
+Errors: none; where the store cannot tell, there is no room: Postfix gives up
+then, and the client tries later.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from txmta.model import Reply
 
 FULL = Reply(452, "4.3.1", "Insufficient system storage")
-
-#: Seconds for which an answer is good.
-_FRESH = 1.0
-
-
-def free_octets(path: str) -> int | None:
-    """
-    @return: octets that we may use, or L{None} if nobody knows.
-    """
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
+TOO_BIG = Reply(552, "5.3.4", "Message size exceeds fixed limit")
 
 
 class Space:
     """
-    The room in one file system.
+    The room for new mail.
     """
 
     def __init__(
         self,
         limits: tuple[int, int],
         free: Callable[[], int | None],
-        seconds: Callable[[], float],
+        warn: Callable[[str], None],
     ) -> None:
         """
         @param limits: queue_minfree and message_size_limit, in octets.
-        @param free: gives the octets that are free.
-        @param seconds: monotonic.
+        @param free: gives the octets that are free, or L{None}.
+        @param warn: takes a warning, when room gets short.
         """
-        self._least, self._largest = limits
+        least, self._largest = limits
+        self._needed = max(least, self._largest + self._largest // 2)
         self._free = free
-        self._seconds = seconds
-        self._asked = -_FRESH
-        self._octets: int | None = None
+        self._warn = warn
+        self._short = False
 
     def refusal(self, size: int | None) -> Reply | None:
         """
@@ -64,16 +51,16 @@ class Space:
             does not fit now.
         """
         if size is not None and self._largest and size > self._largest:
-            return Reply(552, "5.3.4", "Message size exceeds fixed limit")
-        octets = self._room()
-        if octets is None:
-            return None
-        tight = octets < self._least or octets < 1.5 * self._largest
-        return FULL if tight or octets < (size or 0) else None
-
-    def _room(self) -> int | None:
-        now = self._seconds()
-        if now - self._asked >= _FRESH:
-            self._asked = now
-            self._octets = self._free()
-        return self._octets
+            return TOO_BIG
+        octets = self._free()
+        short = octets is None or octets < self._needed
+        if short and not self._short:
+            self._warn(
+                "not enough free space in mail queue: "
+                f"{'unknown' if octets is None else octets} bytes"
+                f" < {self._needed}: new mail is refused"
+            )
+        self._short = short
+        if octets is None or short or octets < (size or 0):
+            return FULL
+        return None

@@ -143,32 +143,19 @@ class FullDiskTests(SqliteCase):
         self.assertEqual(self.content_files(), [])
         self.assertEqual(self.listed(), [])
 
-    def test_minfree(self) -> None:
+    def test_free_space(self) -> None:
         """
-        Mail is refused while less than queue_minfree, or than one and a half
-        times message_size_limit, is free.
+        Asked once a second; a file system that does not answer is no error.
         """
-        for limits, free, refused in (
-            ({"message_size_limit": 1000}, 1499, True),
-            ({"message_size_limit": 1000}, 1500, False),
-            ({"message_size_limit": 1000, "queue_minfree": 2000}, 1999, True),
-            ({"message_size_limit": 0}, 0, False),
-            ({"message_size_limit": 0, "queue_minfree": 1}, 0, True),
-        ):
-            self.restart(**limits)
-            with mock.patch("txmta.queue.store.space.free_space", lambda d: free):  # noqa: B023
-                self.assertEqual(self.store.free_space(), free)
-                self.assertEqual(
-                    self.store.refusal(), FULL if refused else None, limits
-                )
-
-    def test_free_space_is_asked_once_a_second(self) -> None:
-        asked = mock.Mock(return_value=1 << 40)
+        asked = mock.Mock(return_value=1234)
         with mock.patch("txmta.queue.store.space.free_space", asked):
             for _ in range(3):
-                self.store.refusal()
+                self.assertEqual(self.store.free_space(), 1234)
+            asked.side_effect = OSError(5, "Input/output error")
+            self.assertEqual(self.store.free_space(), 1234)
             self.rig.clock.advance(1)
-            self.store.refusal()
+            self.assertIsNone(self.store.free_space())
+            self.assertIsNone(self.store.refusal())
         self.assertEqual(asked.call_count, 2)
 
 

@@ -180,6 +180,7 @@ class Store:
 
     def __init__(self) -> None:
         self.full: Reply | None = None
+        self.free: int | None = 1 << 40
         self.ids = 0
 
     def new_id(self) -> str:
@@ -188,6 +189,9 @@ class Store:
 
     def refusal(self) -> Reply | None:
         return self.full
+
+    def free_space(self) -> int | None:
+        return self.free
 
 
 @implementer(IClientNames)

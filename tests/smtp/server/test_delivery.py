@@ -4,7 +4,6 @@ Our own delivery: envelope, queue id, refusals.
 
 from __future__ import annotations
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -15,7 +14,7 @@ from txmta.model import LOCAL_CLIENT, Envelope, Recipient, Reply
 from txmta.smtp.delivery import Deliveries, Message
 from txmta.smtp.plain import PlainMessage
 from txmta.smtp.service import desk
-from txmta.smtp.space import FULL, Space, free_octets
+from txmta.smtp.space import FULL, TOO_BIG, Space
 
 
 def talk(w: World, address: str = STRANGER) -> Talk:
@@ -198,55 +197,71 @@ class PostmasterTests(SynchronousTestCase):
 
 class SpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
         self.free: int | None = 10**9
-        self.asked = 0
+        self.warnings: list[str] = []
 
     def space(self, least: int = 0, largest: int = 1000) -> Space:
-        def free() -> int | None:
-            self.asked += 1
-            return self.free
-
-        return Space((least, largest), free, self.clock.seconds)
+        return Space((least, largest), lambda: self.free, self.warnings.append)
 
     def test_largest(self) -> None:
         """
         A declared size over message_size_limit never fits.
         """
-        refusal = self.space().refusal(1001)
-        assert refusal is not None
-        self.assertEqual((refusal.code, refusal.status), (552, "5.3.4"))
+        self.assertIs(self.space().refusal(1001), TOO_BIG)
         self.assertIsNone(self.space().refusal(1000))
         self.assertIsNone(self.space(largest=0).refusal(10**8))
 
     def test_room(self) -> None:
         """
-        queue_minfree, one and a half messages, and the message itself.
+        queue_minfree, one and a half messages, and the message itself; a file
+        system that does not answer has no room.
         """
         for free, least, largest, size, expected in (
             (1500, 0, 1000, None, None),
             (1499, 0, 1000, None, FULL),
             (5000, 6000, 1000, None, FULL),
             (6000, 6000, 1000, None, None),
+            (5000, 0, 0, 5000, None),
             (5000, 0, 0, 5001, FULL),
             (0, 0, 0, None, None),
+            (None, 0, 0, None, FULL),
         ):
             self.free = free
             self.assertIs(self.space(least, largest).refusal(size), expected, free)
 
-    def test_asked_now_and_then(self) -> None:
-        space = self.space()
-        space.refusal(None)
-        space.refusal(None)
-        self.assertEqual(self.asked, 1)
-        self.clock.advance(1)
-        space.refusal(None)
-        self.assertEqual(self.asked, 2)
+    def test_warning(self) -> None:
+        """
+        Said once, until there is room again.
+        """
+        space = self.space(2000)
+        for self.free in (1999, 1998, 2000, None):
+            space.refusal(None)
+        self.assertEqual(
+            self.warnings,
+            [
+                f"not enough free space in mail queue: {free} bytes < 2000: "
+                "new mail is refused"
+                for free in ("1999", "unknown")
+            ],
+        )
 
-    def test_nobody_knows(self) -> None:
-        self.free = None
-        self.assertIsNone(self.space().refusal(None))
-        self.assertIsNone(free_octets("/nonexistent"))
-        found = free_octets("/")
-        assert found is not None
-        self.assertGreaterEqual(found, 0)
+    def test_session(self) -> None:
+        """
+        MAIL is refused, and the log says why.
+        """
+        w = world(queue_minfree="20000000", message_size_limit="1000")
+        w.store.free = 19999999
+        t = talk(w)
+        full = b"452 4.3.1 Insufficient system storage\r\n"
+        self.assertEqual(t.say(b"MAIL FROM:<a@b.example>\r\n"), full)
+        self.assertIn(
+            "warning: not enough free space in mail queue: 19999999 bytes < 20000000: "
+            "new mail is refused",
+            w.sink.lines,
+        )
+        w.store.free = 20000000
+        self.assertEqual(
+            t.say(b"MAIL FROM:<a@b.example> SIZE=1001\r\n"),
+            b"552 5.3.4 Message size exceeds fixed limit\r\n",
+        )
+        self.assertEqual(t.say(b"MAIL FROM:<a@b.example>\r\n"), b"250 2.1.0 Ok\r\n")

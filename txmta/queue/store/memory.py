@@ -129,7 +129,7 @@ class MemoryStore:
     def refusal(self) -> Reply | None:
         return self.refused
 
-    def free_space(self) -> int:
+    def free_space(self) -> int | None:
         return 1 << 40
 
     def listen(self, doorbell: Callable[[Sequence[str]], None]) -> None:

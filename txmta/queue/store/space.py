@@ -1,13 +1,12 @@
 """
-Whether there is room for new mail.
+How much room there is for new mail.
 
 Owns: free space, asked once a second.
-Knows nothing of: the queue.
+Knows nothing of: how much is enough (queue_minfree: L{txmta.smtp.space}).
 
-Sources: Postfix C{smtpd/smtpd_check.c}, smtpd_check_queue and
-C{smtpd_check_size}; queue_minfree and message_size_limit in postconf(5).
+Sources: statvfs(3).
 
-Errors: none; a file system that does not answer has no room.
+Errors: none; L{None} for a file system that does not answer.
 """
 
 from __future__ import annotations
@@ -19,21 +18,18 @@ from twisted.internet.interfaces import IReactorTime
 from txmta.queue.store.content import free_space
 
 
-class Space:
-    def __init__(
-        self, directory: Path, clock: IReactorTime, size_limit: int, minimum: int
-    ) -> None:
-        """
-        @param size_limit: octets of the largest message taken, 0 for any.
-        @param minimum: octets that must be free at least (queue_minfree).
-        """
+class FreeSpace:
+    """
+    Free space in the file system of one directory.
+    """
+
+    def __init__(self, directory: Path, clock: IReactorTime) -> None:
         self._directory = directory
         self._clock = clock
-        self.needed = max(minimum, size_limit + size_limit // 2)
-        self._free = 0
+        self._free: int | None = None
         self._until = float("-inf")
 
-    def free(self) -> int:
+    def octets(self) -> int | None:
         """
         @return: free octets, as of at most a second ago.
         """
@@ -43,11 +39,5 @@ class Space:
             try:
                 self._free = free_space(self._directory)
             except OSError:
-                self._free = 0
+                self._free = None
         return self._free
-
-    def short(self) -> bool:
-        """
-        Whether there is too little room for another message.
-        """
-        return self.free() < self.needed

@@ -60,7 +60,7 @@ from txmta.queue.store.locks import Slot, TurnLock
 from txmta.queue.store.operations import Insert
 from txmta.queue.store.reader import Malformed, Reader
 from txmta.queue.store.recording import Recording
-from txmta.queue.store.space import Space
+from txmta.queue.store.space import FreeSpace
 from txmta.queue.store.start import make_directory, newest, sweep
 from txmta.queue.store.writer import Timing, Writer
 
@@ -93,16 +93,12 @@ class Threads:
 @dataclass(frozen=True)
 class Limits:
     """
-    @ivar message_size_limit: as the parameter; 0 for none.
-    @ivar queue_minfree: as the parameter.
     @ivar reserve: octets of the reserve file.
     @ivar cache: octets of content kept in memory.
     @ivar timing: of the writer.
     @ivar connect: opens a database; for tests.
     """
 
-    message_size_limit: int = 10240000
-    queue_minfree: int = 0
     reserve: int = Reserve.SIZE
     cache: int = CACHE
     timing: Timing = field(default_factory=Timing)
@@ -144,14 +140,11 @@ class SqliteStore:
             sink,
             ContentCache(limits.cache),
         )
-        self._space = Space(
-            self._directory, clock, limits.message_size_limit, limits.queue_minfree
-        )
+        self._space = FreeSpace(self._directory, clock)
         self._claiming = Claiming(self._core, self._reader, clock)
         self._recording = Recording(self._core, clock, self.content)
         self._administration = Administration(self._core, self._reader)
         self._verified: dict[int, None] = {}
-        self._short = False
 
     # Life.
 
@@ -240,21 +233,10 @@ class SqliteStore:
             return _FULL if state is State.FULL else _UNAVAILABLE
         if self._turn.waiting() > LONG_WAIT:
             return _UNAVAILABLE
-        short = self._space.short()
-        if short and not self._short:
-            self._core.warn(
-                f"not enough free space in mail queue: {self._space.free()} bytes"
-                f" < {self._space.needed}: new mail is refused"
-            )
-        self._short = short
-        return _FULL if short else None
+        return None
 
-    def free_space(self) -> int:
-        """
-        @return: octets free in the queue's file system, as of at most a
-            second ago.
-        """
-        return self._space.free()
+    def free_space(self) -> int | None:
+        return self._space.octets()
 
     def create_file(self, number: int) -> SpoolFile:
         """
