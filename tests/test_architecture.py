@@ -41,6 +41,8 @@ PURE = (
     "address.py",
     "errors.py",
     "events.py",
+    "lines.py",
+    "mime.py",
     "model.py",
     "cleanup/addresses.py",
     "cleanup/duplicates.py",

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import re
 
+from txmta.lines import in_order
+
 _STRAY = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
@@ -35,9 +37,7 @@ class StrayFilter:
         if self._held:
             block = b"\r" + block
             self._held = False
-        # Three times as quick as to count CR, LF and pairs.
-        rest = block.replace(b"\r\n", b"")
-        if b"\r" not in rest and b"\n" not in rest:
+        if in_order(block):
             return block
         if block.endswith(b"\r"):
             self._held = True

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import re
 
+from txmta.lines import in_order
+
 _END = b"\r\n.\r\n"
 
 # Both are applied to text that holds no stuffed dot after CR LF any more.
@@ -63,8 +65,8 @@ class DataReader:
     def _plain(self, text: bytes, stuffed: bool) -> bytes:
         if stuffed:
             text = text.replace(b"\r\n.", b"\r\n")
-        # Twice as quick as to count LF and CR LF.
-        if b"\n" in text.replace(b"\r\n", b""):
+        # A stray CR alone is content, and for cleanup to judge.
+        if not in_order(text) and _BARE_LF.search(text):
             self.bare_newline = True
             text = _BARE_LF_DOT.sub(b"\r\n", text)
         if self._skip:
@@ -135,8 +137,7 @@ class ChunkReader:
         # A CR at the end may be half of a line end.
         held = len(text) - text.endswith(b"\r")
         self._held, text = text[held:], text[:held]
-        # Twice as quick as to count LF and CR LF.
-        if b"\n" in text.replace(b"\r\n", b""):
+        if not in_order(text) and _BARE_LF.search(text):
             self.bare_newline = True
             text = _BARE_LF.sub(b"\r\n", text)
         if text:

@@ -25,7 +25,7 @@ from twisted.internet.tcp import Port, Server
 from txmta.smtp.poller import Poller
 
 #: Octets taken at a time.
-_READ = 65536
+_READ = 262144
 
 
 class DirectServer(Server):
