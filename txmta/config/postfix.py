@@ -153,7 +153,7 @@ SILENT = re.compile(
     r"(readme|html|manpage|shlib|meta|daemon|command)_directory"
     r"|(sendmail|newaliases|mailq)_path|debugger_command|debug_peer_level"
     r"|sample_directory|program_directory|process_id_directory"
-    r"|import_environment|multi_instance_enable|mail_release_date"
+    r"|multi_instance_enable|mail_release_date"
     r"|proxy_read_maps|proxy_write_maps|alias_database|max_idle|max_use"
 )
 

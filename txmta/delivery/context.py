@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorProcess, IReactorTCP, IReactorTime
+from twisted.internet.interfaces import IReactorFDSet, IReactorTCP, IReactorTime
 
 from txmta.config.settings import Settings
 from txmta.interfaces import IAddressResolver, IEventSink, IResolver, ITable
@@ -35,7 +35,7 @@ class AgentContext:
         aliases.
     @ivar arguments: what follows the program in master.cf, less C{-o}.
     @ivar where: C{"master.cf, line 12"}, for messages.
-    @ivar processes: to run commands with.
+    @ivar processes: to watch the pipes and the ends of commands with.
     """
 
     service: str
@@ -50,4 +50,4 @@ class AgentContext:
     addresses: IAddressResolver | None = None
     arguments: tuple[str, ...] = ()
     where: str = ""
-    processes: IReactorProcess | None = None
+    processes: IReactorFDSet | None = None

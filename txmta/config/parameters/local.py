@@ -157,63 +157,25 @@ class LocalParameters:
     )
     mailbox_delivery_lock = words(
         "fcntl, dotlock",
-        doc="How mailbox files are locked.",
-        status=Status.NO_EFFECT,
-        note="Maildirs need no lock.",
+        doc="How mailbox files are locked: fcntl, dotlock, flock, or several.",
+        among=("fcntl", "dotlock", "flock"),
     )
     deliver_lock_attempts = count(
         "20",
         low=1,
-        doc="How often to try to lock a mailbox file.",
-        status=Status.NO_EFFECT,
-        note="Maildirs need no lock.",
+        doc="How often to try to lock a mailbox file before mail for it is deferred.",
     )
     deliver_lock_delay = time(
         "1s",
         low=1,
         doc="Time between attempts to lock a mailbox file.",
-        status=Status.NO_EFFECT,
-        note="Maildirs need no lock.",
+        status=Status.APPROXIMATED,
+        note="Always this long; Postfix adds a random part.",
     )
     stale_lock_time = time(
         "500s",
         low=1,
-        doc="Age at which the lock of a mailbox file is taken away.",
-        status=Status.NO_EFFECT,
-        note="Maildirs need no lock.",
-    )
-    local_command_shell = string(
-        "",
-        doc="The shell that runs commands.",
-        status=Status.NO_EFFECT,
-        note="Mail to commands is deferred.",
-    )
-    command_time_limit = time(
-        "1000s",
-        low=1,
-        doc="How long a command may take.",
-        status=Status.NO_EFFECT,
-        note="Mail to commands is deferred.",
-    )
-    command_execution_directory = string(
-        "",
-        doc="Where commands are run.",
-        status=Status.NO_EFFECT,
-        note="Mail to commands is deferred.",
-        expand=False,
-    )
-    command_expansion_filter = string(
-        "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        doc="Characters that may stand in the $name expansions of commands.",
-        status=Status.NO_EFFECT,
-        note="Mail to commands is deferred.",
-    )
-    execution_directory_expansion_filter = string(
-        "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        doc="Characters that may stand in the expansions of "
-        "command_execution_directory.",
-        status=Status.NO_EFFECT,
-        note="Mail to commands is deferred.",
+        doc="Age at which the lock file of a mailbox file is taken away.",
     )
     local_delivery_status_filter = words(
         "",
