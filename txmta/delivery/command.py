@@ -31,13 +31,14 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorFDSet, IReactorTime
+from twisted.internet.interfaces import IReactorFDSet
 
 from txmta.address import quote
 from txmta.config.settings import Settings
 from txmta.delivery.command_copy import CommandCopy, Style
 from txmta.delivery.context import AgentContext
 from txmta.delivery.filesystem import MailboxError
+from txmta.delivery.hearing import Hearing
 from txmta.delivery.message import Message
 from txmta.delivery.programs import SHELL, Child, IListener, Program, Programs
 from txmta.delivery.sysexits import MAX_OUTPUT, Ending, verdict
@@ -48,11 +49,6 @@ DEFAULT_PATH = b"/usr/bin:/bin"
 
 #: Octets of content that are given to a command at once.
 BLOCK = 64 * 1024
-
-#: Octets of output that are thrown away as they come. Whoever says more is
-#: listened to only L{HUSH} seconds apart, and has a full pipe between.
-MAX_TALK = 16 << 20
-HUSH = 0.1
 
 # Characters of a command that needs no shell; Postfix's list.
 _PLAIN = frozenset(
@@ -180,76 +176,6 @@ class IStarter(Protocol):
         """
         See L{Programs.start}.
         """
-
-
-class Hearing:
-    """
-    What a command says, and how it ends.
-
-    @ivar ended: fires when it has ended.
-    """
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._output = b""
-        self._talk = 0
-        self._status = 0
-        self._child: Child | None = None
-        self._pause: IDelayedCall | None = None
-        self._timer: IDelayedCall | None = None
-        self._limit = 0.0
-        self._timed_out = False
-        self.ended: Deferred[None] = Deferred()
-
-    def watch(self, child: Child, limit: float) -> None:
-        """
-        @param limit: seconds that C{child} may take for each step.
-        """
-        self._child, self._limit = child, limit
-        if not self.ended.called:
-            self._timer = self._clock.callLater(limit, self._too_long)
-
-    def progress(self) -> None:
-        """
-        Time starts anew.
-        """
-        if self._timer is not None and self._timer.active():
-            self._timer.reset(self._limit)
-
-    def heard(self, data: bytes) -> None:
-        """
-        The program says something.
-        """
-        if len(self._output) < MAX_OUTPUT:
-            self._output = (self._output + data)[:MAX_OUTPUT]
-        self._talk += len(data)
-        if self._talk > MAX_TALK and self._child is not None:
-            self._child.hush(True)
-            self._pause = self._clock.callLater(HUSH, self._child.hush, False)
-
-    def end(self, status: int) -> None:
-        """
-        @param status: exit status, or minus a signal.
-        """
-        self._status = status
-        for call in (self._timer, self._pause):
-            if call is not None and call.active():
-                call.cancel()
-        self.ended.callback(None)
-
-    @property
-    def ending(self) -> Ending:
-        """
-        How it ended.
-        """
-        signal = max(0, -self._status)
-        status = max(0, self._status)
-        return Ending(status, signal, self._output, self._timed_out)
-
-    def _too_long(self) -> None:
-        self._timed_out = True
-        if self._child is not None:
-            self._child.kill()
 
 
 class Commands:

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IWriteDescriptor
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorFDSet
+
+from txmta.delivery.pipes import ReadEnd, WriteEnd
 
 #: Octets read at once.
 BLOCK = 64 * 1024
@@ -98,9 +98,9 @@ class Child:
         self._process = process
         self._listener = listener
         self.pid = process.pid
-        self._input: _Input | None = _Input(reactor, ends[0])
-        self._output = _Readable(reactor, ends[1], self._read)
-        self._end = _Readable(reactor, ends[2], self._reap)
+        self._input: WriteEnd | None = WriteEnd(reactor, ends[0])
+        self._output = ReadEnd(reactor, ends[1], self._read)
+        self._end = ReadEnd(reactor, ends[2], self._reap)
         self._output.resume()
         self._end.resume()
 
@@ -244,112 +244,3 @@ def _as_script(program: Program) -> tuple[bytes, ...]:
     path = os.fsdecode(program.environment.get(b"PATH", b""))
     found = shutil.which(program.argv[0], path=path)
     return (SHELL, found or program.argv[0], *program.argv[1:])
-
-
-@implementer(IReadDescriptor)
-class _Readable:
-    """
-    A descriptor that the reactor watches.
-    """
-
-    def __init__(
-        self, reactor: IReactorFDSet, fd: int, ready: Callable[[], object]
-    ) -> None:
-        self._reactor = reactor
-        self._fd = fd
-        self._ready = ready
-        self.closed = False
-
-    def resume(self) -> None:
-        if not self.closed:
-            self._reactor.addReader(self)
-
-    def pause(self) -> None:
-        self._reactor.removeReader(self)
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._reactor.removeReader(self)
-            os.close(self._fd)
-
-    def fileno(self) -> int:
-        return -1 if self.closed else self._fd
-
-    def doRead(self) -> None:
-        self._ready()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """
-        The other end of a pipe was closed, and nothing is left in it; the
-        reactor watches it no more.
-        """
-        self._ready()
-
-    def logPrefix(self) -> str:
-        return "command"
-
-
-@implementer(IWriteDescriptor)
-class _Input:
-    """
-    Where a program reads from.
-    """
-
-    def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
-        self._reactor = reactor
-        self._fd = fd
-        self._left = memoryview(b"")
-        self._done: Deferred[bool] | None = None
-
-    def write(self, data: bytes) -> Deferred[bool] | bool:
-        self._left = memoryview(data)
-        taken = self._try()
-        if taken is not None:
-            return taken
-        self._done = Deferred()
-        self._reactor.addWriter(self)
-        return self._done
-
-    def close(self) -> None:
-        self._reactor.removeWriter(self)
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._tell(False)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def doWrite(self) -> None:
-        taken = self._try()
-        if taken is not None:
-            self._reactor.removeWriter(self)
-            self._tell(taken)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """
-        Nobody reads any more.
-        """
-        self._tell(False)
-
-    def logPrefix(self) -> str:
-        return "command"
-
-    def _try(self) -> bool | None:
-        """
-        @return: all is taken, nobody reads any more, or not yet.
-        """
-        while self._left:
-            try:
-                self._left = self._left[os.write(self._fd, self._left) :]
-            except BlockingIOError:
-                return None
-            except OSError:  # EPIPE: a command need not read it all
-                return False
-        return True
-
-    def _tell(self, taken: bool) -> None:
-        done, self._done = self._done, None
-        if done is not None:
-            done.callback(taken)
