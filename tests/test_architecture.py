@@ -54,6 +54,7 @@ PURE = (
     "config/expansion.py",
     "delivery/copy.py",
     "delivery/expansion.py",
+    "delivery/mbox.py",
     "delivery/questions.py",
     "delivery/targets.py",
     "dns/cache.py",

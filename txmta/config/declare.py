@@ -328,11 +328,23 @@ def words(
     kind: str = "list",
     status: Status = Status.HONOURED,
     note: str = "",
+    among: Sequence[str] = (),
 ) -> Parameter[tuple[str, ...]]:
     """
     A list of words, C{/file}, C{type:table}, C{!pattern}.
 
     @param kind: C{"list"}, C{"tables"} (only C{type:name} items) or
         C{"restrictions"}.
+    @param among: the only words that there are; any case.
     """
-    return Parameter(default, to_words, kind=kind, doc=doc, status=status, note=note)
+
+    def convert(text: str) -> tuple[str, ...]:
+        items = to_words(text)
+        if not among:
+            return items
+        for item in items:
+            if item.lower() not in among:
+                raise ValueError(f"has {item}, which is none of {', '.join(among)}")
+        return tuple(item.lower() for item in items)
+
+    return Parameter(default, convert, kind=kind, doc=doc, status=status, note=note)

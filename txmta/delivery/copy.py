@@ -42,11 +42,11 @@ class Stamp:
         """
         @return: header lines with LF, in Postfix's order.
         """
-        lines = f"Return-Path: <{_external(self.sender)}>\n"
+        lines = f"Return-Path: <{external(self.sender)}>\n"
         if self.original:
-            lines += f"X-Original-To: {_external(self.original)}\n"
+            lines += f"X-Original-To: {external(self.original)}\n"
         if self.delivered:
-            lines += f"Delivered-To: {_external(self.delivered)}\n"
+            lines += f"Delivered-To: {external(self.delivered)}\n"
         return _octets(lines)
 
 
@@ -55,14 +55,17 @@ def delivered_head(delivered: str) -> bytes:
     @return: the Delivered-To line of a forwarded message, in wire form and,
         as Postfix writes it there, in lower case.
     """
-    return _octets(f"Delivered-To: {_external(delivered.lower())}\r\n")
+    return _octets(f"Delivered-To: {external(delivered.lower())}\r\n")
 
 
 def _octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _external(address: str) -> str:
+def external(address: str) -> str:
+    """
+    @return: an address as it stands in a header.
+    """
     # A line end in an address would start another header, even inside quotes.
     return _CONTROL.sub("?", quote(address))
 
@@ -71,7 +74,7 @@ def delivered_key(address: str) -> bytes:
     """
     @return: what L{delivered_to} has for this address.
     """
-    return _octets(_external(address)).lower()
+    return _octets(external(address)).lower()
 
 
 def delivered_to(head: bytes) -> frozenset[bytes]:

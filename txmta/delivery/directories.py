@@ -29,7 +29,7 @@ from txmta.delivery.filesystem import FileSystem, failure, refusal
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
 _BELOW = _DIRECTORY | os.O_NOFOLLOW
 
-#: Directories remembered as synced; our own choice, about 10 MB.
+#: Directories and files remembered as synced; our own choice, about 10 MB.
 MAX_SYNCED = 50_000
 
 
@@ -78,6 +78,51 @@ class _Walk:
     descriptors: list[int]
 
 
+class Entries:
+    """
+    Names in directories that are known to be on disk.
+
+    Any number of threads may call at the same time.
+    """
+
+    def __init__(self, fs: FileSystem) -> None:
+        self._fs = fs
+        self._lock = threading.Lock()
+        # By (device, inode): what was replaced counts as new.
+        self._synced: dict[tuple[int, int], None] = {}
+
+    def sync(self, parent: int, descriptor: int, made: bool = False) -> None:
+        """
+        The first time that this process comes to a file or directory, sync
+        its parent: whoever made it, perhaps we before an error, may not have
+        done so.
+
+        @param made: we just did; its inode may have been another's before.
+        @raise OSError: the parent cannot be synced.
+        """
+        key = self._key(descriptor)
+        if key in self._synced and not made:
+            return
+        self._fs.fsync(parent)
+        self._remember(key)
+
+    def known(self, descriptor: int) -> bool:
+        """
+        @return: whether L{sync} has nothing to do.
+        """
+        return self._key(descriptor) in self._synced
+
+    def _key(self, descriptor: int) -> tuple[int, int]:
+        status = self._fs.fstat(descriptor)
+        return status.st_dev, status.st_ino
+
+    def _remember(self, key: tuple[int, int]) -> None:
+        with self._lock:
+            while len(self._synced) >= MAX_SYNCED:
+                del self._synced[next(iter(self._synced))]
+            self._synced[key] = None
+
+
 class Opener:
     """
     Opens Maildirs; any number of threads may call at the same time.
@@ -89,9 +134,7 @@ class Opener:
         """
         self._fs = fs
         self._strict = strict_ownership
-        self._lock = threading.Lock()
-        # By (device, inode): a directory that was replaced counts as new.
-        self._synced: dict[tuple[int, int], None] = {}
+        self._entries = Entries(fs)
 
     @contextmanager
     def opened(self, path: MaildirPath) -> Iterator[Directories]:
@@ -203,21 +246,7 @@ class Opener:
             raise refusal(f"destination {path} is not owned by recipient")
 
     def _sync_entry(self, parent: _Walk, descriptor: int, made: bool = False) -> None:
-        """
-        The first time that this process comes here, sync the parent: whoever
-        made the directory, perhaps we before an error, may not have done so.
-
-        @param made: we just did; its inode may have been another's before.
-        """
-        status = self._fs.fstat(descriptor)
-        key = (status.st_dev, status.st_ino)
-        if key in self._synced and not made:
-            return
         try:
-            self._fs.fsync(parent.at)
+            self._entries.sync(parent.at, descriptor, made)
         except OSError as e:
             raise failure(f"sync of directory {parent.shown}", e) from e
-        with self._lock:
-            while len(self._synced) >= MAX_SYNCED:
-                del self._synced[next(iter(self._synced))]
-            self._synced[key] = None

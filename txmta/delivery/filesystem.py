@@ -12,6 +12,7 @@ Errors: L{MailboxError}.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 
 
@@ -25,11 +26,24 @@ class FileSystem:
     write = staticmethod(os.write)
     fsync = staticmethod(os.fsync)
     fstat = staticmethod(os.fstat)
+    stat = staticmethod(os.stat)
+    lstat = staticmethod(os.lstat)
+    pread = staticmethod(os.pread)
+    ftruncate = staticmethod(os.ftruncate)
+    flock = staticmethod(fcntl.flock)
     mkdir = staticmethod(os.mkdir)
     rename = staticmethod(os.rename)
     unlink = staticmethod(os.unlink)
     geteuid = staticmethod(os.geteuid)
     getpid = staticmethod(os.getpid)
+
+    @staticmethod
+    def record_lock(descriptor: int, command: int, lock: bytes) -> None:
+        """
+        @param command: such as C{F_SETLK}.
+        @param lock: a C{struct flock}.
+        """
+        fcntl.fcntl(descriptor, command, lock)
 
 
 class MailboxError(Exception):
@@ -46,7 +60,37 @@ class MailboxError(Exception):
         self.reason = reason
 
 
-_STATUS = {errno.ENOSPC: "4.3.0", errno.EDQUOT: "5.2.2"}
+#: EFBIG: over mailbox_size_limit, virtual_mailbox_limit or RLIMIT_FSIZE.
+_STATUS = {
+    errno.ENOSPC: "4.3.0",
+    errno.EDQUOT: "5.2.2",
+    errno.EFBIG: "5.2.2",
+}
+
+
+def status_of(error: OSError, default: str = "4.2.0") -> str:
+    """
+    @return: the RFC 3463 code of a failed call.
+    """
+    return _STATUS.get(error.errno or 0, default)
+
+
+def words_of(error: OSError) -> str:
+    """
+    @return: what C{%m} is in Postfix.
+    """
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def write_all(fs: FileSystem, descriptor: int, octets: bytes) -> None:
+    """
+    @raise OSError: not all of it could be written.
+    """
+    written = fs.write(descriptor, octets)
+    if written < len(octets):  # a signal, a full disk, or over 2 GB
+        rest = memoryview(octets)[written:]
+        while rest:
+            rest = rest[fs.write(descriptor, rest) :]
 
 
 def failure(action: str, error: OSError) -> MailboxError:
@@ -59,10 +103,8 @@ def failure(action: str, error: OSError) -> MailboxError:
 
     @param action: what was tried.
     """
-    text = os.strerror(error.errno) if error.errno else str(error)
     return MailboxError(
-        _STATUS.get(error.errno or 0, "4.2.0"),
-        f"maildir delivery failed: {action}: {text}",
+        status_of(error), f"maildir delivery failed: {action}: {words_of(error)}"
     )
 
 

@@ -33,7 +33,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 from txmta.delivery.directories import Directories, MaildirPath, Opener
-from txmta.delivery.filesystem import FileSystem, MailboxError, failure
+from txmta.delivery.filesystem import FileSystem, MailboxError, failure, write_all
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -172,11 +172,7 @@ class MaildirFile:
         """
         if self._descriptor < 0:
             self._create()
-        written = self._fs.write(self._descriptor, octets)
-        if written < len(octets):  # a signal, a full disk, or over 2 GB
-            rest = memoryview(octets)[written:]
-            while rest:
-                rest = rest[self._fs.write(self._descriptor, rest) :]
+        write_all(self._fs, self._descriptor, octets)
 
     def sync(self) -> None:
         """

@@ -18,8 +18,8 @@ class VirtualParameters:
     )
     virtual_mailbox_limit = count(
         "51200000",
-        doc="Octets that a mailbox file, and so one message in a Maildir, may "
-        "have; 0 means no limit. A larger message bounces with 5.2.2.",
+        doc="Octets that a mailbox file, or one message in a Maildir, may have; "
+        "0 means no limit. A message that would make it larger bounces with 5.2.2.",
     )
     virtual_uid_maps = words(
         "",
@@ -42,9 +42,8 @@ class VirtualParameters:
     )
     virtual_mailbox_lock = words(
         "fcntl, dotlock",
-        doc="How virtual mailbox files are locked.",
-        status=Status.NO_EFFECT,
-        note="Maildirs need no lock.",
+        doc="How virtual mailbox files are locked: fcntl, dotlock, flock, or several.",
+        among=("fcntl", "dotlock", "flock"),
     )
     virtual_maps = words(
         "",
