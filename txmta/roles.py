@@ -26,6 +26,7 @@ from txmta.cleanup.dates import mail_date
 from txmta.cleanup.internal import internal_head
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
+from txmta.config.by_default import tables_by_default
 from txmta.config.declare import Status
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.settings import Settings
@@ -100,7 +101,9 @@ class Tables:
         @raise ConfigError: with all that cannot be opened.
         """
         aliases = (*settings.alias_maps, *settings.alias_database)
-        registry = TableRegistry(seconds, warn, aliases)
+        registry = TableRegistry(
+            seconds, warn, aliases, by_default=tables_by_default(settings)
+        )
         parents = settings.parent_domain_matches_subdomains
         lists = MatchLists(registry.table, parents, seconds, warn)
         domains = DomainLists(
@@ -153,7 +156,9 @@ def problems_of_agents(
     @return: what cannot be opened, one line each.
     """
     aliases = (*settings.alias_maps, *settings.alias_database)
-    registry = TableRegistry(float, lambda text: None, aliases)
+    registry = TableRegistry(
+        float, lambda text: None, aliases, by_default=tables_by_default(settings)
+    )
     names = set(settings.definitions)
     if any(s.program == "local" for s in services):
         names.add("alias_maps")

@@ -179,6 +179,39 @@ class HashTests(TableContract, SynchronousTestCase):
             "No such file or directory: make this file, or take the table out",
         )
 
+    def test_missing_by_default(self) -> None:
+        """
+        What only a default names may lack its file: one warning, neither
+        "found" nor "not found", and the file counts once it is there.
+        """
+        self.path.unlink()
+        item = f"hash:{self.path}"
+        registry = TableRegistry(
+            lambda: self.now, self.warnings.append, by_default={item: "alias_maps"}
+        )
+        tables = [
+            registry.table(item, "local_recipient_maps"),
+            registry.table(f"proxy:{item}", "local_recipient_maps"),
+        ]
+        for _ in range(5):
+            for table in tables:
+                self.assertRaises(TableUnavailable, table.lookup, "key")
+            self.now += source.LOOK_INTERVAL
+        self.assertEqual(
+            self.warnings,
+            [
+                f"alias_maps: {item}: open {self.path}: No such file or directory: "
+                "mail that needs this table waits: make this file (an empty one will "
+                'do), or write "alias_maps =" in main.cf'
+            ],
+        )
+        self.write("key value\n")
+        for table in tables:
+            self.assertRaises(TableUnavailable, table.lookup, "key")
+        self.now += source.LOOK_INTERVAL
+        for table in tables:
+            self.assertEqual(table.lookup("key"), "value")
+
     def test_relative(self) -> None:
         """
         The path must not depend on the current folder.

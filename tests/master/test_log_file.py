@@ -117,6 +117,19 @@ class OpenForTests(SynchronousTestCase):
         self.refused(f"{self.place} is not root's alone", path=self.log / "target")
         self.assertFalse((self.base / "target").exists())
 
+    def test_sticky_directory_above(self) -> None:
+        """
+        Below /tmp a directory of root's is root's alone, but no link.
+        """
+        self.base.chmod(0o1777)
+        self.open()
+        self.assertEqual(self.log.stat().st_uid, OWNER.uid)
+        self.log.unlink()
+        (self.base / "link").symlink_to(self.place)
+        self.refused(f"{self.base} is not", path=self.base / "link" / "mail.log")
+        self.base.chmod(0o777)
+        self.refused(f"{self.base} is not")
+
     def test_file_of_root_where_others_write(self) -> None:
         self.log.touch(0o600)
         self.place.chmod(0o1777)

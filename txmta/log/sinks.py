@@ -68,7 +68,7 @@ class FileTarget:
             raise ConfigError(
                 [
                     f"maillog_file = {path}: cannot be opened: {e.strerror}; "
-                    "name a file in a directory that this account can write, or "
+                    "or name a file in a directory that the server can write to, or "
                     "/dev/stdout"
                 ]
             ) from e

@@ -20,6 +20,9 @@ class TableContext:
     @ivar open_table: opens a C{type:name} inside this one (C{proxy:}).
     @ivar seconds: a monotonic clock.
     @ivar warn: puts a warning into the mail log.
+    @ivar by_default: the parameter whose default names the table, if main.cf
+        does not: then the table may open without its file, and is unavailable
+        until that appears.
     """
 
     spec: str
@@ -28,3 +31,4 @@ class TableContext:
     open_table: Callable[[str], ITable]
     seconds: Callable[[], float]
     warn: Callable[[str], None]
+    by_default: str = ""

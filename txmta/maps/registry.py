@@ -9,7 +9,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}: no such type, no such table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from twisted.plugin import getPlugins
 
@@ -34,6 +34,7 @@ class TableRegistry:
         warn: Callable[[str], None],
         aliases: Iterable[str] = (),
         types: Iterable[ITableType] | None = None,
+        by_default: Mapping[str, str] | None = None,
     ) -> None:
         """
         @param seconds: a monotonic clock.
@@ -41,10 +42,12 @@ class TableRegistry:
         @param aliases: the items of alias_maps and alias_database: their text
             sources are in aliases(5) format wherever else they are named.
         @param types: L{None}: all plug-ins.
+        @param by_default: see L{txmta.config.by_default}.
         """
         self._seconds = seconds
         self._warn = warn
         self._aliases = frozenset(_bare(item) for item in aliases)
+        self._by_default = by_default or {}
         found = getPlugins(ITableType) if types is None else types
         self._types = {kind.prefix: kind for kind in found}
         self._open: dict[tuple[str, bool], ITable] = {}
@@ -79,6 +82,7 @@ class TableRegistry:
             open_table=lambda inner: self._table(inner, parameter, depth + 1),
             seconds=self._seconds,
             warn=self._warn,
+            by_default=self._by_default.get(_bare(item), ""),
         )
         table = kind.open(name, context)
         self._open[item, aliases] = table

@@ -7,7 +7,8 @@ Knows nothing of: what the text means; a C{parse} function turns it into a
     value, and the last good value stays in use.
 
 Errors: L{ConfigError<txmta.errors.ConfigError>} when the file cannot be read
-the first time; a warning later.
+the first time; a warning later. A table that only a default names may lack
+its file: L{TableUnavailable<txmta.errors.TableUnavailable>} until it is there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from txmta.errors import ConfigError
+from txmta.errors import ConfigError, TableUnavailable
 from txmta.maps.context import TableContext
 
 T = TypeVar("T")
@@ -60,28 +61,45 @@ class Source(Generic[T]):
         self._context = context
         self._wall = wall
         self._complaint = ""
+        self._loaded: _Signature | None = None
+        self._value: T | None = None
+        self._next_look = context.seconds() + LOOK_INTERVAL
         try:
             self._loaded, text = _read(path)
+            self._value = parse(text)
         except OSError as e:
+            self._cannot_open(_reason(e), e)
+        self._seen = self._loaded
+
+    def _cannot_open(self, reason: str, error: OSError) -> None:
+        context = self._context
+        trouble = f"{context.spec}: open {self._path}: {reason}"
+        if not context.by_default:
             raise ConfigError(
                 [
-                    f"{context.parameter}: {context.spec}: open {path}: "
-                    f"{_reason(e)}: make this file, or take the table out"
+                    f"{context.parameter}: {trouble}: make this file, or take the "
+                    "table out"
                 ]
-            ) from e
-        self._seen = self._loaded
-        self._value = parse(text)
-        self._next_look = context.seconds() + LOOK_INTERVAL
+            ) from error
+        self._complaint = reason
+        context.warn(
+            f"{context.by_default}: {trouble}: mail that needs this table waits: make "
+            f'this file (an empty one will do), or write "{context.by_default} =" in '
+            "main.cf"
+        )
 
     def value(self) -> T:
         """
         @return: of the newest version that could be read. Looks at the file
             once a second at most.
+        @raise TableUnavailable: there was none yet.
         """
         now = self._context.seconds()
         if now >= self._next_look:
             self._next_look = now + LOOK_INTERVAL
             self._look()
+        if self._value is None:
+            raise TableUnavailable(self._context.spec, self._complaint)
         return self._value
 
     def _look(self) -> None:
@@ -115,7 +133,11 @@ class Source(Generic[T]):
             self._complaint = reason
             self._context.warn(
                 f"{self._context.spec}: {self._path}: {reason}; "
-                "using the version read before"
+                + (
+                    "the table is unavailable"
+                    if self._value is None
+                    else "using the version read before"
+                )
             )
 
 

@@ -53,7 +53,7 @@ def open_for(path: str, account: Account, open_log: Callable[[str], int]) -> int
         raise _Refused(
             f"{account.name} may not write there, and {obstacle} is not root's "
             f"alone, so that root does not do it either: make the file "
-            f"{account.name}'s (chown {account.name} {path}), or name another"
+            f"{account.name}'s (chown {account.name} {path})"
         )
     descriptor = open_log(path)
     try:
@@ -70,7 +70,7 @@ def _give(descriptor: int, path: str, account: Account) -> None:
         # Perhaps a mistake, and the file something else of root's.
         raise _Refused(
             f"{account.name} may not write to it: if it is an earlier mail log, "
-            f"chown {account.name} {path}; else name another"
+            f"chown {account.name} {path}"
         )
     os.fchown(descriptor, account.uid, account.gid)
 
@@ -83,20 +83,25 @@ def _not_roots(directory: str) -> str:
     todo = directory.split("/")[::-1]
     here = "/"
     links = 0
+    shared = ""
     while True:
         status = os.lstat(here)
         if stat.S_ISLNK(status.st_mode):
             links += 1
-            if links > _MAX_LINKS:
-                return here
+            if shared or links > _MAX_LINKS:
+                return shared or here
             target = os.readlink(here)
             todo += target.split("/")[::-1]
             here = "/" if target.startswith("/") else os.path.dirname(here)
             continue
-        if status.st_uid != 0 or status.st_mode & 0o022:
-            return here
+        if status.st_uid != 0:
+            return shared or here
+        shared = here if status.st_mode & 0o022 else ""
+        # In a sticky one such as /tmp, others cannot replace what is root's.
+        if shared and not status.st_mode & stat.S_ISVTX:
+            return shared
         while todo and not todo[-1]:
             todo.pop()
         if not todo:
-            return ""
+            return shared
         here = os.path.join(here, todo.pop())
