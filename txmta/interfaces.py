@@ -75,13 +75,27 @@ class ITableType(Interface):
 
 class IMatchList(Interface):
     """
-    A list such as mydestination or mynetworks: names, addresses, networks,
+    A list such as mydestination: names, addresses, networks,
     C{/file}, C{type:table}, C{!} negation; first match wins.
     """
 
     def match(item: str) -> bool | Deferred[bool]:
         """
         @param item: a domain, or an IP address without brackets.
+        @raise TableUnavailable: or the Deferred fails with it.
+        """
+
+
+class IClientList(Interface):
+    """
+    A list of clients such as mynetworks, written as an L{IMatchList}.
+    """
+
+    def match_client(name: str, address: str) -> bool | Deferred[bool]:
+        """
+        Whether a client is in the list, by its name or its address.
+
+        @param name: verified forward and back; C{"unknown"} matches nothing.
         @raise TableUnavailable: or the Deferred fails with it.
         """
 

@@ -21,7 +21,7 @@ from twisted.mail.smtp import (
 from zope.interface import implementer
 
 from txmta.events import Event
-from txmta.interfaces import IClientNames, IEventSink, IMatchList
+from txmta.interfaces import IClientList, IClientNames, IEventSink
 from txmta.smtp.context import Context
 from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.rules import Rules
@@ -68,9 +68,9 @@ class Quiet:
         pass
 
 
-@implementer(IMatchList)
+@implementer(IClientList)
 class Nobody:
-    def match(self, item: str) -> bool:
+    def match_client(self, name: str, address: str) -> bool:
         return False
 
 

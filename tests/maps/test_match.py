@@ -12,7 +12,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txmta.errors import ConfigError, TableUnavailable
-from txmta.interfaces import IMatchList, ITable
+from txmta.interfaces import IClientList, IMatchList, ITable
 from txmta.maps import match as match_module
 from txmta.maps.match import MatchList, MatchLists
 from txmta.maps.source import LOOK_INTERVAL
@@ -77,6 +77,7 @@ class DomainListTests(MatchTestCase):
         A list is what others expect.
         """
         verifyObject(IMatchList, self.lists.strings("mydestination", []))
+        verifyObject(IClientList, self.lists.addresses("mynetworks", []))
 
     def test_empty(self) -> None:
         """
@@ -362,6 +363,52 @@ class AddressListTests(MatchTestCase):
         ):
             for _ in range(2):
                 self.assertEqual(matcher.match_client(name, address), expected)
+
+    def test_no_name(self) -> None:
+        """
+        Neither a client without name nor one whose name looks like an address
+        of ours gets in by it; Postfix lets the first in.
+        """
+        tables = ["quick:unknown", "unknown", "192.0.2.0/24", "quick:192.0.2.1"]
+        matcher = self.lists.addresses("mynetworks", tables)
+        for name in ("unknown", "192.0.2.1", "::ffff:192.0.2.1"):
+            self.assertFalse(matcher.match_client(name, "198.51.100.1"), name)
+            self.assertTrue(matcher.match_client(name, "192.0.2.1"), name)
+
+    def test_client_table(self) -> None:
+        """
+        Tables are asked for name, parents and address, pattern by pattern; what
+        cannot be asked is no answer.
+        """
+        matcher = self.lists.addresses("mynetworks", ["slow:example.com|192.0.2.1"])
+        for name, address, expected in (
+            ("a.example.com", "198.51.100.1", True),
+            ("b.example.net", "192.0.2.1", True),
+            ("b.example.net", "198.51.100.1", False),
+        ):
+            answer = matcher.match_client(name, address)
+            assert isinstance(answer, Deferred)
+            self.assertIs(self.successResultOf(answer), expected)
+        broken = self.lists.addresses("mynetworks", ["broken:"])
+        with self.assertRaises(TableUnavailable):
+            broken.match_client("a.example.com", "192.0.2.1")
+
+    def test_client_parents(self) -> None:
+        """
+        A name stands for what is below it only in the lists of
+        parent_domain_matches_subdomains; in others C{.name} does.
+        """
+        items = ["example.com", ".example.net"]
+        parent = self.lists.addresses("mynetworks", items)
+        whole = self.lists.addresses("smtpd_client_event_limit_exceptions", items)
+        for name, in_parent, in_whole in (
+            ("example.com", True, True),
+            ("a.example.com", True, False),
+            ("a.example.net", False, True),
+            ("example.net", False, False),
+        ):
+            self.assertIs(parent.match_client(name, "::1"), in_parent, name)
+            self.assertIs(whole.match_client(name, "::1"), in_whole, name)
 
     def test_table(self) -> None:
         """

@@ -23,9 +23,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from txmta.errors import ConfigError
-from txmta.interfaces import IMatchList, ITable
+from txmta.interfaces import IClientList, IMatchList, ITable
 from txmta.maps.context import TableContext
-from txmta.maps.patterns import Kind, Patterns, keys
+from txmta.maps.patterns import CLIENTS, Kind, Patterns, is_address, keys
 from txmta.maps.source import Source
 
 #: Files that name files.
@@ -159,7 +159,7 @@ class _Sequence:
         return await rest if isinstance(rest, Deferred) else rest
 
 
-@implementer(IMatchList)
+@implementer(IMatchList, IClientList)
 class MatchList:
     """
     One list. Answers are remembered, unless a table has a part in it.
@@ -186,6 +186,10 @@ class MatchList:
         """
         As C{match}, for a host whose verified name counts as well.
         """
+        # "unknown" is no name: in Postfix a list that has it trusts whoever
+        # has none. Nor may a name pass for an address.
+        if name == "unknown" or is_address(name):
+            return self.match(address)
         if self._files:
             self._notice_changes()
         known = self._known.get((name, address))
@@ -252,7 +256,8 @@ class MatchLists:
 
         @raise ConfigError: with all that is wrong in it.
         """
-        return self._open(parameter, items, Kind.ADDRESS)
+        kind = Kind.CLIENT_PARENT if parameter in self.parents else Kind.CLIENT
+        return self._open(parameter, items, kind)
 
     def _open(self, parameter: str, items: Sequence[str], kind: Kind) -> MatchList:
         return MatchList(self._sequence(parameter, items, kind, 0))
@@ -288,7 +293,7 @@ class MatchLists:
             return _Names(Patterns(patterns, kind))
         if pattern[0] == "/":
             return self._file(parameter, pattern, kind, depth)
-        if kind is Kind.ADDRESS and _BARE_IPV6.fullmatch(pattern):
+        if kind in CLIENTS and _BARE_IPV6.fullmatch(pattern):
             raise ValueError(
                 f'"{pattern}": an IPv6 address needs brackets: '
                 f"write [{pattern.partition('/')[0]}]"

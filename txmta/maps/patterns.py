@@ -27,7 +27,13 @@ class Kind(Enum):
     STRING = "string"  # whole names only: mydestination, virtual_*_domains
     DOMAIN = "domain"  # .example.com for what is below example.com
     PARENT = "parent"  # example.com for what is below it too
-    ADDRESS = "address"  # networks, addresses, and names as PARENT
+    CLIENT = "client"  # networks, addresses, and names as DOMAIN
+    CLIENT_PARENT = "client, parent"  # the same, names as PARENT
+
+
+#: Kinds of lists that hold networks and addresses.
+CLIENTS = frozenset((Kind.CLIENT, Kind.CLIENT_PARENT))
+_DOTTED = frozenset((Kind.DOMAIN, Kind.CLIENT))
 
 
 def is_address(item: str) -> bool:
@@ -47,7 +53,7 @@ def keys(item: str, kind: Kind) -> list[str]:
     found = [item]
     dot = item.find(".", 1)
     while dot >= 0:
-        found.append(item[dot:] if kind is Kind.DOMAIN else item[dot + 1 :])
+        found.append(item[dot:] if kind in _DOTTED else item[dot + 1 :])
         dot = item.find(".", dot + 1)
     return found
 
@@ -68,7 +74,7 @@ class Patterns:
             self._add(pattern.casefold())
 
     def _add(self, pattern: str) -> None:
-        if self._kind is not Kind.ADDRESS:
+        if self._kind not in CLIENTS:
             self._names.add(pattern)
         elif pattern[0] == "[" or "/" in pattern or is_address(pattern):
             self._networks.append(parse_network(pattern))

@@ -111,7 +111,7 @@ class Delivery:
         if "permit_inet_interfaces" in origin and client.address in world.own:
             return True
         if "permit_mynetworks" in origin:
-            return world.mynetworks.match(client.address)
+            return world.mynetworks.match_client(client.name, client.address)
         return False
 
     def _trusted(self, trusted: bool) -> None:

@@ -23,7 +23,7 @@ from twisted.mail.smtp import IMessageDeliveryFactory, SMTPFactory
 from twisted.python.failure import Failure
 
 from txmta.events import Warn
-from txmta.interfaces import IMatchList
+from txmta.interfaces import IClientList
 from txmta.model import Client, Reply
 from txmta.smtp.connection import Admission, Connection
 from txmta.smtp.context import Context
@@ -51,8 +51,8 @@ class Crowd:
     @ivar service: name in master.cf, for the log.
     """
 
-    exempt: IMatchList
-    spared: IMatchList
+    exempt: IClientList
+    spared: IClientList
     per_client: int = 50
     prefixes: tuple[int, int] = (32, 84)
     total: int = 0
@@ -156,12 +156,12 @@ class SMTPServerFactory(SMTPFactory, Admission):
             return True
         return self._matches(self._crowd.spared, connection.client)
 
-    def _matches(self, names: IMatchList, client: Client) -> bool | Deferred[bool]:
+    def _matches(self, names: IClientList, client: Client) -> bool | Deferred[bool]:
         """
         A list that cannot be read lists nobody.
         """
         try:
-            match = names.match(client.address)
+            match = names.match_client(client.name, client.address)
         except Exception:
             return self._unreadable(Failure())
         return (

@@ -22,9 +22,9 @@ from txmta.events import Warn
 from txmta.interfaces import (
     IAddressResolver,
     ICleanup,
+    IClientList,
     IClientNames,
     IEventSink,
-    IMatchList,
     IQueueStore,
 )
 from txmta.smtp.access.check import World
@@ -54,7 +54,7 @@ class Services:
     store: IQueueStore
     addresses: IAddressResolver
     names: IClientNames
-    open_list: Callable[[str], IMatchList]
+    open_list: Callable[[str], IClientList]
     own: Container[str]
 
 

@@ -22,9 +22,9 @@ from txmta.interfaces import (
     IAddressResolver,
     ICleanup,
     ICleanupMessage,
+    IClientList,
     IClientNames,
     IEventSink,
-    IMatchList,
 )
 from txmta.log.postfix import line
 from txmta.model import AddressClass, Envelope, Reply, Route
@@ -51,7 +51,7 @@ class Sink:
         return [line(event) for event in self.events]
 
 
-@implementer(IMatchList)
+@implementer(IClientList)
 class Listed:
     """
     @ivar later: answers come as a Deferred, kept in C{waiting}.
@@ -63,14 +63,14 @@ class Listed:
         self.later = False
         self.waiting: list[Deferred[bool]] = []
 
-    def match(self, item: str) -> bool | Deferred[bool]:
+    def match_client(self, name: str, address: str) -> bool | Deferred[bool]:
         if self.broken:
             raise TableUnavailable("hash:/broken", "no such file")
         if self.later:
             answer: Deferred[bool] = Deferred()
             self.waiting.append(answer)
             return answer
-        return item in self.items
+        return name in self.items or address in self.items
 
 
 @implementer(IAddressResolver)

@@ -113,6 +113,14 @@ class EnvelopeTests(SynchronousTestCase):
             envelope = w.cleanup.messages[0].envelope
             self.assertIs(envelope.local_origin, expected, clients)
 
+    def test_local_origin_by_name(self) -> None:
+        w = world(local_header_rewrite_clients="permit_mynetworks")
+        w.lists["mynetworks"].items = ("localhost",)
+        t = talk(w, FRIEND)
+        t.say(b"MAIL FROM:<>\r\nRCPT TO:<user>\r\n")
+        t.say(b"DATA\r\n")
+        self.assertTrue(w.cleanup.messages[0].envelope.local_origin)
+
     def test_local_origin_later(self) -> None:
         w = world(local_header_rewrite_clients="permit_mynetworks")
         networks = w.lists["mynetworks"]

@@ -46,6 +46,14 @@ class CrowdTests(SynchronousTestCase):
         for _ in range(5):
             self.assertIn(b"220", w.connect(FRIEND).heard())
 
+    def test_exempt_by_name(self) -> None:
+        w = world(smtpd_client_connection_count_limit="1")
+        w.lists["smtpd_client_event_limit_exceptions"].items = ("localhost",)
+        for _ in range(5):
+            self.assertIn(b"220", w.connect(FRIEND).heard())
+        w.connect(STRANGER)
+        self.assertIn(b"421 4.7.0", w.connect(STRANGER).heard())
+
     def test_exempt_later(self) -> None:
         """
         The list may need time, or be unreadable; then it exempts nobody.

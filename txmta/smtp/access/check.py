@@ -17,7 +17,7 @@ from enum import Enum
 
 from twisted.internet.defer import Deferred
 
-from txmta.interfaces import IAddressResolver, IMatchList
+from txmta.interfaces import IAddressResolver, IClientList
 from txmta.model import Client, Reply, Route
 
 
@@ -56,7 +56,7 @@ class World:
     """
 
     addresses: IAddressResolver
-    mynetworks: IMatchList
+    mynetworks: IClientList
     own: Container[str]
     codes: Codes = Codes()
 

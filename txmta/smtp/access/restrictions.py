@@ -65,7 +65,8 @@ def defer(check: Check) -> Answer:
 
 
 def permit_mynetworks(check: Check) -> Answer | Deferred[Answer]:
-    listed = check.world.mynetworks.match(check.client.address)
+    client = check.client
+    listed = check.world.mynetworks.match_client(client.name, client.address)
     if listed is True or listed is False:
         return _permit_if(listed)
     return listed.addCallback(_permit_if)

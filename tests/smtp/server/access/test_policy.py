@@ -11,7 +11,7 @@ from tests.smtp.server.support import FRIEND, HOST, STRANGER, Addresses, Listed
 from txmta.config.settings import Settings
 from txmta.errors import TableUnavailable
 from txmta.model import AddressClass, Client, Reply, Route
-from txmta.smtp.access.check import Check, Codes, World
+from txmta.smtp.access.check import Check, Codes, Verdict, World
 from txmta.smtp.access.policy import Policy, codes, compiled, validate_restrictions
 from txmta.smtp.access.restrictions import CLOSING, RESTRICTIONS, authorized
 
@@ -138,6 +138,20 @@ class ListTests(Questions):
 
 
 class RestrictionTests(Questions):
+    def test_mynetworks_by_name(self) -> None:
+        """
+        A name in mynetworks is that of a client, if it is verified.
+        """
+        self.mynetworks.items = ("mail.example.net",)
+        for name, reverse, expected in (
+            ("mail.example.net", "mail.example.net", Verdict.PERMIT),
+            ("unknown", "mail.example.net", Verdict.NEXT),
+        ):
+            client = Client(STRANGER, 1, name, reverse)
+            check = Check(self.world, client, ELSEWHERE, ELSEWHERE)
+            answer = RESTRICTIONS["permit_mynetworks"](check)
+            self.assertIs(answer, expected, name)
+
     def test_each_has_a_case(self) -> None:
         """
         What each restriction says of a stranger and of a friend, for a domain
