@@ -38,7 +38,7 @@ from txmta.dns.resolver import Resolver
 from txmta.dns.udp import QuietUDP
 from txmta.errors import ConfigError, StoreUnavailable
 from txmta.events import Warn
-from txmta.interfaces import IDeliveryAgent, IEventSink, IMatchList
+from txmta.interfaces import IClientList, IDeliveryAgent, IEventSink
 from txmta.maps.match import MatchLists
 from txmta.maps.registry import TableRegistry
 from txmta.master.binding import Bound
@@ -115,7 +115,7 @@ class Tables:
         recipients = RecipientTables.open(settings, registry.table)
         return cls(registry, lists, AddressResolver(settings, domains, recipients))
 
-    def open_list(self, settings: Settings, parameter: str) -> IMatchList:
+    def open_list(self, settings: Settings, parameter: str) -> IClientList:
         """
         @return: the list of addresses that a parameter holds.
         """
