@@ -303,6 +303,15 @@ class QueueStoreContract(_Base):
         self.assertEqual(messages[0].reasons, ((0, "4.4.1 not now"),))
         self.assertEqual(self.claim(), [])
 
+    def test_not_before_it_is_due(self) -> None:
+        """
+        Times due may have fractions.
+        """
+        queue_id = self.defer(0.5)
+        self.assertEqual(self.claim(), [])
+        self.time += 1
+        self.assertEqual(self.claimed_ids(), [queue_id])
+
     def test_claim_half_of_each(self) -> None:
         """
         When there is enough of both, half is new and half is due.
@@ -338,6 +347,7 @@ class QueueStoreContract(_Base):
             self.claim()
             self.assertTrue(self.record(queue_id, DONE, BOUNCED))
             self.assertEqual(self.listed(), [])
+            self.assertEqual(self.count(QueueName.ACTIVE), 0)
             with self.assertRaises(MessageDamaged):
                 self.wait(self.store.content(queue_id))
 
@@ -393,6 +403,11 @@ class QueueStoreContract(_Base):
             (message,) = self.claim()
             self.assertEqual(message.envelope.recipients, (recipient,))
             self.assertEqual(message.reasons, ((0, "4.4.1 not now"),))
+        deferred = Attempt(queue_id, (Result(0, DEFERRED),), self.time)
+        self.wait(self.store.record(deferred))
+        self.time += 1
+        (message,) = self.claim()
+        self.assertEqual(message.envelope.recipients, (recipient,))
         self.assertEqual(self.read(queue_id), CONTENT)
 
     def test_inserts(self) -> None:
