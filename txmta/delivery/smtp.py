@@ -30,6 +30,7 @@ from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
 from txmta.errors import ConfigError
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent
+from txmta.mime import MimeRules
 from txmta.model import DeliveryRequest, Outcome
 from txmta.smtp.client import Limits
 from txmta.smtp.client_dial import Dialler, DialRules
@@ -168,6 +169,17 @@ def limits(settings: Settings) -> Limits:
         seconds,
         settings.smtp_line_length_limit,
         await_goodbye=not settings.smtp_skip_quit_response,
+        conversion=None if settings.disable_mime_output_conversion else _mime(settings),
+    )
+
+
+def _mime(settings: Settings) -> MimeRules:
+    return MimeRules(
+        settings.header_size_limit,
+        settings.mime_nesting_limit,
+        settings.mime_boundary_length_limit,
+        settings.line_length_limit,
+        convert=True,
     )
 
 

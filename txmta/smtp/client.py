@@ -33,11 +33,13 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from txmta.mime import MimeRules
 from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import Event, GoAhead, Over, Stage, Target
 from txmta.smtp.client_upload import Body, Drain, Upload
+from txmta.smtp.downgrade import Downgrade
 from txmta.smtp.stuffing import Stuffer
 
 
@@ -47,11 +49,14 @@ class Limits:
     @ivar seconds: for each L{Stage}, in its order; 0 for no limit.
     @ivar line_length: smtp_line_length_limit.
     @ivar await_goodbye: wait for the answer to QUIT.
+    @ivar conversion: of 8-bit content for a server without 8BITMIME; L{None}
+        to send it as it is.
     """
 
     seconds: Sequence[float]
     line_length: int = 998
     await_goodbye: bool = False
+    conversion: MimeRules | None = None
 
 
 def _nobody(event: Event) -> None:
@@ -88,6 +93,7 @@ class ClientConnection(Protocol):
         self._clock = clock
         self._limits = limits
         self._body: Body | None = None
+        self._conversion: MimeRules | None = None
         self._upload: Upload | None = None
         self._socket: socket.socket | None = None
         self._queued = False  # the transport has octets that have not left
@@ -101,6 +107,8 @@ class ClientConnection(Protocol):
         Start a transaction; its events may come before this returns.
         """
         self._body = body
+        seven_bit = transaction.body != "8BITMIME" or self.engine.offered.eight_bit
+        self._conversion = None if seven_bit else self._limits.conversion
         events = self.engine.begin(transaction)
         self._arm()
         self._handle(events)
@@ -229,7 +237,9 @@ class ClientConnection(Protocol):
             words = trouble.garbage(label, "premature response", b"", "sending DATA")
             self._handle(self.engine.abandon(words))
             return
-        stuffer = Stuffer(self._limits.line_length)
+        plain = Stuffer(self._limits.line_length)
+        conversion = self._conversion
+        stuffer = plain if conversion is None else Downgrade(conversion, plain)
         if body.whole is None:
             self._queued = True
             self._upload = Upload(body, stuffer, self._tcp.write, self)

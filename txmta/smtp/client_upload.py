@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from txmta.errors import StoreUnavailable
 from txmta.interfaces import IContent
+from txmta.smtp.downgrade import Downgrade
 from txmta.smtp.stuffing import Stuffer
 
 #: Octets read from the store and given to the network at a time.
@@ -73,7 +74,7 @@ class Upload:
     def __init__(
         self,
         body: Body,
-        stuffer: Stuffer,
+        stuffer: Stuffer | Downgrade,
         write: Callable[[bytes], object],
         owner: IUploading,
     ) -> None:
@@ -100,11 +101,15 @@ class Upload:
         self._owner.moved()
         self._busy = True
         try:
-            block = self._content.read(self._offset, BLOCK)
-            if isinstance(block, Deferred):
-                block.addCallback(self._got).addErrback(self._failed)
-            else:
-                self._got(block)
+            octets = b""
+            while not octets:  # a block may end in what is held back
+                block = self._content.read(self._offset, BLOCK)
+                if isinstance(block, Deferred):
+                    block.addCallback(self._got).addErrback(self._failed)
+                    return
+                octets = self._ready(block)
+            self._busy = False
+            self._write(octets)
         except Exception:
             self._failed(Failure())
 
@@ -117,7 +122,14 @@ class Upload:
     def _got(self, block: bytes) -> None:
         if self._stopped:
             return
+        octets = self._ready(block)
         self._busy = False
+        if octets:
+            self._write(octets)
+        else:
+            self.resumeProducing()
+
+    def _ready(self, block: bytes) -> bytes:
         if not block and self._offset < self._content.size:
             # Half a message must never get its dot.
             raise StoreUnavailable("content ends too early")
@@ -127,10 +139,7 @@ class Upload:
         if self._offset >= self._content.size:
             octets += self._stuffer.finish()
             self._dotted = True
-        if octets:
-            self._write(octets)
-        else:
-            self.resumeProducing()
+        return octets
 
     def _failed(self, failure: Failure) -> None:
         if not self._stopped:

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from tests.delivery.doubles import Content
 from tests.smtp.client.driving import GREETING, LABEL, PIPELINING, plain, transaction
 from txmta.errors import StoreUnavailable
+from txmta.mime import MimeRules
 from txmta.smtp.client import ClientConnection, Limits
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import ClientRules, Event, Peer, Stage, Target
@@ -25,6 +26,8 @@ from txmta.smtp.client_upload import BLOCK, Body
 #: A different time for each stage, so that a mix-up shows.
 SECONDS = [float(10 * (stage + 1)) for stage in Stage]
 SECONDS[Stage.IDLE] = SECONDS[Stage.CLOSED] = 0
+
+CONVERSION = MimeRules(convert=True)
 
 OK = b"250 2.0.0 ok\r\n"
 GO = b"354 go\r\n"
@@ -497,3 +500,75 @@ class DirectTests(ConnectionCase):
         self.assertIn(b"MAIL FROM", self.wire.told())
         self.lose()
         self.assertEqual([e[0] for e in self.events], ["failed", "over"])
+
+
+class ConversionTests(ConnectionCase):
+    """
+    8-bit content for a server without 8BITMIME.
+    """
+
+    HEAD = b"Content-Transfer-Encoding: 8bit\r\n\r\n"
+    QUOTED = b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    CAPABLE = b"250-mail.example.com\r\n250-8BITMIME\r\n250 PIPELINING\r\n"
+
+    def sent(
+        self,
+        content: bytes,
+        offered: bytes = PIPELINING,
+        body: str = "8BITMIME",
+        whole: bool = True,
+        conversion: MimeRules | None = CONVERSION,
+    ) -> bytes:
+        """
+        @return: what comes between 354 and the end of the content.
+        """
+        engine = ClientEngine(ClientRules("me"), Peer(LABEL))
+        limits = Limits(SECONDS, 998, conversion=conversion)
+        self.wire = Wire()
+        self.connection = ClientConnection(
+            engine, TARGET, self.clock, limits, self.heard
+        )
+        self.connection.makeConnection(self.wire)
+        self.connection.dataReceived(GREETING)
+        self.connection.dataReceived(offered)
+        self.connection.begin(
+            transaction("a@example.com", body=body),
+            Body(Content(content), content if whole else None),
+        )
+        self.wire.told()
+        for reply in (OK, OK, GO):
+            self.connection.dataReceived(reply)
+        octets = b""
+        while not octets.endswith(b"\r\n.\r\n"):
+            self.wire.drain()
+            octets += self.wire.told()
+        return octets.removesuffix(b".\r\n")
+
+    def test_converted(self) -> None:
+        """
+        In one piece and in blocks; then it is stuffed.
+        """
+        content = self.HEAD + b".\xc3\xa9\r\n"
+        for whole in (True, False):
+            self.assertEqual(
+                self.sent(content, whole=whole), self.QUOTED + b"..=C3=A9\r\n"
+            )
+
+    def test_as_it_is(self) -> None:
+        """
+        The server can take it, or the message says that it is 7-bit, or we
+        are told not to.
+        """
+        content = self.HEAD + b"\xc3\xa9\r\n"
+        self.assertEqual(self.sent(content, offered=self.CAPABLE), content)
+        self.assertEqual(self.sent(content, body="7BIT"), content)
+        self.assertEqual(self.sent(content, body=""), content)
+        self.assertEqual(self.sent(content, conversion=None), content)
+
+    def test_endless_header(self) -> None:
+        """
+        However much of the content gives nothing to send.
+        """
+        content = b"X: " + b"x" * (500 * BLOCK) + b"\r\n\r\n"
+        octets = self.sent(content, whole=False)
+        self.assertLess(len(octets), 200_000)

@@ -239,9 +239,8 @@ class SmtpParameters:
     )
     disable_mime_output_conversion = boolean(
         "no",
-        doc="Do not convert 8-bit mail for servers without 8BITMIME.",
-        status=Status.APPROXIMATED,
-        note="No conversion yet: such mail is sent as it is.",
+        doc="Send 8-bit mail as it is to servers without 8BITMIME; else its parts"
+        " that say 8bit or binary become quoted-printable.",
     )
     best_mx_transport = string(
         "",
