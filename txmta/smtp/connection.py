@@ -205,7 +205,7 @@ class Connection(ESMTP):
             when(self.factory.spares(self), self._greet)
 
     def _greet(self, spared: bool) -> None:
-        if self._lost:
+        if self._lost or self._closing:
             return
         timeouts = self._context.timeouts
         self._timer = self._context.clock.callLater(timeouts.idle, self._timed_out)
@@ -216,9 +216,15 @@ class Connection(ESMTP):
 
     def drain(self) -> None:
         """
-        The server stops: say 421 at the next command outside a transaction.
+        The server stops: say 421 at once, or when the transaction is over.
         """
         self._engine.drain()
+        if self.transport is None:
+            return  # it is only being made
+        if not self._named:
+            # A name would come too late.
+            self._name(("unknown", "unknown"))
+        self._pump()
 
     def stop(self) -> None:
         """

@@ -218,7 +218,9 @@ class Dialogue(Turns):
         if self.state is State.CLOSED:
             return
         self._waiting = False
-        if self.rules.forbid_unauth_pipelining and self.stream.pending:
+        if self._draining:
+            self._close(self._stopping())
+        elif self.rules.forbid_unauth_pipelining and self.stream.pending:
             self._out_of_step()
         else:
             self._say(Reply(220, "", self.rules.banner))
@@ -250,7 +252,8 @@ class Dialogue(Turns):
 
     def drain(self) -> None:
         """
-        The server stops: at the next command without a transaction, say 421.
+        The server stops: say 421 as soon as there is no transaction and no
+        question open. A command that has not arrived whole does not count.
         """
         self._draining = True
 

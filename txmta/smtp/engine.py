@@ -64,6 +64,13 @@ class Engine(Envelopes):
     def _step(self) -> bool:
         if self.state in (State.DATA, State.CHUNK):
             return self._content()
+        if (
+            self._draining
+            and self.transaction is None
+            and self.state is not State.TLS  # plaintext would spoil the handshake
+        ):
+            self._close(self._stopping())
+            return True
         if self._errors >= self.rules.limits.hard_errors:
             self._too_many_errors()
             return True
@@ -78,9 +85,6 @@ class Engine(Envelopes):
 
     def _line(self, line: bytes) -> None:
         stream = self.stream
-        if self._draining and self.transaction is None:
-            self._close(self._stopping())
-            return
         if stream.bare and self._bare_newline():
             return
         if stream.overlong:

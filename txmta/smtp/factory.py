@@ -187,7 +187,8 @@ class SMTPServerFactory(SMTPFactory, Admission):
 
     def drain(self, limit: float = DRAIN) -> Deferred[None]:
         """
-        Let sessions end. Stop listening first.
+        End sessions: those between transactions at once, the others when
+        their transaction is over. Stop listening first.
 
         @param limit: seconds after which those that are left are ended.
         @return: fires when there are no connections any more.
@@ -199,9 +200,9 @@ class SMTPServerFactory(SMTPFactory, Admission):
             self._drained.chainDeferred(done)
             return done
         self._drained = done
+        self._last_call = self._context.clock.callLater(limit, self._stop_all)
         for connection in list(self.connections):
             connection.drain()
-        self._last_call = self._context.clock.callLater(limit, self._stop_all)
         return done
 
     def _stop_all(self) -> None:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.smtp.server.support import FRIEND, HOST, STRANGER, Listed, World, world
 from txmta.config.settings import Settings
-from txmta.errors import ConfigError
+from txmta.errors import ConfigError, TableUnavailable
 from txmta.model import Reply
 from txmta.smtp.service import problems, server_factory
 
@@ -117,28 +117,106 @@ class CrowdTests(SynchronousTestCase):
         self.assertTrue(third.transport.disconnecting)
 
 
+STOPPING = (
+    f"421 4.3.2 {HOST} Service not available, closing transmission channel\r\n"
+).encode()
+
+
 class DrainTests(SynchronousTestCase):
     def test_nobody_there(self) -> None:
         self.successResultOf(world().factory.drain())
 
     def test_transaction_may_end(self) -> None:
         """
-        Outside of a transaction the next command gets 421; inside it may end.
+        Who is between transactions gets 421 at once, others when theirs is over.
         """
         w = world()
         idle, busy = w.connect(), w.connect()
         busy.say(b"EHLO x\r\n")
         busy.say(b"MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\n")
         drained = w.factory.drain(30)
-        busy.say(b"DATA\r\n")
-        self.assertIn(b"250 2.0.0 Ok: queued", busy.say(b".\r\n"))
-        self.assertIn(b"421 4.3.2", busy.say(b"QUIT\r\n"))
-        idle.heard()
-        self.assertIn(b"421 4.3.2", idle.say(b"EHLO x\r\n"))
+        self.assertEqual(idle.heard().partition(b"\r\n")[2], STOPPING)
+        self.assertTrue(idle.transport.disconnecting)
         idle.hang_up()
+        busy.say(b"DATA\r\n")
+        w.clock.advance(29)
+        self.assertFalse(busy.transport.disconnecting)
+        said = busy.say(b".\r\n")
+        self.assertEqual(said, b"250 2.0.0 Ok: queued as ID1\r\n" + STOPPING)
+        self.assertTrue(busy.transport.disconnecting)
         self.assertNoResult(drained)
         busy.hang_up()
         self.successResultOf(drained)
+        self.assertEqual(w.clock.getDelayedCalls(), [])
+
+    def test_chunks_may_end(self) -> None:
+        """
+        Between two chunks is inside a transaction.
+        """
+        w = world()
+        t = w.connect()
+        t.say(b"EHLO x\r\n")
+        t.say(b"MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\nBDAT 3\r\nabc")
+        w.factory.drain(30)
+        self.assertEqual(t.heard(), b"")
+        said = t.say(b"BDAT 2 LAST\r\nde")
+        self.assertEqual(said, b"250 2.0.0 Ok: 7 bytes queued as ID1\r\n" + STOPPING)
+
+    def test_half_a_command(self) -> None:
+        """
+        What has not arrived whole is no command; what was refused, no
+        transaction.
+        """
+        w = world()
+        t = w.connect()
+        t.say(b"EHLO x\r\n")
+        t.say(b"MAIL FROM:<@>\r\nMAIL FR")
+        w.factory.drain(30)
+        self.assertEqual(t.heard(), STOPPING)
+        self.assertEqual(t.say(b"OM:<>\r\n"), b"")
+
+    def test_question_of_mail(self) -> None:
+        """
+        MAIL that is being judged begins a transaction, if it is accepted.
+        """
+        for listed in (True, False):
+            w = world(local_header_rewrite_clients="permit_mynetworks")
+            t = w.connect()
+            t.say(b"EHLO x\r\n")
+            w.lists["mynetworks"].later = True
+            t.say(b"MAIL FROM:<>\r\n")
+            w.factory.drain(30)
+            self.assertEqual(t.heard(), b"")
+            if listed:
+                w.lists["mynetworks"].waiting[0].callback(True)
+                self.assertEqual(t.heard(), b"250 2.1.0 Ok\r\n")
+                self.assertEqual(t.say(b"RSET\r\n"), b"250 2.0.0 Ok\r\n" + STOPPING)
+            else:
+                error = TableUnavailable("hash:/x", "gone")
+                w.lists["mynetworks"].waiting[0].errback(error)
+                self.assertIn(STOPPING, t.heard())
+
+    def test_nameless(self) -> None:
+        """
+        Who waits for the banner gets 421 instead, also when the name of the
+        client is not known yet.
+        """
+        w = world()
+        name: Deferred[tuple[str, str]] = Deferred()
+        w.names.later = name
+        t = w.connect()
+        drained = w.factory.drain(30)
+        self.assertEqual(t.heard(), STOPPING)
+        name.callback(("mail.example.net", "mail.example.net"))
+        t.hang_up()
+        self.successResultOf(drained)
+        self.assertEqual(
+            [line for line in w.sink.lines if "connect from" in line],
+            [
+                "connect from unknown[192.0.2.1]",
+                "disconnect from unknown[192.0.2.1] commands=0/0",
+            ],
+        )
         self.assertEqual(w.clock.getDelayedCalls(), [])
 
     def test_limit(self) -> None:
@@ -147,8 +225,10 @@ class DrainTests(SynchronousTestCase):
         """
         w = world()
         t = w.connect()
+        t.say(b"EHLO x\r\n")
+        t.say(b"MAIL FROM:<>\r\n")
         drained = w.factory.drain(30)
-        t.heard()
+        self.assertEqual(t.heard(), b"")
         w.clock.advance(30)
         self.assertIn(b"421 4.3.2", t.heard())
         w.clock.advance(5)
@@ -187,16 +267,13 @@ class DrainTests(SynchronousTestCase):
         w.clock.advance(30)
         self.assertFalse(t.transport.disconnecting)
         answer.callback(Reply(250, "2.0.0", "Ok: queued as X"))
-        self.assertEqual(t.heard(), b"250 2.0.0 Ok: queued as X\r\n")
-        self.assertIn(b"421 4.3.2", t.say(b"NOOP\r\n"))
+        self.assertEqual(t.heard(), b"250 2.0.0 Ok: queued as X\r\n" + STOPPING)
 
     def test_late_arrival(self) -> None:
         w = world()
         w.connect()
         w.factory.drain(30)
-        late = w.connect()
-        late.heard()
-        self.assertIn(b"421 4.3.2", late.say(b"EHLO x\r\n"))
+        self.assertEqual(w.connect().heard(), STOPPING)
 
     def test_asked_twice(self) -> None:
         w = world()
