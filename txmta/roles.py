@@ -251,8 +251,8 @@ class Roles:
         """
         for _factory, port in self._smtpds:
             await maybe_later(port.stopListening())
-        for factory, _port in self._smtpds:
-            await factory.drain(SESSIONS)
+        for drained in [factory.drain(SESSIONS) for factory, _port in self._smtpds]:
+            await drained
         await self._manager.stopService()
         for agent in self._agents.values():
             stop = getattr(agent, "stop", None)
