@@ -83,6 +83,11 @@ def when(value: T | Deferred[T], then: Callable[[T], Any]) -> None:
         then(value)
 
 
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()
+
+
 @implementer(IPushProducer)
 class Connection(ESMTP):
     """
@@ -142,8 +147,8 @@ class Connection(ESMTP):
         self._ticking = False
         if not self._named:
             self._name(("unknown", "unknown"))
-        self._stop(self._timer)
-        self._stop(self._sleep)
+        _cancel(self._timer)
+        _cancel(self._sleep)
         engine = self._engine
         committing = engine.committing
         engine.lost()
@@ -246,7 +251,7 @@ class Connection(ESMTP):
         if self._closing:
             return
         self._closing = True
-        self._stop(self._timer)
+        _cancel(self._timer)
         self._ticking = False
         clock = self._context.clock
         self._timer = clock.callLater(self._context.timeouts.close, self.abort)
@@ -292,11 +297,6 @@ class Connection(ESMTP):
         self._ticking = False
         self._engine.time_out()
         self._pump()
-
-    @staticmethod
-    def _stop(call: IDelayedCall | None) -> None:
-        if call is not None and call.active():
-            call.cancel()
 
     def _hold_back(self) -> None:
         if not self._paused and len(self._engine.stream) > MAX_WAITING:
