@@ -111,6 +111,18 @@ class Addresses:
         raise AssertionError("agents do not ask")
 
 
+_BY_PATH = ("open", "mkdir", "stat", "lstat")
+_BY_DESCRIPTOR = (
+    "write",
+    "fsync",
+    "fstat",
+    "pread",
+    "ftruncate",
+    "flock",
+    "record_lock",
+)
+
+
 class WatchedFileSystem(FileSystem):
     """
     Notes each call that changes something, and fails those it is told to.
@@ -130,7 +142,7 @@ class WatchedFileSystem(FileSystem):
 
             return call
 
-        for name in ("open", "write", "fsync", "fstat", "mkdir", "rename", "unlink"):
+        for name in (*_BY_PATH, *_BY_DESCRIPTOR, "rename", "unlink"):
             setattr(self, name, watched(name))
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -138,15 +150,15 @@ class WatchedFileSystem(FileSystem):
         error = self.fail.pop(len(self.calls), 0)
         if error:
             raise OSError(error, os.strerror(error))
-        result = getattr(os, name)(*args, **kwargs)
+        result = getattr(FileSystem, name)(*args, **kwargs)
         if name == "open":
             self._names[result] = self._what(args[0])
         return result
 
     def _describe(self, name: str, args: tuple[Any, ...]) -> str:
-        if name in ("write", "fsync", "fstat"):
+        if name in _BY_DESCRIPTOR:
             return f"{name} {self._names[args[0]]}"
-        if name in ("open", "mkdir"):
+        if name in _BY_PATH:
             return f"{name} {self._what(args[0])}"
         return name
 

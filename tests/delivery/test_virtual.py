@@ -5,6 +5,8 @@ L{txmta.delivery.virtual}
 from __future__ import annotations
 
 import errno
+import os
+import time
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, execute
@@ -12,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.delivery.doubles import (
+    NOW,
     US,
     Content,
     Setting,
@@ -209,6 +212,94 @@ class SearchTests(VirtualCase):
         self.assertEqual(len(self.setting.sink.warnings), 3)
 
 
+class MailboxFileTests(VirtualCase):
+    """
+    A path without a slash at its end.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.base.mkdir()
+        self.patch(self, "uids", Table({"@v.test": str(os.getuid())}))
+        self.identity = Identity(os.getuid(), frozenset((1000,)))
+        self.configure(virtual_minimum_uid="0")
+        self.gids.entries = {"@v.test": "1000"}
+        self.path = self.base / "mbox"
+
+    def test_delivered(self) -> None:
+        """
+        Postfix's outcome, and what it would write.
+        """
+        expected = Outcome(
+            0, Action.DELIVERED, "2.0.0", "delivered to mailbox", "virtual"
+        )
+        self.assertEqual(self.deliver("Mbox@V.test"), [expected])
+        date = time.asctime(time.localtime(NOW))
+        self.assertEqual(
+            self.path.read_bytes(),
+            f"From sender@else.test  {date}\n".encode()
+            + b"Return-Path: <sender@else.test>\n"
+            b"X-Original-To: Mbox@V.test\n"
+            b"Delivered-To: Mbox@V.test\n"
+            b"Subject: hello\n\nbody\n\n",
+        )
+
+    def test_limit(self) -> None:
+        """
+        It is that of the file: what would make it larger bounces.
+        """
+        self.configure(virtual_minimum_uid="0", virtual_mailbox_limit="300")
+        (first,) = self.deliver("mbox@v.test")
+        self.assertEqual(first.status, "2.0.0")
+        before = self.path.read_bytes()
+        (second,) = self.deliver("mbox@v.test")
+        self.assertEqual(second.action, Action.FAILED)
+        self.assertEqual(second.status, "5.2.2")
+        self.assertEqual(
+            second.reason,
+            f"delivery failed to mailbox {self.path}: "
+            "error writing message: File too large",
+        )
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def test_owner(self) -> None:
+        """
+        strict_mailbox_ownership.
+        """
+        self.path.write_bytes(b"")
+        self.uids.entries = {"@v.test": str(os.getuid() + 1)}
+        self.identity = Identity(os.getuid() + 1, frozenset((1000,)))
+        (outcome,) = self.deliver("mbox@v.test")
+        self.assertEqual(outcome.status, "4.2.0")
+        self.assertIn("is not owned by recipient", outcome.reason)
+        self.configure(virtual_minimum_uid="0", strict_mailbox_ownership="no")
+        (outcome,) = self.deliver("mbox@v.test")
+        self.assertEqual(outcome.status, "2.0.0")
+
+    def test_locks(self) -> None:
+        """
+        virtual_mailbox_lock says how.
+        """
+        self.deliver("mbox@v.test")
+        self.assertIn("open mbox.lock", self.fs.calls)
+        self.assertIn("record_lock mbox", self.fs.calls)
+        self.fs.calls.clear()
+        self.configure(virtual_minimum_uid="0", virtual_mailbox_lock="flock")
+        self.deliver("mbox@v.test")
+        self.assertNotIn("open mbox.lock", self.fs.calls)
+        self.assertNotIn("record_lock mbox", self.fs.calls)
+        self.assertIn("flock mbox", self.fs.calls)
+
+    def test_empty_base(self) -> None:
+        """
+        Then the table has whole paths.
+        """
+        self.boxes.entries = {"mbox@v.test": str(self.path)}
+        self.configure(virtual_minimum_uid="0", virtual_mailbox_base="")
+        self.deliver("mbox@v.test")
+        self.assertTrue(self.path.exists())
+
+
 class RefusalTests(VirtualCase):
     def test_paths(self) -> None:
         """
@@ -230,12 +321,6 @@ class RefusalTests(VirtualCase):
     def test_relative_base(self) -> None:
         self.configure(virtual_mailbox_base="mail")
         self.check("box@v.test", "4.3.5", "virtual_mailbox_base")
-
-    def test_mailbox_file(self) -> None:
-        """
-        Not yet: deferred, with the remedy.
-        """
-        self.check("mbox@v.test", "4.3.5", "Maildir", 'with "/"')
 
     def test_other_user(self) -> None:
         """

@@ -2,7 +2,8 @@
 The virtual(8) agent: mailboxes of domains whose users have no accounts.
 
 Owns: finding mailbox and owner of a recipient.
-Knows nothing of: how a Maildir is written (L{txmta.delivery.mailbox}).
+Knows nothing of: how a Maildir (L{txmta.delivery.mailbox}) or a mailbox file
+    (L{txmta.delivery.mboxes}) is written.
 
 Sources: virtual(8); Postfix C{virtual/mailbox.c}, C{virtual/unknown.c}.
 
@@ -28,6 +29,8 @@ from txmta.delivery.mailbox import (
     make_maildirs,
     outcome,
 )
+from txmta.delivery.mbox_open import MboxFile
+from txmta.delivery.mboxes import Mboxes
 from txmta.delivery.message import Message
 from txmta.delivery.together import all_done
 from txmta.errors import TableUnavailable
@@ -63,6 +66,7 @@ class VirtualAgent:
         maildirs = make_maildirs(context, fs)
         limit = self._settings.virtual_mailbox_limit
         self._mailboxes = Mailboxes(maildirs, limit, identity)
+        self._mboxes = Mboxes(context, fs)
 
         def tables(items: Sequence[str], parameter: str) -> list[ITable]:
             return [context.table(item, parameter) for item in items]
@@ -108,19 +112,31 @@ class VirtualAgent:
             found = await _find(self._maps, keys)
             if found is None:
                 return "5.1.1", f'unknown user: "{address}"'
-            await self._check_ids(address, keys)
-            path = self._path(found)
-            await self._mailboxes.deliver(
-                message, path, self._stamp(request, recipient)
-            )
+            uid, gid = await self._ids(address, keys)
+            stamp = self._stamp(request, recipient)
+            if found.endswith("/"):
+                maildir = self._maildir(found)
+                await self._mailboxes.deliver(message, maildir, stamp)
+                return "2.0.0", DELIVERED
+            await self._to_file(message, self._file(found, uid, gid), stamp)
         except TableUnavailable as e:
             self._sink.emit(Warn(self.name, f"lookup {address}: {e}"))
             return "4.3.0", _MISCONFIGURED
         except MailboxError as e:
             return e.status, e.reason
-        return "2.0.0", DELIVERED
+        return "2.0.0", "delivered to mailbox"
 
-    async def _check_ids(self, address: str, keys: Sequence[str]) -> None:
+    async def _to_file(self, message: Message, file: MboxFile, stamp: Stamp) -> None:
+        try:
+            await self._mboxes.deliver(message, file, stamp)
+        except MailboxError as e:
+            reason = f"delivery failed to mailbox {file.path}: {e.reason}"
+            raise MailboxError(e.status, reason) from e
+
+    async def _ids(self, address: str, keys: Sequence[str]) -> tuple[int, int]:
+        """
+        @return: user and group of the mailbox, which are ours too.
+        """
         uid = await self._id(address, keys, self._uids, "uid")
         if uid < self._settings.virtual_minimum_uid:
             raise self._misconfigured(f"bad uid {uid} in virtual_uid_maps", address)
@@ -134,6 +150,7 @@ class VirtualAgent:
         self._mailboxes.check_group(
             gid, whose, "run it in that group, or change virtual_gid_maps"
         )
+        return uid, gid
 
     async def _id(
         self, address: str, keys: Sequence[str], tables: Sequence[ITable], kind: str
@@ -150,22 +167,37 @@ class VirtualAgent:
         self._sink.emit(Warn(self.name, f"recipient {address}: {trouble}"))
         return MailboxError("4.3.5", _MISCONFIGURED)
 
-    def _path(self, found: str) -> MaildirPath:
-        base = self._settings.virtual_mailbox_base
+    def _maildir(self, found: str) -> MaildirPath:
+        return MaildirPath(self._base(), self._below(found), make_base=True)
+
+    def _file(self, found: str, uid: int, gid: int) -> MboxFile:
+        settings = self._settings
+        return MboxFile(
+            "/".join((self._base().rstrip("/"), *self._below(found))),
+            uid,
+            gid,
+            settings.virtual_mailbox_limit,
+            settings.strict_mailbox_ownership,
+            True,
+            settings.virtual_mailbox_lock,
+        )
+
+    def _base(self) -> str:
+        base = self._settings.virtual_mailbox_base or "/"
         if not base.startswith("/"):
             raise MailboxError(
                 "4.3.5", f"virtual_mailbox_base = {base}: must be an absolute path"
             )
-        if not found.endswith("/"):
-            raise MailboxError(
-                "4.3.5",
-                f"mailbox file {found} is not supported yet: for a Maildir, end the "
-                'result of virtual_mailbox_maps with "/"',
-            )
+        return base
+
+    def _below(self, found: str) -> tuple[str, ...]:
+        """
+        @return: names of directories, and of the mailbox.
+        """
         below = tuple(name for name in found.split("/") if name not in ("", "."))
         if ".." in below or not below or "\0" in found:
             raise MailboxError("4.3.5", f'bad path "{found}" in virtual_mailbox_maps')
-        return MaildirPath(base, below, make_base=True)
+        return below
 
     def _stamp(self, request: DeliveryRequest, recipient: Recipient) -> Stamp:
         original = recipient.original or recipient.address
