@@ -85,6 +85,19 @@ class RecordTests(SqliteCase):
         self.assertFalse(self.wait(self.store.record(attempt)))
         self.assertEqual(self.listed(QueueName.ACTIVE), [self.there])
 
+    def test_due_in_a_while(self) -> None:
+        """
+        Times due are kept in whole seconds, rounded up: nothing comes early.
+        """
+        self.wait(self.finish(self.there))
+        results = tuple(Result(n, DEFERRED, "4.0.0 x") for n in range(2))
+        due = self.time + 0.5
+        self.wait(self.store.record(Attempt(self.queue_id, results, due)))
+        self.restart()
+        self.assertEqual(self.claim(), [])
+        self.time += 1
+        self.assertEqual(self.claimed_ids(), [self.queue_id])
+
     def test_claim_ends_with_the_last_record(self) -> None:
         """
         A claim does not end while a record is under way, or the message would
