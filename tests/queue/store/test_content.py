@@ -116,6 +116,11 @@ class FileContentTests(DirectoryCase):
         self.reads.append(read)
         return read
 
+    def read(self, offset: int) -> Deferred[bytes]:
+        read = self.content.read(offset, 5)
+        assert isinstance(read, Deferred)
+        return read
+
     def is_open(self) -> bool:
         try:
             os.fstat(self.fd)
@@ -128,7 +133,7 @@ class FileContentTests(DirectoryCase):
         The descriptor is closed when the last thread has read: before, it
         might be somebody else's file by the time it reads.
         """
-        first, second = self.content.read(0, 5), self.content.read(5, 5)
+        first, second = self.read(0), self.read(5)
         self.content.close()
         self.content.close()
         self.assertTrue(self.is_open())
@@ -138,14 +143,14 @@ class FileContentTests(DirectoryCase):
         self.assertFalse(self.is_open())
         self.assertEqual(self.successResultOf(first), b"01234")
         self.assertEqual(self.successResultOf(second), b"56789")
-        self.failureResultOf(self.content.read(0, 5), StoreUnavailable)
+        self.failureResultOf(self.read(0), StoreUnavailable)
 
     def test_error(self) -> None:
         """
         A disk that cannot be read is trouble that may pass, and the descriptor
         is closed all the same.
         """
-        read = self.content.read(0, 5)
+        read = self.read(0)
         self.content.close()
         self.reads[0].errback(OSError(errno.EIO, "error"))
         self.failureResultOf(read, StoreUnavailable)
