@@ -283,6 +283,25 @@ class EndTests(SynchronousTestCase):
         )
         self.assertTrue(driven.engine.closed)
 
+    def test_drain_idle(self) -> None:
+        """
+        Between transactions 421 comes at once, instead of 220 too; but not
+        while a handshake begins.
+        """
+        driven = Driven(replace(STRICT, tls=True))
+        driven.feed(b"EHLO x\r\n")
+        driven.feed(b"STARTTLS\r\n")
+        driven.engine.drain()
+        self.assertEqual(driven.run(), "")
+        driven.engine.secured()
+        self.assertEqual(driven.run()[:9], "421 4.3.2")
+        fresh = Driven(greet=False)
+        fresh.engine.drain()
+        self.assertEqual(fresh.run(), "")
+        fresh.engine.greet("client[192.0.2.1]", False)
+        self.assertEqual(fresh.run()[:9], "421 4.3.2")
+        self.assertTrue(fresh.engine.closed)
+
     def test_answer_after_the_end(self) -> None:
         """
         An answer that comes too late opens nothing again.

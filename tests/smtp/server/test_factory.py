@@ -219,6 +219,24 @@ class DrainTests(SynchronousTestCase):
         )
         self.assertEqual(w.clock.getDelayedCalls(), [])
 
+    def test_admitted_too_late(self) -> None:
+        """
+        A list that answers when we have hung up starts no timer.
+        """
+        w = world(smtpd_client_connection_count_limit="1")
+        w.connect()
+        exempt = w.lists["smtpd_client_event_limit_exceptions"]
+        exempt.later = True
+        t = w.connect()
+        w.factory.drain(30)
+        self.assertEqual(t.heard(), b"")
+        w.clock.advance(30)
+        self.assertEqual(t.heard(), STOPPING)
+        timers = len(w.clock.getDelayedCalls())
+        exempt.waiting[0].callback(True)
+        self.assertEqual(len(w.clock.getDelayedCalls()), timers)
+        self.assertEqual(t.heard(), b"")
+
     def test_limit(self) -> None:
         """
         Who does not end in time is ended; who does not read that is cut off.

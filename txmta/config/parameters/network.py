@@ -25,6 +25,8 @@ NEWEST_LEVEL = "3.11"
 def _host(text: str) -> str:
     if not text or any(c.isspace() or c in ',;:/@<>()[]"\\' for c in text):
         raise ValueError("is not a host name: write one name, such as mail.example.com")
+    if any(not label or "-" in (label[0], label[-1]) for label in text.split(".")):
+        raise ValueError("has a misplaced dot or hyphen: write mail.example.com")
     return text
 
 
@@ -126,8 +128,10 @@ class NetworkParameters:
     mynetworks = words(
         _networks,
         doc="Clients that may relay: networks such as 192.0.2.0/24 and "
-        "[2001:db8::]/32, !exceptions, /file, type:table. Default: from "
-        "mynetworks_style and the addresses of inet_interfaces.",
+        "[2001:db8::]/32, names of hosts and domains (of clients whose name is "
+        "verified; unlike in Postfix, unknown is none), !exceptions, /file, "
+        "type:table. Default: from mynetworks_style and the addresses of "
+        "inet_interfaces.",
     )
     mynetworks_style = choice(
         "${{$compatibility_level} <level {2} ? {subnet} : {host}}",
