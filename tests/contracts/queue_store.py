@@ -459,6 +459,7 @@ class QueueStoreContract(_Base):
         self.assertEqual(self.listed(QueueName.CORRUPT), [queue_id])
         self.assertEqual(self.claim(), [])
         self.assertEqual(self.wait(self.store.hold([queue_id])), 0)
+        self.assertEqual(self.wait(self.store.expire([queue_id])), 0)
         self.assertEqual(self.wait(self.store.requeue(None)), 0)
 
     def test_hold_and_release(self) -> None:
@@ -477,6 +478,8 @@ class QueueStoreContract(_Base):
         queue_id = self.put(2)
         self.claim()
         self.assertEqual(self.wait(self.store.hold([queue_id])), 1)
+        self.assertEqual(self.count(QueueName.ACTIVE), 1)
+        self.assertEqual(self.count(QueueName.HOLD), 0)
         self.record(queue_id, DONE, DEFERRED, due=self.time)
         self.time += 1000
         self.assertEqual(self.claim(), [])
@@ -490,6 +493,18 @@ class QueueStoreContract(_Base):
         self.assertEqual(self.claimed_ids(), [second])
         self.assertEqual(self.wait(self.store.requeue(None)), 1)
         self.assertEqual(self.claimed_ids(), [first])
+
+    def test_doorbell_of_the_administrator(self) -> None:
+        """
+        The doorbell rings for what is due now, too.
+        """
+        deferred, held = self.defer(), self.put()
+        self.wait(self.store.hold([held]))
+        heard: list[Sequence[str]] = []
+        self.store.listen(heard.append)
+        self.wait(self.store.requeue([deferred]))
+        self.wait(self.store.release([held]))
+        self.assertEqual(len(heard), 2)
 
     def test_due_now_when_the_clock_goes_back(self) -> None:
         """
@@ -513,6 +528,7 @@ class QueueStoreContract(_Base):
         """
         old, new = self.defer(), self.put()
         self.assertEqual(self.wait(self.store.expire([old, new, "nonsense"])), 2)
+        self.wait(self.store.requeue([old]))  # is expired all the same
         messages = self.claim()
         self.assertEqual({m.envelope.queue_id for m in messages}, {old, new})
         self.assertTrue(all(m.expire for m in messages))

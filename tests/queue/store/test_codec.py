@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.model import Client, Envelope, Recipient
 from txmta.queue.store.codec import (
+    MAX_ATTRIBUTES,
     MAX_INFO,
     checksum,
     decode_envelope,
@@ -115,6 +116,42 @@ class CodecTests(SynchronousTestCase):
             checksum(2, "ab", b"", [Recipient(0, "c", "c")]),
         }
         self.assertEqual(len(sums), 6)
+
+    def test_bounds(self) -> None:
+        """
+        What is too large is refused on the way in, and on the way out.
+        """
+        for envelope in (
+            Envelope("i", 0, "", (), Client("a", 1), helo="h" * MAX_ATTRIBUTES),
+            Envelope("i", 0, "", (), Client("a", 1), envid="e" * MAX_ATTRIBUTES),
+        ):
+            with self.assertRaises(ValueError):
+                encode_attributes(envelope)
+        with self.assertRaises(ValueError):
+            encode_info(Recipient(0, "a@b", "o" * MAX_INFO))
+        good = encode_attributes(Envelope("i", 0, "", (), Client("a", 1)))
+        decode_envelope("i", "", good.ljust(MAX_ATTRIBUTES), ())
+        with self.assertRaises(ValueError):
+            decode_envelope("i", "", good.ljust(MAX_ATTRIBUTES + 1), ())
+        with self.assertRaises(ValueError):
+            decode_recipient(0, "a@b", 0, "{}".ljust(MAX_INFO + 1))
+
+    def test_impossible(self) -> None:
+        """
+        Another version, and times that are none, are no message of ours.
+        """
+        good = encode_attributes(Envelope("i", 7.5, "", (), Client("a", 1)))
+        self.assertEqual(decode_envelope("i", "", good, ()).arrival, 7.5)
+        for old, new in (
+            (b'"v":1', b'"v":2'),
+            (b"7.5", b"NaN"),
+            (b"7.5", b"1e999"),
+            (b"7.5", b"-1e12"),
+            (b"7.5", b"true"),
+        ):
+            self.assertIn(old, good)
+            with self.assertRaises(ValueError):
+                decode_envelope("i", "", good.replace(old, new), ())
 
     def test_line_ends(self) -> None:
         for bad in ("a\n", "\r", "a\0b"):

@@ -54,6 +54,8 @@ class RowTests(SqliteCase):
         for sql in (
             "UPDATE content SET data = CAST(replace(data, 'body', 'bodx') AS BLOB)",
             "UPDATE message SET sender = 'grom@example.com'",
+            "UPDATE message SET sender = CAST(x'ff40' AS TEXT)",
+            "UPDATE recipient SET address = CAST(x'ff40' AS TEXT)",
             "UPDATE recipient SET address = 'to1@example.orf' WHERE n = 1",
             'UPDATE recipient SET info = \'{"original":"x@y"}\' WHERE n = 1',
             "UPDATE recipient SET info = '{\"notify\":1}' WHERE n = 1",
@@ -271,6 +273,30 @@ class SalvageTests(SqliteCase):
         with self.assertRaises(StoreUnavailable):
             salvage(self.directory, target)
         self.rig.directory = self.directory
+
+    def test_large_content(self) -> None:
+        """
+        A content file is checked before it is saved, and is on disk, with its
+        name, before the row that names it is.
+        """
+        good, bad = self.put(1, LARGE), self.put(1, LARGE)
+        self.wait(self.store.stop())
+        (self.directory / "content" / bad).write_bytes(b"x" + LARGE[1:])
+        (self.directory / "content" / good).chmod(0o644)
+        target = self.directory / "saved"
+        seen: list[str] = []
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            seen.append(os.readlink(f"/proc/self/fd/{fd}"))
+            real(fd)
+
+        with mock.patch("os.fsync", fsync):
+            report = salvage(self.directory, target)
+        self.assertEqual((report.saved, report.lost), (1, [bad]))
+        content = target / "content"
+        self.assertEqual(seen[-2:], [str(content / good), str(content)])
+        self.assertEqual((content / good).stat().st_mode & 0o777, 0o600)
 
     def test_flipped_bits(self) -> None:
         """
