@@ -42,6 +42,7 @@ from txmta.config.check import check
 from txmta.config.main_cf import BadLines, read_main_cf
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.master_cf import builtin_master_cf, read_master_cf
+from txmta.config.place import with_place
 from txmta.config.settings import Definition, Settings
 from txmta.config.system import this_machine
 from txmta.delivery.registry import AgentRegistry
@@ -128,18 +129,9 @@ def load(path: str) -> Configuration:
         problems += e.problems
     problems += problems_of_tables(settings, services)
     if problems:
-        told = [_with_place(each, settings) for each in problems]
+        told = [with_place(each, settings) for each in problems]
         raise ConfigError(list(dict.fromkeys(told)))
     return Configuration(path, settings, services, report.warnings)
-
-
-def _with_place(problem: str, settings: Settings) -> str:
-    """
-    @return: with file and line, where a problem only names its parameter.
-    """
-    name, colon, _ = problem.partition(":")
-    definition = settings.definitions.get(name) if colon else None
-    return f"{definition.where}: {problem}" if definition else problem
 
 
 def say_fatal(problems: Iterable[str]) -> None:
@@ -190,7 +182,7 @@ class Server(Service):
         try:
             self._prepare()
         except ConfigError as e:
-            say_fatal(e.problems)
+            say_fatal(with_place(each, self._settings) for each in e.problems)
             raise SystemExit(1) from e
 
     def _prepare(self) -> None:
@@ -226,7 +218,7 @@ class Server(Service):
             self._roles = Roles(shared)
             self._roles.start(self._sockets)
         except ConfigError as e:
-            say_fatal(e.problems)
+            say_fatal(with_place(each, self._settings) for each in e.problems)
             raise SystemExit(1) from e
         for each in self._sockets:
             each.socket.close()

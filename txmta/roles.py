@@ -12,7 +12,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -27,8 +27,11 @@ from txmta.cleanup.internal import internal_head
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
 from txmta.config.by_default import tables_by_default
+from txmta.config.check_values import NETWORKS
 from txmta.config.declare import Status
 from txmta.config.master_cf import Service as MasterService
+from txmta.config.networks import wrong
+from txmta.config.place import with_place
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
 from txmta.delivery.registry import AgentRegistry
@@ -128,30 +131,70 @@ def problems_of_tables(
     """
     Make everything that reads the configuration once, and forget it.
 
-    @return: what cannot be made, one line each.
+    @return: what cannot be made, one line each, with file and line.
     """
-    problems = smtpd_problems(settings)
+    names = set(settings.definitions)
+    if any(s.program == "local" for s in services):
+        names.add("alias_maps")  # if only by default
+    found = [
+        *smtpd_problems(settings),
+        *_problems_of_classes(settings),
+        *_problems_of_lists(settings, NETWORKS),
+        *problems_of_agents(settings, names),
+    ]
+    problems = [with_place(each, settings) for each in found]
+    programs = ("smtpd", *AgentRegistry().known_programs())
     for service in services:
-        if service.type == "inet" and service.program == "smtpd" and service.overrides:
+        if service.overrides and service.program in programs:
+            problems += _problems_of_overrides(settings, service)
+    return problems
+
+
+def _problems_of_overrides(settings: Settings, service: MasterService) -> list[str]:
+    try:
+        special = settings.override(service.overrides, service.where)
+    except ConfigError as e:
+        return list(e.problems)
+    found = [
+        *_problems_of_lists(special, service.overrides),
+        *problems_of_agents(special, service.overrides),
+    ]
+    if service.type == "inet" and service.program == "smtpd":
+        found += smtpd_problems(special)
+    return [with_place(each, special) for each in found]
+
+
+def _problems_of_classes(settings: Settings) -> list[str]:
+    try:
+        Tables.open(settings, float, lambda text: None)
+    except ConfigError as e:
+        return list(e.problems)
+    except ValueError:
+        pass  # our own addresses: told by the check
+    return []
+
+
+def _problems_of_lists(settings: Settings, names: Iterable[str]) -> list[str]:
+    """
+    @param names: of any parameters; those that are lists of networks count.
+    """
+    registry = TableRegistry(float, lambda text: None)
+    lists = MatchLists(registry.table, (), float, lambda text: None)
+    problems: list[str] = []
+    for name in names:
+        if name in NETWORKS:
+            # What is wrong in itself is told by the check, in better words.
+            words = [word for word in getattr(settings, name) if not wrong(word)]
             try:
-                special = settings.override(service.overrides, service.where)
-                problems += smtpd_problems(special)
+                lists.addresses(name, words)
             except ConfigError as e:
                 problems += e.problems
-    try:
-        tables = Tables.open(settings, float, lambda text: None)
-        for name in _SMTPD_LISTS:
-            tables.open_list(settings, name)
-    except ConfigError as e:
-        problems += e.problems
-    return [*problems, *problems_of_agents(settings, services)]
+    return problems
 
 
-def problems_of_agents(
-    settings: Settings, services: Sequence[MasterService]
-) -> list[str]:
+def problems_of_agents(settings: Settings, names: Iterable[str]) -> list[str]:
     """
-    Open every table that main.cf names, and those of local(8) by default.
+    Open every table of the parameters C{names}.
 
     @return: what cannot be opened, one line each.
     """
@@ -159,9 +202,6 @@ def problems_of_agents(
     registry = TableRegistry(
         float, lambda text: None, aliases, by_default=tables_by_default(settings)
     )
-    names = set(settings.definitions)
-    if any(s.program == "local" for s in services):
-        names.add("alias_maps")
     problems: list[str] = []
     for name in sorted(names):
         parameter = settings.parameter(name)
@@ -175,13 +215,6 @@ def problems_of_agents(
             except ConfigError as e:
                 problems += e.problems
     return problems
-
-
-_SMTPD_LISTS = (
-    "mynetworks",
-    "smtpd_client_event_limit_exceptions",
-    "smtpd_forbid_bare_newline_exclusions",
-)
 
 
 class Roles:

@@ -333,19 +333,6 @@ class ProblemTests(SynchronousTestCase):
             "main.cf, line 2: mynetworks: ::1: write IPv6 in brackets",
         )
 
-    def test_open_relay(self) -> None:
-        """
-        A server without any rule that refuses would relay for everybody.
-        """
-        text = "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit\n"
-        self.has(report(text), "would relay for everybody")
-        self.has(
-            report("", STOCK + "x inet n - n - - smtpd -o smtpd_relay_restrictions=\n"),
-            "master.cf, line 19: smtpd_relay_restrictions or",
-        )
-        safe = "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = reject\n"
-        self.assertEqual(report(safe).problems, ())
-
     def test_sizes(self) -> None:
         """
         As Postfix: a mailbox must be able to hold a message.

@@ -37,15 +37,6 @@ DONE = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "proxymap")
 #: Programs of master.cf that are not missed: their work does not arise.
 NOT_MISSED = ("scache", "postlogd", "flush")
 
-#: Rules of which a server must have one, or it may relay for everybody.
-REJECTING = (
-    "reject",
-    "reject_unauth_destination",
-    "defer",
-    "defer_if_permit",
-    "defer_unauth_destination",
-)
-
 _TRANSPORTS = (
     "local_transport",
     "virtual_transport",
@@ -111,12 +102,15 @@ class Checker:
             self._programs()
             for name in _TRANSPORTS:
                 self._transport(name)
-        values = ValueChecks(self._settings)
-        self._problems += values.problems
-        self._warnings += values.warnings
+        self._values(self._settings)
         return Report(
             tuple(dict.fromkeys(self._problems)), tuple(dict.fromkeys(self._warnings))
         )
+
+    def _values(self, settings: Settings, only: Collection[str] | None = None) -> None:
+        values = ValueChecks(settings, only)
+        self._problems += values.problems
+        self._warnings += values.warnings
 
     def _mentions(self) -> Iterator[str]:
         """
@@ -211,24 +205,7 @@ class Checker:
             return
         for name in service.overrides:
             self._parameter(name, settings.definitions[name], settings)
-        if service.type == "inet" and service.program == "smtpd":
-            self._relay(service, settings)
-
-    def _relay(self, service: Service, settings: Settings) -> None:
-        """
-        Postfix: "parameter smtpd_relay_restrictions or
-        smtpd_recipient_restrictions: specify at least one working instance".
-        """
-        lists = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
-        words = {w.lower() for name in lists for w in to_words(settings.text(name))}
-        known = [name for name in lists if settings.is_known(name)]
-        if known and not words.intersection(REJECTING):
-            first = settings.definitions.get(known[0])
-            where = first.where if first else service.where
-            self._problems.append(
-                f"{where}: {' or '.join(lists)}: would relay for everybody: write at "
-                f"least one of {', '.join(REJECTING)}"
-            )
+        self._values(settings, service.overrides)
 
     def _programs(self) -> None:
         missed = [

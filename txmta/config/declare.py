@@ -264,7 +264,7 @@ def boolean(
 
     def convert(text: str) -> bool:
         if text.lower() not in ("yes", "no"):
-            raise ValueError("is neither yes nor no")
+            raise ValueError("is neither: write yes or no")
         return text.lower() == "yes"
 
     return Parameter(

@@ -59,7 +59,11 @@ def read_main_cf(path: str) -> MainCf:
     main_cf = parse_main_cf(path, read_text(path))
     origin = main_cf.definitions.get("myorigin")
     if origin is not None and origin.text.startswith("/"):
-        main_cf.definitions["myorigin"] = _first_line(origin)
+        try:
+            main_cf.definitions["myorigin"] = _first_line(origin)
+        except ConfigError as e:
+            del main_cf.definitions["myorigin"]
+            raise BadLines(e.problems, main_cf) from e
     return main_cf
 
 
@@ -67,7 +71,12 @@ def _first_line(origin: Definition) -> Definition:
     """
     Debian's Postfix: C{myorigin = /etc/mailname}.
     """
-    lines = read_text(origin.text).splitlines()
+    try:
+        lines = read_text(origin.text).splitlines()
+    except ConfigError as e:
+        raise ConfigError(
+            [f"{origin.where}: myorigin: {problem}" for problem in e.problems]
+        ) from e
     name = lines[0].strip() if lines else ""
     if not name:
         raise ConfigError(
@@ -125,7 +134,9 @@ def split_definition(line: LogicalLine) -> tuple[str, str]:
     assert match is not None  # every text matches
     name, equals, value = match.groups()
     if not name:
-        raise ValueError(f'missing parameter name: "{line.text[:60]}"')
+        raise ValueError(
+            f'missing parameter name: "{line.text[:60]}": write name = value'
+        )
     if not equals:
         raise ValueError(
             f"missing '=' after parameter name: \"{line.text[:60]}\": write name = "

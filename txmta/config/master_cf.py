@@ -110,7 +110,10 @@ def parse_master_cf(path: str, text: str) -> Sequence[Service]:
         where = f"{path}, line {line.number}"
         try:
             if line.text[0].isspace():
-                raise ValueError("starts with white space, and continues nothing")
+                raise ValueError(
+                    "starts with white space, and continues nothing: begin it in "
+                    "the first column"
+                )
             if trouble := unfit(line):
                 raise ValueError(trouble)
             service = _service(line.text, where)

@@ -15,7 +15,11 @@ def wrong(word: str) -> str:
     @param word: one item of a list of networks.
     @return: what is wrong and what to write, or C{""}.
     """
-    word = word.removeprefix("!")
+    word = word.lstrip("!")
+    if not word:
+        return 'no pattern after "!": write one'
+    if word[0] == "[" and "]" not in word:
+        return f"{word} has no ']': write [2001:db8::]/32"
     if (
         re.fullmatch(r"[0-9a-fA-F]*:[0-9a-fA-F:.]*(/\d+)?", word)
         and word.count(":") > 1

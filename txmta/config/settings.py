@@ -229,7 +229,9 @@ class Settings(
         if name in self._texts:
             return self._texts[name]
         if name in above:
-            raise SelfReference(f"refers to itself: {' -> '.join((*above, name))}")
+            raise SelfReference(
+                f"refers to itself: {' -> '.join((*above, name))}: write its value out"
+            )
         if len(above) > MAX_NESTING:
             raise ValueError(f"refers to {above[0]} and so on, {MAX_NESTING} deep")
         if name in self.definitions:
