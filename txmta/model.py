@@ -196,6 +196,7 @@ class QueuedMessage:
     @ivar reasons: for each recipient number that was deferred before, the
         last reason, C{"4.4.1 connect to ..."}.
     @ivar expire: the administrator wants this attempt to be the last one.
+    @ivar warned: the sender has been told of the delay.
     """
 
     envelope: Envelope
@@ -204,6 +205,7 @@ class QueuedMessage:
     due: float = 0.0
     reasons: tuple[tuple[int, str], ...] = ()
     expire: bool = False
+    warned: bool = False
 
 
 class AddressClass(Enum):
@@ -300,12 +302,14 @@ class Outcome:
     @ivar transmission: seconds from then to the final reply (fourth).
     @ivar conn_use: which delivery over this connection; 0 is not logged, 1
         neither.
-    @ivar forward: new messages that replace this recipient.
+    @ivar forward: new messages that replace this recipient, or, when it
+        failed or goes another way, come with its end; none are made when it is
+        tried again. Their ids go into a C{reason} that ends with "forwarded".
     @ivar dsn_passed: the next hop speaks DSN, and reports success itself
         (RFC 3461 section 5.2.1).
-    @ivar reroute: nothing has been delivered: the recipient is to go this
-        way instead (mailbox_transport, fallback_transport). It is neither
-        logged nor recorded; all other fields but C{n} are ignored.
+    @ivar reroute: the recipient is to go this way instead (mailbox_transport,
+        fallback_transport). It is neither logged nor recorded; all other
+        fields but C{n} and C{forward} are ignored.
     """
 
     n: int
@@ -377,11 +381,15 @@ class Result:
     @ivar n: the recipient's number.
     @ivar state: DEFERRED stays in the queue; DONE and BOUNCED do not.
     @ivar reason: last reason of a deferral, with its status code in front.
+    @ivar warned: with a reason: the sender has been told of the delay. Once
+        that is written down for some recipient of a message, the message is
+        C{warned} when it is read back.
     """
 
     n: int
     state: RecipientState
     reason: str = ""
+    warned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

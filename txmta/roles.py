@@ -23,7 +23,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from txmta.cleanup.dates import mail_date
-from txmta.cleanup.internal import internal_head
+from txmta.cleanup.internal import complete, internal_head
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
 from txmta.config.by_default import tables_by_default
@@ -48,6 +48,7 @@ from txmta.master.binding import Bound
 from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
 from txmta.queue.store.sqlite import SqliteStore, Threads
+from txmta.queue.templates import load as load_templates
 from txmta.rewrite.classes import DomainLists, RecipientTables
 from txmta.rewrite.resolver import AddressResolver
 from txmta.smtp.factory import SMTPServerFactory
@@ -139,6 +140,7 @@ def problems_of_tables(
     found = [
         *smtpd_problems(settings),
         *_problems_of_classes(settings),
+        *_problems_of_templates(settings),
         *_problems_of_lists(settings, NETWORKS),
         *problems_of_agents(settings, names),
     ]
@@ -190,6 +192,14 @@ def _problems_of_lists(settings: Settings, names: Iterable[str]) -> list[str]:
             except ConfigError as e:
                 problems += e.problems
     return problems
+
+
+def _problems_of_templates(settings: Settings) -> list[str]:
+    try:
+        load_templates(settings, lambda text: None)
+    except ConfigError as e:
+        return list(e.problems)
+    return []
 
 
 def problems_of_agents(settings: Settings, names: Iterable[str]) -> list[str]:
@@ -260,6 +270,7 @@ class Roles:
                 shared.sink,
                 mail_date,
                 partial(internal_head, settings=settings),
+                partial(complete, settings=settings),
             )
         )
         self._smtpds: list[tuple[SMTPServerFactory, IListeningPort]] = []

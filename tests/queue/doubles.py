@@ -213,6 +213,7 @@ class World:
             cast(IEventSink, self.sink),
             lambda second: b"Tue, 24 Nov 2026 03:50:52 +0000 (UTC)",
             lambda e: f"Received: by {HOST}\r\n\tid {e.queue_id}\r\n".encode(),
+            lambda value: value.replace("<MAILER-DAEMON>", f"<MAILER-DAEMON@{HOST}>"),
         )
         return QueueManager(self.parts)
 

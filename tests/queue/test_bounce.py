@@ -14,16 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from txmta.config.settings import Settings
 from txmta.model import Action, Client, Envelope, Outcome, Recipient
 from txmta.queue.bounce import Report, Site, Stamps, notification, safe, wrap
 from txmta.queue.notifier import headers
+from txmta.queue.templates import load
 
 SITE = Site("mx.here.test", "here.test", "Postfix")
+
+TEMPLATES = {
+    name: replace(t, sender=f"Mail Delivery System <{SITE.daemon}>")
+    for name, t in load(Settings.of(myhostname="mx.here.test"), print).items()
+}
 
 STAMPS = Stamps(
     "4XYZ.1700000000/mx.here.test",
     b"Tue, 24 Nov 2026 04:00:00 +0000 (UTC)",
     b"Tue, 24 Nov 2026 03:50:52 +0000 (UTC)",
+    b"Sun, 29 Nov 2026 03:50:52 +0000 (UTC)",
     "<20261124040000.5ABC@mx.here.test>",
 )
 
@@ -55,12 +63,13 @@ def make(
     original: bytes | None = ORIGINAL,
     full: bool = True,
     copy: bool = False,
+    kind: str = "failure",
+    thread: str = "",
 ) -> bytes:
     failed = [(r, replace(outcome, n=r.n)) for r in envelope.recipients]
     to = envelope.sender or "postmaster@here.test"
-    return notification(
-        Report(to, envelope, failed, original, full, copy), SITE, STAMPS
-    )
+    report = Report(TEMPLATES[kind], to, envelope, failed, original, full, copy, thread)
+    return notification(report, SITE, STAMPS)
 
 
 def parse(octets: bytes) -> EmailMessage:

@@ -233,6 +233,7 @@ class PathTests(SynchronousTestCase):
         self.assertEqual(row.envelope.recipients[0].original, "list@here")
         self.assertEqual(row.envelope.sender, "sender@example.com")
         self.assertEqual(row.envelope.envid, "e1")
+        self.assertEqual(row.envelope.recipients[0].notify, 0)
         self.assertIn(f"qmgr: {queue_id}: removed", world.sink.lines())
         # And it is on its way already.
         self.assertEqual(world.agent.attempts, ["x@a", "y@b"])
@@ -249,7 +250,7 @@ class PathTests(SynchronousTestCase):
         world.local.answer = lambda r: Outcome(
             r.n, Action.EXPANDED, "2.0.0", "forwarded", "local", forward=(forward,)
         )
-        recipient = Recipient(0, "list@here", "list@here", "rfc822;l@x", notify=2)
+        recipient = Recipient(0, "list@here", "list@here", "rfc822;l@x", notify=4)
         world.put(recipients=[recipient], envid="e1", ret="HDRS")
         (row,) = world.store.rows.values()
         self.assertEqual(row.envelope.recipients, (Recipient(0, "x@a", "x@a"),))

@@ -13,9 +13,12 @@ Errors: none.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from txmta.model import (
     Action,
     Envelope,
+    Forward,
     NewMessage,
     Outcome,
     QueuedMessage,
@@ -35,9 +38,13 @@ class ActiveMessage:
     @ivar waiting: recipients without outcome, and one while it is routed.
     @ivar tried: somebody answered for it, or for its destination.
     @ivar damaged: why its content cannot be read, or C{""}.
+    @ivar warned: the sender has been told of the delay, or is being told.
     @ivar results: of recipients that are finished, not yet recorded.
+    @ivar succeeded: those of C{results} whose delivery the sender hears of.
     @ivar inserts: forwards that go with C{results}.
     @ivar reroutes: how often a recipient was sent another way, by number.
+    @ivar onward: messages that go with the end of a recipient which was sent
+        another way, by number.
     @ivar deferred: recipients to be tried again, with the outcome.
     @ivar failed: recipients that are given up, with the outcome.
     @ivar recording: results are on their way to the store.
@@ -53,12 +60,15 @@ class ActiveMessage:
         "failed",
         "flushed",
         "inserts",
+        "onward",
         "recording",
         "reroutes",
         "results",
         "size",
+        "succeeded",
         "tried",
         "waiting",
+        "warned",
     )
 
     def __init__(
@@ -73,12 +83,15 @@ class ActiveMessage:
         self.waiting = len(queued.envelope.recipients) + 1
         self.tried = False
         self.damaged = ""
+        self.warned = queued.warned
+        self.succeeded: list[tuple[Recipient, Outcome]] = []
         self.results: list[Result] = []
         self.inserts: list[NewMessage] = []
         self.deferred: list[tuple[Recipient, Outcome]] = []
         self.failed: list[tuple[Recipient, Outcome]] = []
         self.recording = False
         self.reroutes: dict[int, int] = {}
+        self.onward: dict[int, tuple[Forward, ...]] = {}
 
     @property
     def queue_id(self) -> str:
@@ -86,6 +99,16 @@ class ActiveMessage:
         @return: as in the envelope.
         """
         return self.envelope.queue_id
+
+    def with_onward(self, outcome: Outcome) -> Outcome:
+        """
+        @return: the outcome, with the messages that the agent who sent the
+            recipient another way wanted to go with its end.
+        """
+        onward = self.onward.pop(outcome.n, None) if self.onward else None
+        if onward is None:
+            return outcome
+        return replace(outcome, forward=onward + outcome.forward)
 
     def settle(self, recipient: Recipient, outcome: Outcome) -> None:
         """
@@ -107,7 +130,9 @@ class ActiveMessage:
         results = self.results
         for recipient, outcome in self.deferred:
             reason = f"{outcome.status} {outcome.reason}"
-            results.append(Result(recipient.n, RecipientState.DEFERRED, reason))
+            results.append(
+                Result(recipient.n, RecipientState.DEFERRED, reason, self.warned)
+            )
         for recipient, _ in self.failed:
             results.append(Result(recipient.n, RecipientState.BOUNCED))
         return tuple(results)

@@ -30,7 +30,7 @@ def damage_notice(
     if len(recipients) > MAX_LISTED:
         listed.append(f"and {len(recipients) - MAX_LISTED} more")
     lines = [
-        f"From: Mail Delivery System <MAILER-DAEMON@{site.origin}>",
+        f"From: Mail Delivery System <{site.daemon}>",
         f"Subject: {site.mail_name}: damaged message {envelope.queue_id}",
         f"To: {quote(to)}",
         "Auto-Submitted: auto-generated",

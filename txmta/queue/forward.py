@@ -15,10 +15,12 @@ from dataclasses import replace
 
 from txmta.model import (
     LOCAL_CLIENT,
+    Action,
     DeliveryRequest,
     Envelope,
     Forward,
     NewMessage,
+    Notify,
     Outcome,
     Recipient,
 )
@@ -29,24 +31,27 @@ def forwarded(
     parts: QueueParts, request: DeliveryRequest, recipient: Recipient, outcome: Outcome
 ) -> tuple[Outcome, list[NewMessage]]:
     """
-    @return: the outcome, with the new queue ids in its reason, and the
-        messages to insert.
+    @return: the outcome, with the new queue ids in a reason that ends with
+        C{"forwarded"}, and the messages to insert. None if the recipient is
+        to be tried again: it will then be forwarded anew.
     """
+    if outcome.action is Action.DELAYED:
+        return replace(outcome, forward=()), []
     new = [_message(parts, request.envelope, recipient, f) for f in outcome.forward]
-    ids = ", ".join(message.envelope.queue_id for message in new)
-    return replace(outcome, reason=f"forwarded as {ids}"), new
+    if outcome.reason.endswith("forwarded"):
+        ids = ", ".join(message.envelope.queue_id for message in new)
+        outcome = replace(outcome, reason=f"{outcome.reason} as {ids}")
+    return outcome, new
 
 
 def _message(
     parts: QueueParts, envelope: Envelope, recipient: Recipient, forward: Forward
 ) -> NewMessage:
-    same = forward.sender == envelope.sender
+    forward = _complete(forward, envelope, recipient)
     recipients = tuple(
-        # A list with an owner is a new sender: what the old one asked to be
-        # told, and wrote, ends here.
-        Recipient(n, address, recipient.original, recipient.orcpt, recipient.notify)
-        if same
-        else Recipient(n, address, address)
+        Recipient(
+            n, address, forward.original or address, forward.orcpt, forward.notify
+        )
         for n, address in enumerate(forward.recipients)
     )
     new = replace(
@@ -58,9 +63,36 @@ def _message(
         client=LOCAL_CLIENT,
         helo="",
         protocol="",
-        ret=envelope.ret if same else "",
-        envid=envelope.envid if same else "",
+        ret=envelope.ret if forward.keep_envid else "",
+        envid=envelope.envid if forward.keep_envid else "",
         local_origin=False,
     )
     head = parts.internal_head(new) + forward.head
     return NewMessage(new, head, shares=envelope.queue_id)
+
+
+def _complete(forward: Forward, envelope: Envelope, recipient: Recipient) -> Forward:
+    """
+    An agent that keeps the sender and says nothing of what he asked for passes
+    it on. His success report is written here, and only once (RFC 3461 section
+    5.2.7.3). A list with an owner is a new sender: what the old one asked to
+    be told, and wrote, ends here.
+    """
+    said = forward.original or forward.orcpt or forward.notify or forward.keep_envid
+    if said or forward.sender != envelope.sender:
+        return forward
+    return replace(
+        forward,
+        notify=without_success(recipient.notify),
+        orcpt=recipient.orcpt,
+        original=recipient.original,
+        keep_envid=True,
+    )
+
+
+def without_success(notify: int) -> int:
+    """
+    @return: what is left to report of a recipient whose success is reported.
+    """
+    left = notify & ~Notify.SUCCESS
+    return left or (int(Notify.NEVER) if notify else 0)

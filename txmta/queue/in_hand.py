@@ -112,6 +112,8 @@ class InHand:
             return
         if outcome.reroute is not None:
             self._reached = True
+            if outcome.forward:
+                self._job.owner.onward[outcome.n] = outcome.forward
             dispatcher.reroute(self._job.owner, recipient, outcome.reroute)
             return
         outcome = sound(outcome)

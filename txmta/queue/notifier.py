@@ -1,14 +1,18 @@
 """
-Who is told that mail cannot be delivered, and the message that tells it.
+Who is told what became of mail, and the messages that tell it.
 
-Owns: the rules against backscatter and loops, and reading what is returned.
+Owns: the rules against backscatter and loops, NOTIFY and RET, and reading
+    what is returned.
 Knows nothing of: the form of a notification, transactions.
 
 A message is bounced to its sender; a bounce that fails, to the postmaster if
-notify_classes says so; mail to the postmaster that fails, to nobody.
+notify_classes says so; mail to the postmaster that fails, to nobody. Who asks
+for it (NOTIFY=SUCCESS) hears of deliveries that no later server will report;
+who waits for longer than delay_warning_time hears of that, once.
 
-Sources: RFC 5321 section 6.1, RFC 3461 section 4 (NOTIFY, RET). Postfix:
-C{bounce/bounce_notify_service.c}.
+Sources: RFC 5321 section 6.1, RFC 3461 section 4 (NOTIFY, RET) and 5.2.
+Postfix: C{bounce/bounce_notify_service.c}, C{bounce/bounce_warn_service.c},
+C{bounce/bounce_trace_service.c}, C{global/trace.c}, C{global/sent.c}.
 
 Errors: none leaves here; an original that cannot be read is left out.
 """
@@ -16,31 +20,43 @@ Errors: none leaves here; an original that cannot be read is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from txmta.errors import MailError
-from txmta.events import Warn
+from txmta.events import Note, Warn
 from txmta.interfaces import IContent
-from txmta.model import (
-    LOCAL_CLIENT,
-    Envelope,
-    NewMessage,
-    Notify,
-    Outcome,
-    Recipient,
-)
-from txmta.queue.bounce import Report, Site, Stamps, notification
-from txmta.queue.damage import damage_notice
+from txmta.model import Action, Envelope, NewMessage, Notify, Outcome, Recipient
+from txmta.queue.bounce import Report, Stamps, message_id, notification
+from txmta.queue.letters import Letters
 from txmta.queue.parts import QueueParts
+from txmta.queue.templates import load
 
-#: What C{Notified} events call the two kinds.
-SENDER, POSTMASTER = "sender non-delivery", "postmaster non-delivery"
+#: What C{Notified} events call a notice, by kind and reader.
+_KINDS = {
+    "failure": ("sender non-delivery", "postmaster non-delivery"),
+    "delay": ("sender delay", "postmaster delay"),
+    "success": ("sender delivery status", "sender delivery status"),
+}
 
-Failed = Sequence[tuple[Recipient, Outcome]]
+Told = Sequence[tuple[Recipient, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """
+    What happened in one attempt that somebody may want to hear of.
+
+    @ivar failed: recipients that were given up.
+    @ivar delayed: recipients to be tried again, if it is time to tell.
+    @ivar succeeded: recipients whose sender is to be told (L{reportable}).
+    """
+
+    failed: Told = ()
+    delayed: Told = ()
+    succeeded: Told = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class Notice:
     """
     A notification that is to be inserted.
 
-    @ivar kind: L{SENDER} or L{POSTMASTER}.
+    @ivar kind: for the log.
     """
 
     kind: str
@@ -58,79 +74,140 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    kind: str
+    template: str
     sender: str
     to: str
-    headers_only: bool
+    told: Told
+    headers_only: bool = True
+    copy: bool = False
+
+
+def reportable(recipient: Recipient, outcome: Outcome, cleared: bool) -> bool:
+    """
+    @param cleared: the sender was told of a delay, and wants to hear when it
+        is over (confirm_delay_cleared).
+
+    @return: it is a delivery, and the sender is to be told of it.
+    """
+    if outcome.action in (Action.FAILED, Action.DELAYED):
+        return False
+    notify = recipient.notify
+    if notify & Notify.SUCCESS and not outcome.dsn_passed:
+        return True
+    return cleared and (not notify or bool(notify & (Notify.SUCCESS | Notify.DELAY)))
+
+
+def _wanted(told: Told, when: Notify) -> Told:
+    """
+    @return: those whose sender did not say that he does not want to hear.
+    """
+    return [(r, o) for r, o in told if not r.notify or r.notify & when]
 
 
 class Notifier:
     """
-    Makes the notices of one failed attempt.
+    Makes the notices of one attempt.
     """
 
     log = Logger()
 
     def __init__(self, parts: QueueParts) -> None:
+        """
+        @raise ConfigError: bounce_template_file cannot be used.
+        """
         settings = parts.settings
         self._parts = parts
-        self._site = Site(settings.myhostname, settings.myorigin, settings.mail_name)
-        self._double_bounce = f"{settings.double_bounce_sender}@{settings.myhostname}"
+        self._letters = Letters(parts)
+        self._templates = {
+            name: replace(template, sender=parts.complete(template.sender))
+            for name, template in load(settings, self._warn).items()
+        }
         self._classes = frozenset(word.lower() for word in settings.notify_classes)
         self._limit = settings.bounce_size_limit
+        self._threaded = settings.enable_threaded_bounces
 
     def notices(
-        self, envelope: Envelope, size: int, failed: Failed
+        self, envelope: Envelope, size: int, news: News
     ) -> Sequence[Notice] | Deferred[Sequence[Notice]]:
         """
         @param size: octets of content.
-        @param failed: all recipients that were given up in this attempt.
         """
-        told = [
-            (recipient, outcome)
-            for recipient, outcome in failed
-            if not recipient.notify or recipient.notify & Notify.FAILURE
-        ]
-        plans = self._plans(envelope) if told else ()
+        plans: list[_Plan] = []
+        if news.failed:
+            plans += self._of_failure(envelope, news.failed)
+        if news.succeeded:
+            plans += self._of_success(envelope, news.succeeded)
+        if news.delayed:
+            plans += self._of_delay(envelope, news.delayed)
         if not plans:
             return ()
-        return Deferred.fromCoroutine(self._make(plans, envelope, size, told))
+        return Deferred.fromCoroutine(self._make(plans, envelope, size))
 
-    def _plans(self, envelope: Envelope) -> Sequence[_Plan]:
+    def _of_failure(self, envelope: Envelope, failed: Told) -> list[_Plan]:
         settings, sender = self._parts.settings, envelope.sender
-        if sender.lower() == self._double_bounce.lower():
-            self._parts.sink.emit(
-                Warn(
-                    "bounce",
-                    f"{envelope.queue_id}: undeliverable postmaster notification "
-                    "discarded",
-                )
+        double_bounce = self._letters.double_bounce
+        if self._letters.is_double_bounce(sender):
+            self._warn(
+                f"{envelope.queue_id}: undeliverable postmaster notification discarded"
             )
-            return ()
+            return []
         if not sender:
             if not self._classes & {"2bounce", "bounce"}:
-                return ()
+                return []
             to = settings.notice_recipient_2bounce
-            return (_Plan(POSTMASTER, self._double_bounce, to, False),)
-        plans = [_Plan(SENDER, "", sender, False)]
+            return [_Plan("failure", double_bounce, to, failed, False, True)]
+        plans = []
+        told = _wanted(failed, Notify.FAILURE)
+        if told:
+            plans.append(_Plan("failure", "", sender, told, envelope.ret == "HDRS"))
         if "bounce" in self._classes:
             to = settings.bounce_notice_recipient
-            plans.append(_Plan(POSTMASTER, self._double_bounce, to, True))
+            plans.append(_Plan("failure", double_bounce, to, failed, copy=True))
         return plans
 
+    def _of_delay(self, envelope: Envelope, delayed: Told) -> list[_Plan]:
+        sender, plans = envelope.sender, []
+        told = _wanted(delayed, Notify.DELAY)
+        if told:
+            plans.append(_Plan("delay", "", sender, told))
+        if "delay" in self._classes:
+            to = self._parts.settings.delay_notice_recipient
+            double_bounce = self._letters.double_bounce
+            plans.append(_Plan("delay", double_bounce, to, delayed, copy=True))
+        return plans
+
+    def _of_success(self, envelope: Envelope, succeeded: Told) -> list[_Plan]:
+        sender = envelope.sender
+        told = [(recipient, _traced(outcome)) for recipient, outcome in succeeded]
+        if sender and not self._letters.is_double_bounce(sender):
+            return [_Plan("success", "", sender, told)]
+        if not sender and "2bounce" in self._classes:
+            to = self._parts.settings.notice_recipient_2bounce
+            return [_Plan("success", self._letters.double_bounce, to, told)]
+        kind = "double-bounce" if sender else "single-bounce"
+        text = f"not sending trace/success notification for {kind} message"
+        self._parts.sink.emit(Note("bounce", f"{envelope.queue_id}: {text}"))
+        return []
+
     async def _make(
-        self, plans: Sequence[_Plan], envelope: Envelope, size: int, told: Failed
+        self, plans: Sequence[_Plan], envelope: Envelope, size: int
     ) -> Sequence[Notice]:
-        full = size <= self._limit and envelope.ret != "HDRS"
+        full = size <= self._limit and not all(plan.headers_only for plan in plans)
         try:
             original: bytes | None = await self._read(envelope.queue_id, full)
         except MailError as e:
-            self._parts.sink.emit(Warn("bounce", str(e)))
+            self._warn(str(e))
             original = None
         except Exception:
             self.log.failure("cannot read what is to be returned")
             original = None
-        return [self._notice(plan, envelope, original, full, told) for plan in plans]
+        thread = ""
+        if self._threaded and original is not None:
+            found = message_id(headers(original) if full else original)
+            if found is None:
+                self._warn(f"{envelope.queue_id}: ignoring malformed Message-ID")
+            thread = found or ""
+        return [self._notice(plan, envelope, original, full, thread) for plan in plans]
 
     async def _read(self, queue_id: str, full: bool) -> bytes:
         opened = self._parts.store.content(queue_id)
@@ -155,72 +232,63 @@ class Notifier:
             offset += len(block)
         return b"".join(blocks)
 
-    def damaged(self, envelope: Envelope, reason: str) -> Deferred[str] | None:
-        """
-        Tell the postmaster of a damaged message, if he wants to hear of it.
-
-        @return: fires with the queue id of the notice; may fail with
-            L{StoreUnavailable<txmta.errors.StoreUnavailable>}.
-        """
-        if not self._classes & {"software", "resource"}:
-            return None
-        parts, to = self._parts, self._parts.settings.error_notice_recipient
-        new, message_id = self._envelope(self._double_bounce, to)
-        date = parts.mail_date(int(new.arrival))
-        address = new.recipients[0].address
-        incoming = parts.store.open(new)
-        incoming.write(parts.internal_head(new))
-        incoming.write(
-            damage_notice(address, envelope, reason, self._site, date, message_id)
-        )
-        return incoming.commit()
-
-    def _envelope(
-        self, sender: str, to: str, smtputf8: bool = False
-    ) -> tuple[Envelope, str]:
-        """
-        @return: of a new message, with its message id.
-        """
-        parts = self._parts
-        now = parts.now()
-        queue_id = parts.store.new_id()
-        address = parts.resolver.rewrite(to, True)
-        when = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M%S")
-        envelope = Envelope(
-            queue_id,
-            now,
-            sender,
-            (Recipient(0, address, to),),
-            LOCAL_CLIENT,
-            body="8BITMIME",
-            smtputf8=smtputf8,
-            local_origin=True,
-        )
-        return envelope, f"<{when}.{queue_id}@{self._site.host}>"
-
     def _notice(
         self,
         plan: _Plan,
         envelope: Envelope,
         original: bytes | None,
         full: bool,
-        told: Failed,
+        thread: str,
     ) -> Notice:
-        parts = self._parts
-        new, message_id = self._envelope(plan.sender, plan.to, envelope.smtputf8)
+        parts, site = self._parts, self._letters.site
+        template = self._templates[plan.template]
+        seven_bit = envelope.body == "7BIT" and not template.eight_bit
+        new, new_id = self._letters.envelope(
+            plan.sender,
+            plan.to,
+            "7BIT" if seven_bit and not envelope.smtputf8 else "8BITMIME",
+            envelope.smtputf8,
+        )
         now = int(new.arrival)
         if original is not None and full and plan.headers_only:
             original, full = headers(original), False
+        until = envelope.arrival + parts.settings.maximal_queue_lifetime
         stamps = Stamps(
-            f"{envelope.queue_id}.{now}/{self._site.host}",
+            f"{envelope.queue_id}.{now}/{site.host}",
             parts.mail_date(now),
             parts.mail_date(int(envelope.arrival)),
-            message_id,
+            parts.mail_date(int(until)),
+            new_id,
         )
-        to = new.recipients[0].address
-        report = Report(to, envelope, told, original, full, plan.kind == POSTMASTER)
-        content = parts.internal_head(new) + notification(report, self._site, stamps)
-        return Notice(plan.kind, message_id, NewMessage(new, content))
+        report = Report(
+            template,
+            new.recipients[0].address,
+            envelope,
+            plan.told,
+            original,
+            full,
+            plan.copy,
+            thread,
+        )
+        content = parts.internal_head(new) + notification(report, site, stamps)
+        kind = _KINDS[plan.template][plan.copy]
+        return Notice(kind, new_id, NewMessage(new, content))
+
+    def _warn(self, text: str) -> None:
+        self._parts.sink.emit(Warn("bounce", text))
+
+
+def _traced(outcome: Outcome) -> Outcome:
+    """
+    @return: a delivery as success reports tell it (trace_append()). What an
+        alias or a .forward file holds is told to nobody.
+    """
+    reason = outcome.reason
+    if outcome.action is Action.EXPANDED or outcome.forward:
+        reason = "alias expanded"
+    if outcome.relay != "none":
+        reason = f"delivery via {outcome.relay}: {reason}"
+    return replace(outcome, reason=reason)
 
 
 def headers(octets: bytes) -> bytes:

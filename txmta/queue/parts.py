@@ -32,6 +32,7 @@ class QueueParts:
     @ivar mail_date: a wall time, in whole seconds, as RFC 5322 has it.
     @ivar internal_head: the trace header of a message made here, in wire
         form.
+    @ivar complete: completes the addresses in the value of a header.
     """
 
     store: IQueueStore
@@ -44,3 +45,4 @@ class QueueParts:
     sink: IEventSink
     mail_date: Callable[[int], bytes]
     internal_head: Callable[[Envelope], bytes]
+    complete: Callable[[str], str]

@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txmta.events import Delivery, Expired, MessageId, Notified, Removed, Warn
+from txmta.events import Delivery, Expired, Removed, Warn
 from txmta.model import (
     Action,
     Attempt,
@@ -37,12 +37,17 @@ from txmta.queue.active import ActiveMessage
 from txmta.queue.backoff import SteadyTime
 from txmta.queue.forward import forwarded
 from txmta.queue.limits import backoff
-from txmta.queue.notifier import Notice, Notifier
+from txmta.queue.notifier import News, Notice
 from txmta.queue.outcome import softened
 from txmta.queue.parts import QueueParts
+from txmta.queue.postmaster import Postmaster
+from txmta.queue.telling import Telling
 
 #: Called when a message leaves memory: removed, inserted others.
 Finished = Callable[[ActiveMessage, bool], None]
+
+#: Writes down an attempt, or part of it, with the notices that it causes.
+Record = Callable[[Sequence[Notice], ActiveMessage], None]
 
 
 class Recorder:
@@ -65,12 +70,12 @@ class Recorder:
         @param quiet: called when nothing is on its way any more.
         """
         self._parts = parts
-        self._store = parts.store
         self._emit = parts.sink.emit
         self._steady = steady
         self._finished = finished
         self._quiet = quiet
-        self._notifier = Notifier(parts)
+        self._telling = Telling(parts, steady)
+        self._postmaster = Postmaster(parts)
         self._backoff = backoff(parts.settings)
         self._slow: dict[ActiveMessage, None] = {}
         self._unwritten: list[tuple[ActiveMessage, Attempt, Sequence[Notice]]] = []
@@ -88,13 +93,16 @@ class Recorder:
         """
         Log an outcome, and end the attempt if it was the last.
         """
-        if outcome.forward:
-            outcome, new = forwarded(self._parts, request, recipient, outcome)
-            message.inserts.extend(new)
         word = ""
         if self._soft_bounce and outcome.action is Action.FAILED:
             outcome, word = softened(outcome), "SOFTBOUNCE"
+        outcome = message.with_onward(outcome)
+        if outcome.forward:
+            outcome, new = forwarded(self._parts, request, recipient, outcome)
+            message.inserts.extend(new)
         self._emit(Delivery(program, request, recipient, outcome, word))
+        if recipient.notify or message.warned:
+            self._telling.hear(message, recipient, outcome)
         message.settle(recipient, outcome)
         if not message.waiting:
             self._end(message)
@@ -135,8 +143,7 @@ class Recorder:
     def _end(self, message: ActiveMessage) -> None:
         if message.recording:
             return  # goes on when the store has answered
-        if self._slow:
-            self._slow.pop(message, None)
+        self._slow.pop(message, None)
         if message.damaged and message.deferred:
             self._damaged(message)
             return
@@ -144,20 +151,25 @@ class Recorder:
             self._emit(Expired("qmgr", message.queue_id, message.envelope.sender))
             message.failed.extend(message.deferred)
             message.deferred = []
-        if not message.failed:
+        news = self._telling.at_end(message)
+        if news is None:
             self._record((), message)
-            return
-        notices = self._notifier.notices(message.envelope, message.size, message.failed)
+        else:
+            self._notify(message, news, self._record)
+
+    def _notify(self, message: ActiveMessage, news: News, record: Record) -> None:
+        """
+        Write down an attempt, or part of it, with the notices that it causes.
+        """
+        notices = self._telling.notices(message, news)
         if isinstance(notices, Deferred):
             self.in_flight += 1
+            about = (message, record)
             notices.addCallbacks(
-                self._noticed,
-                self._unnoticed,
-                callbackArgs=(message,),
-                errbackArgs=(message,),
+                self._noticed, self._unnoticed, about, {}, about
             ).addErrback(self._bug).addBoth(self._landed)
         else:
-            self._record(notices, message)
+            record(notices, message)
 
     def _expired(self, message: ActiveMessage) -> bool:
         age = self._steady.now() - message.arrival
@@ -165,11 +177,15 @@ class Recorder:
             age, message.envelope.sender, message.tried, self._steady.uptime()
         )
 
-    def _noticed(self, notices: Sequence[Notice], message: ActiveMessage) -> None:
+    def _noticed(
+        self, notices: Sequence[Notice], message: ActiveMessage, record: Record
+    ) -> None:
         self.in_flight -= 1
-        self._record(notices, message)
+        record(notices, message)
 
-    def _unnoticed(self, failure: Failure, message: ActiveMessage) -> None:
+    def _unnoticed(
+        self, failure: Failure, message: ActiveMessage, record: Record
+    ) -> None:
         """
         A bug of ours must neither lose the mail nor the news of it: the
         recipients are tried again.
@@ -178,7 +194,7 @@ class Recorder:
         self._bug(failure)
         message.deferred.extend(message.failed)
         message.failed = []
-        self._record((), message)
+        record((), message)
 
     def _record(self, notices: Sequence[Notice], message: ActiveMessage) -> None:
         due = None
@@ -194,20 +210,31 @@ class Recorder:
         self._write(message, attempt, notices)
 
     def _record_part(self, message: ActiveMessage) -> None:
+        """
+        Write down what is final of an attempt that goes on.
+        """
         message.recording = True
         results, message.results = tuple(message.results), []
         inserts, message.inserts = tuple(message.inserts), []
-        self._write(message, Attempt(message.queue_id, results, None, inserts), ())
+        succeeded, message.succeeded = message.succeeded, []
+
+        def record(notices: Sequence[Notice], message: ActiveMessage) -> None:
+            new = (*inserts, *(notice.message for notice in notices))
+            attempt = Attempt(message.queue_id, results, None, new)
+            self._write(message, attempt, notices)
+
+        if succeeded:
+            self._notify(message, News(succeeded=succeeded), record)
+        else:
+            record((), message)
 
     def _write(
         self, message: ActiveMessage, attempt: Attempt, notices: Sequence[Notice]
     ) -> None:
         self.in_flight += 1
-        self._store.record(attempt).addCallbacks(
-            self._written,
-            self._not_written,
-            callbackArgs=(message, attempt, notices),
-            errbackArgs=(message, attempt, notices),
+        about = (message, attempt, notices)
+        self._parts.store.record(attempt).addCallbacks(
+            self._written, self._not_written, about, {}, about
         ).addErrback(self._bug).addBoth(self._landed)
 
     def _written(
@@ -218,16 +245,14 @@ class Recorder:
         notices: Sequence[Notice],
     ) -> None:
         self.in_flight -= 1
+        queue_id = message.envelope.queue_id
+        if notices:
+            self._telling.log(queue_id, notices)
         if message.recording:
             message.recording = False
             if not message.waiting:
                 self._end(message)
             return
-        queue_id = message.envelope.queue_id
-        for notice in notices:
-            notice_id = notice.message.envelope.queue_id
-            self._emit(MessageId("cleanup", notice_id, notice.message_id))
-            self._emit(Notified("bounce", queue_id, notice.kind, notice_id))
         if removed:
             self._emit(Removed("qmgr", queue_id))
             self._steady.forget(queue_id)
@@ -245,12 +270,9 @@ class Recorder:
         while we live: the message stays active, and is not delivered again.
         """
         self.in_flight -= 1
+        trouble = f"will try again: {failure.getErrorMessage()}"
         self._emit(
-            Warn(
-                "qmgr",
-                f"{message.queue_id}: cannot record deliveries, will try again: "
-                f"{failure.getErrorMessage()}",
-            )
+            Warn("qmgr", f"{message.queue_id}: cannot record deliveries, {trouble}")
         )
         self._unwritten.append((message, attempt, notices))
 
@@ -261,26 +283,15 @@ class Recorder:
         if message.results:
             self._record_part(message)
             return  # comes here again
-        queue_id = message.queue_id
-        self._emit(Warn("qmgr", f"{message.damaged}: moved to the corrupt queue"))
         self.in_flight += 1
-        self._store.damaged(queue_id).addBoth(self._put_away, message).addErrback(
-            self._bug
-        ).addBoth(self._landed)
+        self._postmaster.put_away(message.envelope, message.damaged).addCallback(
+            self._put_away, message
+        ).addErrback(self._bug).addBoth(self._landed)
 
-    def _put_away(self, result: object, message: ActiveMessage) -> None:
+    def _put_away(self, _: object, message: ActiveMessage) -> None:
         self.in_flight -= 1
-        if isinstance(result, Failure):
-            self._unsaid(result, message.queue_id)
-        else:
-            told = self._notifier.damaged(message.envelope, message.damaged)
-            if told is not None:
-                told.addErrback(self._unsaid, message.queue_id)
         self._steady.forget(message.queue_id)
         self._finished(message, False)
-
-    def _unsaid(self, failure: Failure, queue_id: str) -> None:
-        self._emit(Warn("qmgr", f"{queue_id}: {failure.getErrorMessage()}"))
 
     def _landed(self, _: object) -> None:
         if not self.in_flight:

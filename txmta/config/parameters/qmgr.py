@@ -73,8 +73,13 @@ class QmgrParameters:
     delay_warning_time = time(
         "0h",
         unit="h",
-        doc="When the sender is told that a message is still in the queue; 0 is never.",
-        status=Status.NOT_YET,
+        doc="When the sender is told that a message is still in the queue; 0 is never. "
+        "He is told once, after the first attempt that fails then; not for mail with "
+        "the null sender.",
+    )
+    confirm_delay_cleared = boolean(
+        "no",
+        doc="Tell a sender who was told of a delay also when the mail is delivered.",
     )
     qmgr_message_active_limit = count(
         "20000", low=1, doc="The most messages in the active queue."
@@ -264,6 +269,29 @@ class QmgrParameters:
         "postmaster",
         doc="Who gets the headers of undelivered mail, with the class bounce in "
         "notify_classes.",
+    )
+    delay_notice_recipient = string(
+        "postmaster",
+        doc="Who gets the headers of delayed mail, with the class delay in "
+        "notify_classes.",
+    )
+    bounce_template_file = string(
+        "",
+        doc="A file with other words for the notices that senders get, as in "
+        "bounce(5). A template that cannot be used is a warning, and the built-in "
+        "one counts; a file that cannot be read, or an undefined $name in it, "
+        "refuses the start.",
+    )
+    enable_threaded_bounces = boolean(
+        "no",
+        doc="Give notices References: and In-Reply-To: with the Message-Id of the "
+        "original, so that mail programs show them together.",
+    )
+    backwards_bounce_logfile_compatibility = boolean(
+        "yes",
+        doc="Write bounce logs that old versions can read.",
+        status=Status.NO_EFFECT,
+        note="There are no bounce logs: what notices say is recorded with the queue.",
     )
     error_notice_recipient = string(
         "postmaster", doc="Who hears of a damaged message in the queue."

@@ -202,20 +202,25 @@ class KnownRecipient:
 
     @ivar state: number of a L{RecipientState<txmta.model.RecipientState>}.
     @ivar reason: why it was deferred last, or C{""}.
+    @ivar warned: the sender has been told of the delay.
     """
 
     recipient: Recipient
     state: int
     reason: str
+    warned: bool = False
 
 
-def encode_info(recipient: Recipient, reason: str = "") -> str | None:
+def encode_info(
+    recipient: Recipient, reason: str = "", warned: bool = False
+) -> str | None:
     """
     @return: what C{info} holds; L{None}, the usual case, is nothing special.
     """
     if (
         recipient.original == recipient.address
         and not reason
+        and not warned
         and not recipient.orcpt
         and not recipient.notify
     ):
@@ -227,6 +232,8 @@ def encode_info(recipient: Recipient, reason: str = "") -> str | None:
         fields["orcpt"] = recipient.orcpt
     if recipient.notify:
         fields["notify"] = int(recipient.notify)
+    if warned:
+        fields["warned"] = True
     if reason:
         fields["reason"] = one_line(reason)
     text = _json(fields)
@@ -266,7 +273,9 @@ def decode_recipient(
         fields.text("orcpt"),
         fields.number("notify", 255),
     )
-    return KnownRecipient(recipient, known, fields.text("reason"))
+    return KnownRecipient(
+        recipient, known, fields.text("reason"), fields.flag("warned")
+    )
 
 
 def checksum(

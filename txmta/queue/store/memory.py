@@ -48,6 +48,7 @@ class Row:
     expire: bool = False
     states: dict[int, RecipientState] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
+    warned: set[int] = field(default_factory=set)
     claimed: set[int] | None = None
 
     def message(self) -> QueuedMessage:
@@ -59,6 +60,7 @@ class Row:
             self.due,
             tuple(sorted(self.reasons.items())),
             self.expire,
+            not self.warned.isdisjoint(self.states),
         )
 
 
@@ -186,6 +188,8 @@ class MemoryStore:
             row.states[result.n] = result.state
             if result.reason:
                 row.reasons[result.n] = result.reason
+                if result.warned:
+                    row.warned.add(result.n)
         else:
             row.states.pop(result.n, None)
             row.reasons.pop(result.n, None)

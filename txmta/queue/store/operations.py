@@ -195,7 +195,7 @@ def _info(connection: sqlite3.Connection, number: int, result: Result) -> str | 
         known = decode_recipient(*row)
     except ValueError:
         return None  # damage is for whoever reads it for delivery
-    return encode_info(known.recipient, result.reason)
+    return encode_info(known.recipient, result.reason, result.warned or known.warned)
 
 
 @dataclass(slots=True)

@@ -99,6 +99,7 @@ def _queued(row: Row, known: Sequence[KnownRecipient]) -> QueuedMessage:
         float(max(due, 0)),
         tuple((k.recipient.n, k.reason) for k in left if k.reason),
         due < 0,
+        any(k.warned for k in left),
     )
 
 

@@ -1,0 +1,75 @@
+"""
+Mail to the postmaster about trouble of ours.
+
+Owns: which classes of trouble are told (notify_classes), and to whom.
+Knows nothing of: the words.
+
+Sources: Postfix C{global/mail_error.c}; postconf(5), notify_classes.
+
+Errors: none leaves here; what cannot be told is in the log.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txmta.errors import MailError
+from txmta.events import Warn
+from txmta.model import Envelope
+from txmta.queue.damage import damage_notice
+from txmta.queue.letters import Letters
+from txmta.queue.parts import QueueParts
+
+
+class Postmaster:
+    """
+    Tells the postmaster what he wants to hear.
+    """
+
+    log = Logger()
+
+    def __init__(self, parts: QueueParts) -> None:
+        self._parts = parts
+        self._letters = Letters(parts)
+        self._classes = frozenset(w.lower() for w in parts.settings.notify_classes)
+
+    def put_away(self, envelope: Envelope, reason: str) -> Deferred[None]:
+        """
+        Move a damaged message to the corrupt queue, and tell of it.
+
+        @return: fires when it is there; never fails.
+        """
+        queue_id = envelope.queue_id
+        self._warn(f"{reason}: moved to the corrupt queue")
+        moved = self._parts.store.damaged(queue_id)
+        moved.addCallback(lambda _: self._tell_damaged(envelope, reason))
+        return moved.addErrback(self._unsaid, queue_id)
+
+    def _tell_damaged(self, envelope: Envelope, reason: str) -> None:
+        if not self._classes & {"software", "resource"}:
+            return
+        letters = self._letters
+        to = self._parts.settings.error_notice_recipient
+        new, message_id = letters.envelope(letters.double_bounce, to)
+        date = self._parts.mail_date(int(new.arrival))
+        address = new.recipients[0].address
+        content = damage_notice(
+            address, envelope, reason, letters.site, date, message_id
+        )
+        self._send(new, content, envelope.queue_id)
+
+    def _send(self, new: Envelope, content: bytes, about: str) -> None:
+        incoming = self._parts.store.open(new)
+        incoming.write(self._parts.internal_head(new))
+        incoming.write(content)
+        maybeDeferred(incoming.commit).addErrback(self._unsaid, about)
+
+    def _unsaid(self, failure: Failure, about: str) -> None:
+        if not failure.check(MailError):
+            self.log.failure("mail to the postmaster", failure)
+        self._warn(f"{about}: {failure.getErrorMessage()}")
+
+    def _warn(self, text: str) -> None:
+        self._parts.sink.emit(Warn("qmgr", text))
