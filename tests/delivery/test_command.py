@@ -283,6 +283,8 @@ class CommandsTests(SynchronousTestCase):
         self.assertEqual(self.child.quiet, [True])
         self.setting.clock.advance(HUSH)
         self.assertEqual(self.child.quiet, [True, False])
+        # What is left at the end is heard, although nothing more is asked for.
+        self.child.listener.heard(b"y" * 65536)
         self.child.listener.heard(b"y" * 65536)
         self.child.listener.end(1)
         _status, reason = self.failure(d)

@@ -18,7 +18,7 @@ from txmta.delivery.sysexits import MAX_OUTPUT, Ending
 #: Octets of output that are thrown away as they come. Whoever says more is
 #: listened to only L{HUSH} seconds apart, and has a full pipe between.
 MAX_TALK = 16 << 20
-HUSH = 0.1
+HUSH = 0.01
 
 
 class Hearing:
@@ -62,7 +62,8 @@ class Hearing:
         if len(self._output) < MAX_OUTPUT:
             self._output = (self._output + data)[:MAX_OUTPUT]
         self._talk += len(data)
-        if self._talk > MAX_TALK and self._child is not None:
+        paused = self._pause is not None and self._pause.active()
+        if self._talk > MAX_TALK and self._child is not None and not paused:
             self._child.hush(True)
             self._pause = self._clock.callLater(HUSH, self._child.hush, False)
 
