@@ -182,8 +182,13 @@ class Server:
 
     name: ClassVar[str]
 
-    def __init__(self, folder: Path, sink: int) -> None:
+    def __init__(self, folder: Path, sink: int, extra: str = "") -> None:
+        """
+        @param sink: port of 127.0.0.1.
+        @param extra: lines of main.cf that come after the usual ones.
+        """
         self.folder = folder
+        self.extra = extra
         self.port = free_port()
         folder.mkdir(mode=0o755)
         self.pid = self._start(sink)
@@ -225,6 +230,7 @@ class Txmta(Server):
             owner = pwd.getpwnam("nobody")
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
             text += "mail_owner = nobody\n"
+        text += self.extra
         (self.folder / "main.cf").write_text(text)
         (self.folder / "master.cf").write_text(
             f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
@@ -270,7 +276,7 @@ class Postfix(Server):
         (self.folder / "main.cf").write_text(
             MAIN_CF.format(sink=sink, folder=self.folder, log=log)
             + f"data_directory = {data}\nalias_maps =\nsmtp_tls_security_level =\n"
-            "maillog_file_prefixes = /\n"
+            f"maillog_file_prefixes = /\n{self.extra}"
         )
         lines = Path("/usr/share/postfix/master.cf.dist").read_text()
         lines = re.sub(
