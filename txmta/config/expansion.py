@@ -41,9 +41,15 @@ _REFERENCE = re.compile(r"\$(?:\$|[({]?\s*([A-Za-z0-9_]+))")
 _CLOSING = {"{": "}", "(": ")"}
 
 
-def expand(text: str, lookup: Callable[[str], str], depth: int = 0) -> str:
+def expand(
+    text: str,
+    lookup: Callable[[str], str],
+    depth: int = 0,
+    test: Callable[[str], str] | None = None,
+) -> str:
     """
     @param lookup: gives the expanded text of a parameter.
+    @param test: the same, where a name is only a condition.
     @raise ValueError: the text is malformed, too deep, or grows too large.
     """
     if "$" not in text:
@@ -53,7 +59,7 @@ def expand(text: str, lookup: Callable[[str], str], depth: int = 0) -> str:
     out: list[str] = []
     size = at = 0
     while (dollar := text.find("$", at)) >= 0:
-        value, end = _macro(text, dollar, lookup, depth)
+        value, end = _macro(text, dollar, lookup, depth, test or lookup)
         out += (text[at:dollar], value)
         size += dollar - at + len(value)
         if size > MAX_EXPANDED:
@@ -73,7 +79,11 @@ def references(text: str) -> Iterator[str]:
 
 
 def _macro(
-    text: str, dollar: int, lookup: Callable[[str], str], depth: int
+    text: str,
+    dollar: int,
+    lookup: Callable[[str], str],
+    depth: int,
+    test: Callable[[str], str],
 ) -> tuple[str, int]:
     """
     @return: the value of the macro that starts here, and where it ends.
@@ -83,7 +93,7 @@ def _macro(
         return "$", at + 1
     if text[at : at + 1] in _CLOSING:
         end = _closing(text, at)
-        return _braced(text[at + 1 : end], lookup, depth), end + 1
+        return _braced(text[at + 1 : end], lookup, depth, test), end + 1
     match = _NAME.match(text, at)
     if match is None:
         raise ValueError(
@@ -105,24 +115,35 @@ def _closing(text: str, at: int) -> int:
     raise ValueError(f"has a '{opening}' without '{closing}' at {_near(text, at)}")
 
 
-def _braced(inside: str, lookup: Callable[[str], str], depth: int) -> str:
+def _braced(
+    inside: str,
+    lookup: Callable[[str], str],
+    depth: int,
+    test: Callable[[str], str],
+) -> str:
     inside = inside.lstrip()
     if inside.startswith("{"):
-        truth, rest = _comparison(inside, lookup, depth)
+        truth, rest = _comparison(inside, lookup, depth, test)
     else:
         match = _NAME.match(inside)
         if match is None:
             raise ValueError(f"has no name in ${{...}} at {_near(inside, 0)}")
-        truth, rest = lookup(match[0]), inside[match.end() :].lstrip()
+        rest = inside[match.end() :].lstrip()
+        truth = test(match[0]) if rest else lookup(match[0])
     if not rest:
         return truth
     if rest[0] not in "?:":
         raise ValueError(f"has no ? or : after the condition at {_near(rest, 0)}")
     yes, no = _alternatives(rest)
-    return expand(yes if truth else no, lookup, depth + 1)
+    return expand(yes if truth else no, lookup, depth + 1, test)
 
 
-def _comparison(text: str, lookup: Callable[[str], str], depth: int) -> tuple[str, str]:
+def _comparison(
+    text: str,
+    lookup: Callable[[str], str],
+    depth: int,
+    test: Callable[[str], str],
+) -> tuple[str, str]:
     """
     @return: C{"true"} or C{""}, and the text behind the comparison.
     """
@@ -135,8 +156,8 @@ def _comparison(text: str, lookup: Callable[[str], str], depth: int) -> tuple[st
     if not rest.startswith("{"):
         raise ValueError(f"has no {{...}} to compare with at {_near(rest, 0)}")
     end = _closing(rest, 0)
-    a = expand(left, lookup, depth + 1)
-    b = expand(rest[1:end], lookup, depth + 1)
+    a = expand(left, lookup, depth + 1, test)
+    b = expand(rest[1:end], lookup, depth + 1, test)
     compare = _OPERATORS[match[1]]
     truth = compare(*(_levels(a, b) if match[2] else _operands(a, b)))
     return ("true" if truth else ""), rest[end + 1 :].lstrip()

@@ -1,11 +1,13 @@
 """
-The local(8) agent: aliases, and mailboxes of system users.
+The local(8) agent: aliases, .forward files, and mailboxes of system users.
 
-Owns: asking tables, resolver and user database what
-    L{txmta.delivery.expansion} wants to know; turning an expansion into one outcome.
-Knows nothing of: how a Maildir is written (L{txmta.delivery.mailbox}).
+Owns: the order of work; one copy for each place, however many recipients of a
+    request lead there.
+Knows nothing of: what an expansion asks (L{txmta.delivery.local_answers}), how
+    anything is delivered (L{txmta.delivery.local_leaves}), what that comes to
+    (L{txmta.delivery.local_outcome}).
 
-Sources: local(8); Postfix C{local/recipient.c}, C{local/mailbox.c}.
+Sources: local(8); Postfix C{local/local.c}, C{local/recipient.c}.
 
 Errors: L{ConfigError<txmta.errors.ConfigError>} when it cannot be made;
 L{StoreUnavailable<txmta.errors.StoreUnavailable>} and
@@ -14,45 +16,37 @@ L{MessageDamaged<txmta.errors.MessageDamaged>} pass through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
+from txmta.config.declare import to_words
+from txmta.config.settings import Settings
+from txmta.delivery.command import Commands
 from txmta.delivery.context import AgentContext
-from txmta.delivery.copy import Stamp, delivered_head
-from txmta.delivery.directories import MaildirPath
+from txmta.delivery.destinations import Expansion, Problem, ToCommand, ToFile, ToMailbox
 from txmta.delivery.expansion import expand
 from txmta.delivery.filesystem import FileSystem, MailboxError
-from txmta.delivery.mailbox import (
-    DELIVERED,
-    Identity,
-    Mailboxes,
-    make_maildirs,
-    outcome,
-)
+from txmta.delivery.local_answers import Answers, TableFailure
+from txmta.delivery.local_leaves import CommandLeaf, Leaf, Leaves
+from txmta.delivery.local_outcome import Done, Summary, not_delivered
+from txmta.delivery.mailbox import Identity
 from txmta.delivery.message import Message
-from txmta.delivery.questions import (
-    Account,
-    Answer,
-    Expansion,
-    LookUp,
-    Problem,
-    Question,
-    Resolve,
-    Resolved,
-    Rules,
-    Start,
-    ToMailbox,
-)
+from txmta.delivery.questions import Account, Rules, Start
 from txmta.delivery.together import all_done
-from txmta.delivery.users import UserDatabaseError, Users, find_account
-from txmta.errors import ConfigError, TableUnavailable
+from txmta.delivery.users import (
+    UserDatabaseError,
+    Users,
+    find_account,
+    find_account_of,
+)
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent
-from txmta.model import Action, DeliveryRequest, Forward, Outcome, Recipient
-from txmta.search import search
+from txmta.model import DeliveryRequest, Outcome, Recipient
 
 #: Questions of an expansion after which other work gets a turn: 50,000 of
 #: them would hold the reactor for half a second.
@@ -73,33 +67,22 @@ class LocalAgent:
         find: Callable[[str], Account | None] = find_account,
         identity: Callable[[], Identity] = Identity.current,
         fs: FileSystem | None = None,
+        commands: Commands | None = None,
+        find_uid: Callable[[int], Account | None] = find_account_of,
     ) -> None:
         """
         @param find: the user database.
         @param identity: whose rights we have.
         @param fs: for tests.
+        @param commands: for tests.
+        @param find_uid: the user database, by number.
         """
-        if context.addresses is None:
-            raise ConfigError([f"service {context.service}: needs an address resolver"])
-        settings = context.settings
+        users = Users(context.in_thread, context.clock, find)
         self._context = context
-        self._settings = settings
-        self._addresses = context.addresses
-        self._users = Users(context.in_thread, context.clock, find)
-        maildirs = make_maildirs(context, fs)
-        limit = settings.mailbox_size_limit
-        self._mailboxes = Mailboxes(maildirs, limit, identity)
-        self._aliases = [
-            context.table(item, "alias_maps") for item in settings.alias_maps
-        ]
-        self._rules = Rules(
-            settings.recipient_delimiter,
-            settings.owner_request_special,
-            settings.expand_owner_alias,
-            settings.reset_owner_alias,
-            settings.frozen_delivered_to,
-            "alias" in settings.propagate_unmatched_extensions,
-        )
+        self._settings = context.settings
+        self._answers = Answers(context, users, identity, find_uid)
+        self._leaves = Leaves(context, users, identity, fs, commands)
+        self._rules = make_rules(context.settings, self._answers.user_maps)
 
     def deliver(
         self, request: DeliveryRequest, report: Callable[[Outcome], None]
@@ -113,11 +96,10 @@ class LocalAgent:
         self, request: DeliveryRequest, report: Callable[[Outcome], None]
     ) -> None:
         message = await Message.open(request)
-        delivery = _Delivery(message, self._mailboxes, self._path)
+        delivery = _Delivery(request, message, self._leaves)
         try:
             for recipient in request.recipients:
-                result = await self._recipient(request, delivery, recipient)
-                report(result)
+                report(await self._recipient(request, delivery, recipient))
         finally:
             message.close()
 
@@ -133,16 +115,15 @@ class LocalAgent:
         )
         try:
             expansion = await self._expand(start)
-        except TableUnavailable as e:
+            for warning in expansion.warnings:
+                self._warn(f"{request.envelope.queue_id}: {warning}")
+            return await self._carry_out(expansion, delivery, recipient)
+        except TableFailure as e:
             self._warn(str(e))
-            reason = "alias database unavailable"
-            return outcome(recipient.n, "4.3.0", reason, self.name)
+            return not_delivered(recipient.n, "4.3.0", e.reason)
         except UserDatabaseError as e:
             self._warn(str(e))
-            return outcome(recipient.n, "4.3.0", "user lookup error", self.name)
-        for warning in expansion.warnings:
-            self._warn(f"{request.envelope.queue_id}: {warning}")
-        return await self._carry_out(expansion, delivery, start, recipient.n)
+            return not_delivered(recipient.n, "4.3.0", "user lookup error")
 
     def _warn(self, text: str) -> None:
         self._context.sink.emit(Warn(self.name, text))
@@ -156,141 +137,157 @@ class LocalAgent:
                 asked += 1
                 if asked % TURN == 0:
                     await deferLater(self._context.clock, 0)
-                question = steps.send(await self._answer(question))
+                question = steps.send(await self._answers.answer(question))
         except StopIteration as stop:
             result: Expansion = stop.value
             return result
 
-    async def _answer(self, question: Question) -> Answer:
-        if isinstance(question, LookUp):
-            value = search(self._aliases, (question.name,))
-            return await value if isinstance(value, Deferred) else value
-        if isinstance(question, Resolve):
-            return await self._resolve(question.address)
-        return await self._users.find(question.name)
-
-    async def _resolve(self, address: str) -> Resolved:
-        address = self._addresses.rewrite(address, True)
-        route = self._addresses.resolve(address)
-        if isinstance(route, Deferred):
-            route = await route
-        local = route.transport == self._context.service
-        return Resolved(route.recipient, local)
-
     async def _carry_out(
-        self, expansion: Expansion, delivery: _Delivery, start: Start, n: int
+        self, expansion: Expansion, delivery: _Delivery, recipient: Recipient
     ) -> Outcome:
         for problem in expansion.problems:
             if problem.status[0] == "4":
                 # Nothing has been done yet: all of it is tried again.
-                return outcome(n, problem.status, problem.reason, self.name)
-        boxes = expansion.mailboxes
-        results = await all_done([delivery.put(b, self._stamp(b)) for b in boxes])
-        late = [problem for problem in results if problem is not None]
-        forwards = self._forwards(expansion)
-        problems = late + expansion.problems
-        problems.sort(key=lambda problem: problem.status[0])
-        delivered = len(late) < len(boxes)
-        if problems and (forwards or (delivered and problems[0].status[0] == "4")):
-            forwards += _apart(problems, start.address)
-        elif problems:
-            return outcome(n, problems[0].status, problems[0].reason, self.name)
-        if forwards:
-            return Outcome(
-                n, Action.EXPANDED, "2.0.0", "forwarded", self.name, forward=forwards
-            )
-        if expansion.discarded and not boxes:
-            return outcome(n, "2.0.0", "discarded", self.name)
-        return outcome(n, "2.0.0", DELIVERED, self.name)
-
-    def _forwards(self, expansion: Expansion) -> tuple[Forward, ...]:
+                return not_delivered(recipient.n, problem.status, problem.reason)
         header = "forward" in self._settings.prepend_delivered_header
-        return tuple(
-            Forward(
-                sender, tuple(addresses), delivered_head(delivered) if header else b""
-            )
-            for (delivered, sender), addresses in expansion.forwards.items()
-        )
-
-    def _stamp(self, box: ToMailbox) -> Stamp:
-        header = "file" in self._settings.prepend_delivered_header
-        return Stamp(box.sender, box.original, box.delivered if header else "")
-
-    def _path(self, account: Account) -> MaildirPath:
-        """
-        @raise MailboxError: it is not a Maildir, or not ours.
-        """
-        settings = self._settings
-        if settings.home_mailbox:
-            base, mailbox = account.home, settings.home_mailbox
-            below = mailbox
-        else:
-            base, mailbox = settings.mail_spool_directory, settings.mail_spool_directory
-            below = account.name
-        if not mailbox.endswith("/"):
-            raise MailboxError(
-                "4.3.5",
-                f"mailbox file of {account.name} is not supported yet: "
-                "for a Maildir, set home_mailbox = Maildir/",
-            )
-        self._mailboxes.check_owner(
-            account.uid,
-            f"mailbox of {account.name}",
-            "run txmta as that user, or use virtual mailboxes of its own user",
-        )
-        names = tuple(name for name in below.split("/") if name not in ("", "."))
-        if ".." in names or not names or not base.startswith("/"):
-            raise MailboxError("4.3.5", f"bad mailbox path {base}/{below}")
-        return MaildirPath(base, names)
+        nexthop = delivery.request.nexthop
+        summary = Summary(recipient, nexthop, expansion, header)
+        commands, boxes, unplaced = await delivery.plan(expansion)
+        problems = [*expansion.problems, *unplaced]
+        words: list[str] = []
+        if any(summary.repeats(problem) for problem in unplaced):
+            return summary.outcome(Done(words, problems))
+        # Commands first, one by one: they are likelier to need another attempt
+        # than mailboxes, and nothing can be taken back from those.
+        for command in commands:
+            result = await delivery.run(command)
+            _sort(result, words, problems)
+            if isinstance(result, Problem) and summary.repeats(result):
+                return summary.outcome(Done(words, problems))
+        for result in await delivery.put(boxes):
+            _sort(result, words, problems)
+        return summary.outcome(Done(words, problems))
 
 
-def _apart(problems: Sequence[Problem], delivered: str) -> tuple[Forward, ...]:
+def _sort(result: str | Problem, words: list[str], problems: list[Problem]) -> None:
+    if isinstance(result, Problem):
+        problems.append(result)
+    else:
+        words.append(result)
+
+
+def make_rules(settings: Settings, user_maps: frozenset[str]) -> Rules:
     """
-    Let branches that fail be messages of their own, so that they are deferred
-    or bounced alone, and nobody else's copy is lost or repeated for them.
-
-    @param delivered: always in a Delivered-To, whatever the configuration
-        says: it ends the loop that a branch may be.
+    @param user_maps: names of the parameters with tables by user that are set.
     """
-    groups: dict[str, dict[str, None]] = {}
-    for problem in problems:
-        groups.setdefault(problem.sender, {})[problem.address] = None
-    head = delivered_head(delivered)
-    return tuple(
-        Forward(sender, tuple(addresses), head) for sender, addresses in groups.items()
+    propagate = settings.propagate_unmatched_extensions
+    return Rules(
+        settings.recipient_delimiter,
+        settings.owner_request_special,
+        settings.expand_owner_alias,
+        settings.reset_owner_alias,
+        settings.frozen_delivered_to,
+        "alias" in propagate,
+        "forward" in propagate,
+        "include" in propagate,
+        frozenset(settings.allow_mail_to_commands),
+        frozenset(settings.allow_mail_to_files),
+        user_maps,
+        to_words(settings.forward_path),
+        settings.forward_expansion_filter,
+        settings.mailbox_transport,
+        settings.mailbox_command,
+        settings.fallback_transport,
+        settings.luser_relay,
+        settings.require_home_directory,
+        settings.line_length_limit,
     )
 
 
 class _Delivery:
     """
-    One message, brought to each mailbox once, however many recipients of a
-    request lead there.
+    One message, brought to each place once.
     """
 
     def __init__(
-        self,
-        message: Message,
-        mailboxes: Mailboxes,
-        path: Callable[[Account], MaildirPath],
+        self, request: DeliveryRequest, message: Message, leaves: Leaves
     ) -> None:
+        self.request = request
         self.message = message
-        self._mailboxes = mailboxes
-        self._path = path
-        self._done: dict[MaildirPath, Problem | None] = {}
+        self._leaves = leaves
+        # By place, or by recipient, rights and command: what was said of it.
+        self._done: dict[object, str | Problem] = {}
 
-    async def put(self, box: ToMailbox, stamp: Stamp) -> Problem | None:
+    async def plan(
+        self, expansion: Expansion
+    ) -> tuple[list[CommandLeaf], list[Leaf], list[Problem]]:
         """
-        @return: why it is not in the mailbox.
+        Nothing is delivered yet.
+
+        @return: commands; mailboxes and files; and what has no place, or none
+            that is ours.
         """
-        try:
-            path = self._path(box.account)
-        except MailboxError as e:
-            return Problem(box.address, e.status, e.reason, box.sender)
-        if path not in self._done:
-            self._done[path] = None
+        commands: list[CommandLeaf] = []
+        boxes: list[Leaf] = []
+        problems: list[Problem] = []
+        wanted: list[_To] = [*expansion.commands, *expansion.mailboxes]
+        for to in (*wanted, *expansion.files):
             try:
-                await self._mailboxes.deliver(self.message, path, stamp)
+                leaf = await self._leaves.place(to)
             except MailboxError as e:
-                reason = e.reason
-                self._done[path] = Problem(box.address, e.status, reason, box.sender)
-        return self._done[path]
+                problems.append(_problem(to, e))
+                continue
+            if isinstance(leaf, Leaf):
+                boxes.append(leaf)
+            else:
+                commands.append(leaf)
+        return commands, boxes, problems
+
+    async def put(self, leaves: list[Leaf]) -> list[str | Problem]:
+        """
+        All at once.
+
+        @return: for each, what was done, or why it was not.
+        """
+        new = {leaf.place: leaf for leaf in leaves}
+        await all_done(
+            [self._put(leaf) for place, leaf in new.items() if place not in self._done]
+        )
+        return [_of(leaf.to, self._done[leaf.place]) for leaf in leaves]
+
+    async def _put(self, leaf: Leaf) -> None:
+        try:
+            result: str | Problem = await self._leaves.put(self.message, leaf)
+        except MailboxError as e:
+            result = _problem(leaf.to, e)
+        self._done[leaf.place] = result
+
+    async def run(self, leaf: CommandLeaf) -> str | Problem:
+        """
+        As L{put}, for one command.
+        """
+        to = leaf.to
+        key = (to.address.lower(), leaf.account, to.command)
+        if key not in self._done:
+            try:
+                envelope = self.request.envelope
+                self._done[key] = await self._leaves.run(self.message, envelope, leaf)
+            except MailboxError as e:
+                self._done[key] = _problem(to, e)
+        return _of(to, self._done[key])
+
+
+_To: TypeAlias = ToMailbox | ToFile | ToCommand
+
+
+def _problem(to: _To, error: MailboxError) -> Problem:
+    return Problem(to.address, error.status, error.reason, to.sender)
+
+
+def _of(to: _To, result: str | Problem) -> str | Problem:
+    """
+    @return: what was said of a place, now of another branch that leads there.
+    """
+    if isinstance(result, Problem):
+        return replace(result, address=to.address, sender=to.sender)
+    return result

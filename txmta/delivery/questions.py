@@ -1,5 +1,5 @@
 """
-What the expansion of a local recipient asks, is told, and comes to.
+What the expansion of a local recipient asks, and is told.
 
 Sources: Postfix C{local/local.h}.
 
@@ -9,17 +9,21 @@ Errors: none.
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from txmta.address import split
 
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
     """
-    A question: what has alias_maps for C{name}? Answer: text or L{None}.
+    A question: what have the tables of C{parameter} for C{name}? Answer: text
+    or L{None}.
     """
 
     name: str
+    parameter: str = "alias_maps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,52 @@ class FindUser:
     """
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AliasOwner:
+    """
+    A question: who owns the table that has the alias C{name}? Answer: an
+    L{Account}, L{None} for the superuser, or L{Trouble}.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckHome:
+    """
+    A question: is there the home of C{account}? Answer: L{None} or
+    L{Trouble}.
+    """
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class ReadForward:
+    """
+    A question: what is in the first of C{paths} that exists? Answer: a
+    L{Listed}, L{None} if none exists, or L{Trouble}.
+
+    @ivar account: the user whose .forward file it is, and whose rights count.
+    """
+
+    account: Account
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInclude:
+    """
+    A question: what is in this C{:include:} file? Answer: a L{Listed} or
+    L{Trouble}.
+
+    @ivar account: with whose rights it is read; L{None} for the superuser's.
+    """
+
+    path: str
+    account: Account | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +112,56 @@ class Account:
     uid: int
     gid: int
     home: str
+    shell: str = ""
 
 
-Question: TypeAlias = LookUp | Resolve | FindUser
-Answer: TypeAlias = str | Resolved | Account | None
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """
+    @ivar path: of the file.
+    @ivar text: what is in it; C{""} if it is not to be used.
+    @ivar account: who owns an C{:include:} file that the superuser's alias
+        names, if that is somebody else.
+    @ivar warning: why it is not used, or C{""}.
+    """
+
+    path: str
+    text: str
+    account: Account | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """
+    A question that has no good answer.
+
+    @ivar status: RFC 3463 code.
+    @ivar warning: for the log, or C{""}.
+    """
+
+    status: str
+    reason: str
+    warning: str = ""
+
+
+Question: TypeAlias = (
+    LookUp | Resolve | FindUser | AliasOwner | CheckHome | ReadForward | ReadInclude
+)
+Answer: TypeAlias = str | Resolved | Account | Listed | Trouble | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """
-    The parameters that matter here, by their names; C{propagate} says whether
-    propagate_unmatched_extensions has C{alias}.
+    The parameters that matter here, by their names.
+
+    @ivar propagate: propagate_unmatched_extensions has C{alias}.
+    @ivar propagate_forward: it has C{forward}.
+    @ivar propagate_include: it has C{include}.
+    @ivar commands: allow_mail_to_commands.
+    @ivar files: allow_mail_to_files.
+    @ivar maps: names of the parameters with tables by user that are set.
     """
 
     recipient_delimiter: str = ""
@@ -81,6 +170,19 @@ class Rules:
     reset_owner_alias: bool = False
     frozen_delivered_to: bool = True
     propagate: bool = False
+    propagate_forward: bool = False
+    propagate_include: bool = False
+    commands: Set[str] = frozenset(("alias", "forward"))
+    files: Set[str] = frozenset(("alias", "forward"))
+    maps: Set[str] = frozenset()
+    forward_path: tuple[str, ...] = ()
+    forward_expansion_filter: str = ""
+    mailbox_transport: str = ""
+    mailbox_command: str = ""
+    fallback_transport: str = ""
+    luser_relay: str = ""
+    require_home_directory: bool = False
+    line_length_limit: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,51 +202,30 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class ToMailbox:
+class Names:
     """
-    Put it into a user's mailbox.
+    A recipient of ours, taken apart; folded, but for C{address}.
 
-    @ivar address: of the mailbox.
-    @ivar sender: envelope sender, which an owner- alias may have changed.
-    @ivar delivered: for Delivered-To.
-    @ivar original: for X-Original-To, or C{""}.
-    """
-
-    account: Account
-    address: str
-    sender: str
-    delivered: str
-    original: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """
-    A branch of the expansion that comes to nothing.
-
-    @ivar address: to which it would have gone.
-    @ivar status: 5.x.x bounces, 4.x.x defers.
-    @ivar sender: who hears of it.
+    @ivar delimiter: between user and extension, or C{""}.
+    @ivar extension: L{None} if there is none.
     """
 
     address: str
-    status: str
-    reason: str
-    sender: str
+    local: str
+    user: str
+    delimiter: str = ""
+    extension: str | None = None
 
+    @property
+    def suffix(self) -> str:
+        """
+        The extension with its delimiter.
+        """
+        return self.delimiter + (self.extension or "")
 
-@dataclass(slots=True)
-class Expansion:
-    """
-    All that a recipient expands to.
-
-    @ivar forwards: addresses elsewhere, by (Delivered-To, sender).
-    @ivar warnings: for the log.
-    @ivar discarded: mail for a required name that nobody reads.
-    """
-
-    mailboxes: list[ToMailbox] = field(default_factory=list)
-    forwards: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    discarded: bool = False
+    @property
+    def domain(self) -> str:
+        """
+        Folded.
+        """
+        return split(self.address)[1].lower()

@@ -61,6 +61,21 @@ def targets(text: str) -> Iterator[Target]:
                     yield Target(_kind(target), target)
 
 
+def listed_targets(text: str, limit: int) -> Iterator[Target]:
+    """
+    @param text: of an C{:include:} or .forward file: each line as an alias has
+        it, but for those that begin with C{#}.
+    @param limit: line_length_limit; longer lines are cut into several.
+    """
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        end = min(end, start + limit)
+        if text[start] != "#":
+            yield from targets(text[start:end])
+        start = end
+
+
 def _addresses(piece: str) -> Iterator[str]:
     # One by one: there may be a million.
     words = (word[0] for word in _WORD.finditer(piece))

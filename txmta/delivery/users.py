@@ -44,7 +44,27 @@ def find_account(name: str) -> Account | None:
         return None
     except OSError as e:
         raise UserDatabaseError(f"error looking up passwd info for {name}: {e}") from e
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+    return _account(entry)
+
+
+def find_account_of(uid: int) -> Account | None:
+    """
+    As L{find_account}, by number.
+    """
+    try:
+        return _account(pwd.getpwuid(uid))
+    except (KeyError, OverflowError):
+        return None
+    except OSError as e:
+        raise UserDatabaseError(
+            f"error looking up passwd info for uid {uid}: {e}"
+        ) from e
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    return Account(
+        entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell
+    )
 
 
 class Users:

@@ -34,15 +34,11 @@ class LocalParameters:
         "",
         doc="Path of the mailbox, relative to the user's home directory. With "
         "a slash at its end it is a Maildir.",
-        status=Status.APPROXIMATED,
-        note="Only Maildirs are delivered to; for a mailbox file mail is deferred.",
     )
     mail_spool_directory = string(
         "/var/mail",
         doc="Where mailboxes are that home_mailbox does not put elsewhere. With "
         "a slash at its end, each user has a Maildir in it.",
-        status=Status.APPROXIMATED,
-        note="Only Maildirs are delivered to; for a mailbox file mail is deferred.",
     )
     mailbox_size_limit = count(
         "51200000",
@@ -86,7 +82,7 @@ class LocalParameters:
         doc="The tables for which user+ext, found as user, gets +ext added to the "
         "result: canonical, virtual, alias, forward, include, generic.",
         status=Status.APPROXIMATED,
-        note="Only alias is looked at, until the other tables exist.",
+        note="generic is not looked at, until there are generic tables.",
     )
     biff = boolean(
         "yes",
@@ -97,63 +93,62 @@ class LocalParameters:
     allow_mail_to_commands = words(
         "alias, forward",
         doc="Where a recipient may be a command: alias, forward, include.",
-        status=Status.NO_EFFECT,
-        note="Mail to commands is deferred wherever they stand.",
+        among=("alias", "forward", "include"),
     )
     allow_mail_to_files = words(
         "alias, forward",
         doc="Where a recipient may be a file: alias, forward, include.",
-        status=Status.NO_EFFECT,
-        note="Mail to files is deferred wherever they stand.",
+        among=("alias", "forward", "include"),
     )
     forward_path = string(
         "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
-        doc="Where a user's .forward file may be; the first that exists counts.",
-        status=_NOT_YET,
-        note=".forward files are not looked at.",
+        doc="Where a user's .forward file may be; the first that exists counts. "
+        "With the macros $user, $home, $shell, $domain, $local, $recipient, "
+        "$extension, $recipient_delimiter and their ${name?value} forms.",
+        status=Status.APPROXIMATED,
+        note="While one process runs everything, a user with such a file whose "
+        "account is not the one that txmta runs as has his mail deferred.",
         expand=False,
+    )
+    forward_expansion_filter = string(
+        "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        doc="Characters that may stand in the values of $name in forward_path; "
+        "others become underscores.",
     )
     mailbox_command = string(
         "",
-        doc="A command that puts mail into mailboxes.",
-        status=_NOT_YET,
+        doc="A command that puts mail into mailboxes. It has no macros, but the "
+        "environment that local(8) describes.",
         expand=False,
     )
     mailbox_command_maps = words(
         "",
         kind="tables",
         doc="Commands that put mail into mailboxes, by user.",
-        status=_NOT_YET,
     )
     mailbox_transport = string(
-        "", doc="A transport that all local users' mail goes to.", status=_NOT_YET
+        "", doc="A transport that all local users' mail goes to."
     )
     mailbox_transport_maps = words(
         "",
         kind="tables",
         doc="Transports that local users' mail goes to, by user.",
-        status=_NOT_YET,
     )
-    fallback_transport = string(
-        "", doc="A transport for users that are not known.", status=_NOT_YET
-    )
+    fallback_transport = string("", doc="A transport for users that are not known.")
     fallback_transport_maps = words(
         "",
         kind="tables",
         doc="Transports for users that are not known, by user.",
-        status=_NOT_YET,
     )
     luser_relay = string(
         "",
-        doc="Where mail for unknown local users goes.",
-        status=_NOT_YET,
+        doc="Where mail for unknown local users goes: one address, with the macros "
+        "of forward_path.",
         expand=False,
     )
     require_home_directory = boolean(
         "no",
         doc="Defer mail for a user whose home directory does not exist.",
-        status=Status.APPROXIMATED,
-        note="With home_mailbox it is always deferred: a home is never made.",
     )
     mailbox_delivery_lock = words(
         "fcntl, dotlock",

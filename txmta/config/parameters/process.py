@@ -86,9 +86,8 @@ class ProcessParameters:
     default_privs = string(
         "nobody",
         check=_account,
-        doc="Rights of delivery to commands and files named in aliases of root.",
-        status=Status.NOT_YET,
-        note="There is no delivery to commands yet.",
+        doc="The account with whose rights commands are run and files written that "
+        "the superuser's aliases name, and root's .forward file.",
     )
     syslog_name = string(
         "${multi_instance_name?{$multi_instance_name}:{postfix}}",
