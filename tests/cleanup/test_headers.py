@@ -148,7 +148,7 @@ class MailboxLineTests(SynchronousTestCase):
         line = b"From " + b"x" * 300
         for blocks in ((line + b"\r\nA: b\r\n",), (line, b"\r\nA: b\r\n")):
             head, _ = run(*blocks, rules=rules(100))
-            self.assertEqual(head, b"X-Mailbox-Line: " + line[:100] + b"\r\nA: b\r\n")
+            self.assertEqual(head, (b"X-Mailbox-Line: " + line)[:100] + b"\r\nA: b\r\n")
 
 
 class EditTests(SynchronousTestCase):
@@ -209,6 +209,23 @@ class SizeTests(SynchronousTestCase):
         self.assertEqual(head, fits + long[:100] + b"\r\nC: d\r\n")
         self.assertEqual(rest, b"\r\nz")
 
+    def test_line_ends(self) -> None:
+        """
+        A line end counts as one octet; of a line of which little is left,
+        nothing is left, as in Postfix 3.7.
+        """
+        for room, left in ((20, b"\r\n " + b"y" * 19), (10, b"\r\n " + b"y" * 9)):
+            start = b"A: " + b"x" * (96 - room)
+            head, _ = run(start + b"\r\n " + b"y" * 200 + b"\r\n\r\n", rules=rules(100))
+            self.assertEqual(head, start + left + b"\r\n")
+        start = b"A: " + b"x" * (96 - 9)
+        head, _ = run(start + b"\r\n " + b"y" * 200 + b"\r\n\r\n", rules=rules(100))
+        self.assertEqual(head, start + b"\r\n")
+
+    def test_name_is_kept(self) -> None:
+        head, _ = run(b"A-Long-Name: x\r\n\r\n", rules=rules(3))
+        self.assertEqual(head, b"A-Long-Name:\r\n")
+
     def test_cut_in_a_line_end(self) -> None:
         """
         No half line end is left.
@@ -230,7 +247,7 @@ class SizeTests(SynchronousTestCase):
         section.feed(b"A: ")
         for _ in range(1000):
             section.feed(b"x" * 99 + b"\r\n ")
-            self.assertLess(len(section._held), 3 * 1000)
+            self.assertLess(len(section._held), 4 * 1000)
         head, _ = section.feed(b"\r\nB: c\r\n\r\n")
         self.assertEqual(head, b"B: c\r\n")
 

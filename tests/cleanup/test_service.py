@@ -17,13 +17,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.cleanup.doubles import Kitchen, make_envelope
+from txmta.cleanup.characters import characters
 from txmta.cleanup.dates import mail_date
 from txmta.cleanup.internal import internal_head
 from txmta.config.settings import Settings
 from txmta.errors import StoreUnavailable
 from txmta.events import MessageId, Note, Warn
 from txmta.interfaces import ICleanup, ICleanupMessage
-from txmta.model import LOCAL_CLIENT, Client, Recipient, Reply
+from txmta.model import LOCAL_CLIENT, Client, Envelope, Recipient, Reply
 
 DATE = b"Tue, 24 Nov 2026 03:50:52 +0000 (UTC)"
 
@@ -534,3 +535,102 @@ class InternalTests(InUTC):
     def test_local_submission(self) -> None:
         out, _ = Kitchen().run(b"A: b\r\n", protocol="", client=LOCAL_CLIENT)
         self.assertTrue(out.startswith(b"Received: by mx.here.test (Postfix)\r\n\tid "))
+
+
+class NeedsTests(InUTC):
+    """
+    detect_8bit_encoding_header, smtputf8_autodetect_classes
+    """
+
+    def envelope(
+        self, content: bytes, parameters: dict[str, str] | None = None, **fields: Any
+    ) -> Envelope:
+        """
+        @return: as it was committed, however the content was cut.
+        """
+        found = set()
+        for size in (len(content), 1):
+            kitchen = Kitchen(None, **(parameters or {}))
+            pieces = [content[i : i + size] for i in range(0, len(content), size)]
+            kitchen.run(*pieces, **fields)
+            found.add(kitchen.store.messages[0].envelope)
+        (envelope,) = found
+        return envelope
+
+    def test_eight_bit(self) -> None:
+        """
+        Whatever the client said: octets tell.
+        """
+        for body in ("", "7BIT", "8BITMIME"):
+            for content in (b"A: b\r\n\r\n\xe9\r\n", b"A: \xe9\r\n\r\n"):
+                self.assertEqual(self.envelope(content, body=body).body, "8BITMIME")
+            envelope = self.envelope(b"A: b\r\n\r\nx\r\n", body=body)
+            self.assertEqual(envelope.body, body)
+
+    def test_eight_bit_as_declared(self) -> None:
+        off = {"detect_8bit_encoding_header": "no"}
+        envelope = self.envelope(b"A: b\r\n\r\n\xe9\r\n", off, body="7BIT")
+        self.assertEqual(envelope.body, "7BIT")
+
+    def test_smtputf8(self) -> None:
+        """
+        For the classes that are named, UTF-8 in a header or an address counts;
+        neither other octets nor the body do.
+        """
+        utf8, latin = b"A: \xc3\xa9\r\n\r\n", b"A: \xe9\r\n\r\n"
+        for classes in ("smtpd", "all"):
+            on = {"smtputf8_autodetect_classes": classes}
+            self.assertTrue(self.envelope(utf8, on).smtputf8)
+            self.assertTrue(self.envelope(b"\r\n", on, sender="\xe9@x").smtputf8)
+            to = recipients("a@x", "\xe9@x")
+            self.assertTrue(self.envelope(b"\r\n", on, recipients=to).smtputf8)
+            self.assertFalse(self.envelope(latin, on).smtputf8)
+            self.assertFalse(self.envelope(b"A: b\r\n\r\n\xc3\xa9", on).smtputf8)
+            self.assertFalse(self.envelope(b"\r\n", on, sender="\udce9@x").smtputf8)
+        self.assertFalse(self.envelope(utf8).smtputf8)
+        self.assertTrue(self.envelope(utf8, protocol="").smtputf8)
+        off = {"smtputf8_autodetect_classes": "all", "smtputf8_enable": "no"}
+        self.assertFalse(self.envelope(utf8, off).smtputf8)
+
+    def test_said(self) -> None:
+        """
+        What the client said stays, and Received: tells.
+        """
+        out, _ = Kitchen().run(b"A: b\r\n", smtputf8=True)
+        self.assertIn(b" with UTF8SMTP id ", out)
+        self.assertTrue(self.envelope(b"A: b\r\n", smtputf8=True).smtputf8)
+
+
+class CharacterTests(InUTC):
+    """
+    message_strip_characters, message_reject_characters
+    """
+
+    def test_escapes(self) -> None:
+        self.assertEqual(characters("a\\0\\101\\t\\\\\\q\xe9"), b"a\0A\t\\q\xc3\xa9")
+
+    def test_strip(self) -> None:
+        kitchen = Kitchen(None, message_strip_characters="\\0b\\r\\n")
+        out, _ = kitchen.run(b"A: a\0\r\nB: b\r\n\r\nab\0", b"\0c\r\n")
+        self.assertEqual(out, TRACE + b"A: a\r\nB: \r\n\r\nac\r\n")
+
+    def test_reject(self) -> None:
+        kitchen = Kitchen(None, message_reject_characters="\\0")
+        _, reply = kitchen.run(b"A: b\r\n\r\nx\r\na", b"b\0c\r\n", b"more")
+        self.assertEqual(reply, Reply(550, "5.7.1", "disallowed character"))
+        self.assertTrue(kitchen.store.messages[0].aborted)
+        note = kitchen.sink.events[-1]
+        assert isinstance(note, Note)
+        self.assertEqual(
+            note.text,
+            "4Xyz: reject: content b from client.test[192.0.2.1]; from=<s@x.test>"
+            " to=<r@y.test> proto=ESMTP helo=<client.test>: 5.7.1 disallowed character",
+        )
+
+    def test_default(self) -> None:
+        """
+        Every octet may be there.
+        """
+        body = bytes(range(256)).replace(b"\r", b"").replace(b"\n", b"") + b"\r\n"
+        out, _ = Kitchen().run(b"\r\n" + body)
+        self.assertEqual(out, TRACE + b"\r\n" + body)

@@ -161,6 +161,42 @@ class OracleTests(SynchronousTestCase):
             self.compare(b"Subject: x\r\n\r\n", False, helo)
 
 
+class LongHeaderTests(OracleTests):
+    """
+    header_size_limit cuts at the same octet.
+    """
+
+    parameters = {"header_size_limit": "1000"}
+
+    def test_messages(self) -> None:
+        for room in (0, 1, 5, 99, 100, 101, 500):
+            first = b"X: " + b"x" * (996 - room)
+            for more in (b"x" * 90, b"\r\n y", b"\r\n " + b"y" * 3000, b"\r\n y" * 400):
+                self.compare(first + more + b"\r\nTo: a@b.test\r\n\r\n", False)
+        for size in (975, 980, 3000):
+            self.compare(b"From " + b"x" * size + b"\r\nX: y\r\n\r\n", False)
+
+
+class CharacterTests(OracleTests):
+    """
+    Characters that are refused or taken out.
+    """
+
+    parameters = {
+        "message_reject_characters": "\\0\\a",
+        "message_strip_characters": "\\1q",
+    }
+
+    def test_messages(self) -> None:
+        for content in (
+            b"X: y\0\r\n\r\n",
+            b"X: y\r\n\r\nz\a\r\n",
+            b"X: aq\1b\r\nqY: q\r\n\r\nqq\r\nqx\r\n",
+            b"X: y\r\nq\r\nz\r\n",
+        ):
+            self.compare(content, False)
+
+
 class OtherSettingsTests(OracleTests):
     """
     The same with other settings.

@@ -5,7 +5,7 @@ Owns: where the header section ends; which headers are dropped, cut, counted,
     noted or completed.
 Knows nothing of: what is added, envelopes, events.
 
-What is not edited is given back octet for octet. Memory is bounded by
+What is not edited is given back octet for octet. Memory is bounded by twice
 header_size_limit and the block at hand; work is linear however the octets
 are cut.
 
@@ -70,7 +70,7 @@ _NOTED_HEADERS = (
 class HeaderRules:
     """
     @ivar actions: header name in lower case to what is done with it.
-    @ivar size_limit: octets of one header.
+    @ivar size_limit: octets of one header, a line end being one.
     @ivar complete: completes the addresses in the value of a header, L{None}
         for "leave them".
     """
@@ -168,7 +168,7 @@ class HeaderSection:
         out: list[bytes] = []
         if not self._started:
             while line := _MAILBOX_LINE.match(block, at):
-                out.append(_MAILBOX_NAME + self._cut(line[0], 0))
+                out.append(self._cut(_MAILBOX_NAME + line[0]))
                 at = line.end()
         kept = at  # what lies between kept and at goes out as it is
         known = self._rules.actions
@@ -220,12 +220,13 @@ class HeaderSection:
             # No header: the body starts without an empty line.
             self.done = True
             return _CRLF + rest
-        if len(rest) <= self._rules.size_limit + len(_CRLF) or start[3] is None:
+        # So many octets are more than the limit, however many are line ends.
+        if len(rest) <= 2 * self._rules.size_limit or start[3] is None:
             self._held += rest
             self._wait = 2 * len(rest)
             return b""
         if prefix:
-            out.append(prefix + self._cut(rest, 0))
+            out.append(self._cut(prefix + rest))
             self._skip(rest, _AFTER_LINE)
         else:
             self._started = True
@@ -242,19 +243,28 @@ class HeaderSection:
         if action & HOP:
             self.hops += 1
         if action & MESSAGE_ID and len(self.message_ids) < MAX_MESSAGE_IDS:
-            value = self._cut(header, header.index(b":") + 1).partition(b":")[2]
+            value = self._cut(header).partition(b":")[2]
             self.message_ids.append((name, value.lstrip().rstrip(_CRLF)))
 
     def _edit(self, action: int, header: bytes) -> bytes:
         if action & DROP:
             return b""
-        name, _, value = self._cut(header, header.index(b":") + 1).partition(b":")
+        name, _, value = self._cut(header).partition(b":")
         if action & ADDRESSES and self._rules.complete is not None:
             value = self._rules.complete(value)
         return name.rstrip(b" \t") + b":" + value
 
-    def _cut(self, header: bytes, least: int) -> bytes:
-        limit = max(self._rules.size_limit, least)
+    def _cut(self, header: bytes) -> bytes:
+        """
+        A line of which less than a tenth of the limit is left goes as a whole,
+        as in Postfix 3.7.
+        """
+        limit = max(self._rules.size_limit, header.index(b":") + 1)
         if len(header) <= limit + len(_CRLF):
             return header
-        return header[:limit].rstrip(_CRLF) + _CRLF
+        text = header[: 2 * limit + len(_CRLF)].replace(_CRLF, b"\n")
+        if len(text) <= limit + 1:
+            return header
+        last = text.rfind(b"\n", limit - limit // 10, limit)
+        kept = text[: limit if last < 0 else last]
+        return kept.rstrip(_CRLF).replace(b"\n", _CRLF) + _CRLF

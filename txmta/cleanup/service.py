@@ -2,7 +2,8 @@
 Bring a message into the queue.
 
 Owns: the order of things between the SMTP server and the store: stray line
-    ends, headers, hop count, duplicate recipients, commit, reply.
+    ends, characters that must not be, headers, hop count, what the content
+    asks of the next hop, duplicate recipients, commit, reply.
 Knows nothing of: SMTP, where the store keeps things.
 
 The content streams: what is held in memory is bounded by one header and the
@@ -23,8 +24,10 @@ from zope.interface import implementer
 
 from txmta.cleanup import trace
 from txmta.cleanup.addresses import AddressCompletion
+from txmta.cleanup.characters import CharacterFilter, characters
 from txmta.cleanup.duplicates import without_duplicates
 from txmta.cleanup.headers import HeaderRules, HeaderSection, actions
+from txmta.cleanup.needs import has_utf8, nexthop_needs
 from txmta.cleanup.strays import StrayFilter
 from txmta.config.settings import Settings
 from txmta.errors import StoreUnavailable
@@ -40,6 +43,7 @@ from txmta.interfaces import (
 from txmta.model import Envelope, Reply
 
 _TOO_MANY_HOPS = Reply(554, "5.4.0", "Error: too many hops")
+_BAD_CHARACTER = Reply(550, "5.7.1", "disallowed character")
 
 
 @implementer(ICleanup)
@@ -72,6 +76,8 @@ class Cleanup:
             if remote
             else None
         )
+        self._reject = characters(settings.message_reject_characters)
+        self._strip = characters(settings.message_strip_characters)
 
     def _rules(self, completion: AddressCompletion | None) -> HeaderRules:
         settings = self.settings
@@ -86,6 +92,14 @@ class Cleanup:
         incoming = self._store.open(envelope)
         return CleanupMessage(self, envelope, incoming, HeaderSection(rules))
 
+    def characters(self) -> CharacterFilter | None:
+        """
+        @return: L{None} if all characters are welcome, as is usual.
+        """
+        if self._reject or self._strip:
+            return CharacterFilter(self._reject, self._strip)
+        return None
+
 
 @implementer(ICleanupMessage)
 class CleanupMessage:
@@ -96,8 +110,8 @@ class CleanupMessage:
     _log = Logger()
 
     __slots__ = (
-        *("_cleanup", "_envelope", "_incoming", "_lead"),
-        *("_refusal", "_section", "_strays"),
+        *("_characters", "_cleanup", "_eight_bit", "_envelope", "_incoming"),
+        *("_lead", "_refusal", "_section", "_strays", "_utf8"),
     )
 
     def __init__(
@@ -115,12 +129,22 @@ class CleanupMessage:
         self._lead = trace.received(envelope, settings)
         self._refusal: Reply | None = None
         self._strays = StrayFilter() if settings.cleanup_replace_stray_cr_lf else None
+        self._characters = cleanup.characters()
+        self._eight_bit = False  # an octet that is not ASCII was there
+        self._utf8 = False  # and one in the header, which is UTF-8
 
     def write(self, block: bytes) -> None:
         if self._refusal is not None:
             return
         if self._strays is not None:
             block = self._strays.feed(block)
+        if self._characters is not None:
+            block = self._characters.feed(block)
+            if self._characters.refused is not None:
+                self._refuse_character(self._characters.refused)
+                return
+        if not self._eight_bit:
+            self._eight_bit = not block.isascii()
         if self._section.done:
             self._incoming.write(block)
         else:
@@ -135,7 +159,10 @@ class CleanupMessage:
         if self._refusal is not None:
             return self._refusal
         settings = self._cleanup.settings
-        changed = without_duplicates(self._envelope, settings.duplicate_filter_limit)
+        asking = nexthop_needs(self._envelope, settings, self._eight_bit, self._utf8)
+        changed = without_duplicates(asking, settings.duplicate_filter_limit)
+        if changed is None and asking is not self._envelope:
+            changed = asking
         return self._incoming.commit(changed).addCallbacks(self._queued, self._failed)
 
     def abort(self) -> None:
@@ -149,6 +176,8 @@ class CleanupMessage:
             self._incoming.abort()
             self._warn("message rejected: hopcount exceeded")
             return
+        if self._eight_bit and not self._utf8:
+            self._utf8 = has_utf8(head)
         if section.done:
             added = trace.missing(section.seen, self._envelope, settings)
             self._tell_message_ids(b"Message-Id: " in added)
@@ -156,6 +185,20 @@ class CleanupMessage:
         elif head:
             self._incoming.write(self._lead + head)
             self._lead = b""
+
+    def _refuse_character(self, line: bytes) -> None:
+        self._refusal = _BAD_CHARACTER
+        self._incoming.abort()
+        envelope = self._envelope
+        text = line.decode("utf-8", "surrogateescape")
+        to = envelope.recipients[0].address if envelope.recipients else "unknown"
+        note = (
+            f"{envelope.queue_id}: reject: content {text} from "
+            f"{envelope.client.label}; from=<{envelope.sender}> to=<{to}>"
+            f" proto={envelope.protocol} helo=<{envelope.helo}>"
+            ": 5.7.1 disallowed character"
+        )
+        self._cleanup.sink.emit(Note("cleanup", note))
 
     def _tell_message_ids(self, added: bool) -> None:
         sink, queue_id = self._cleanup.sink, self._envelope.queue_id

@@ -39,10 +39,8 @@ class CleanupParameters:
         "102400",
         low=1,
         doc="Octets of one header, continuation lines included; what is beyond is"
-        " cut off.",
-        status=Status.APPROXIMATED,
-        note="The cut is at exactly this length; Postfix completes the physical"
-        " line that crosses it.",
+        " cut off, and with it the last line if less than a tenth of this is left"
+        " of it.",
     )
     header_address_token_limit = count(
         "10240",
@@ -104,23 +102,20 @@ class CleanupParameters:
     line_length_limit = count(
         "2048",
         low=512,
-        doc="The longest piece of a line that Postfix handles at once.",
-        status=Status.NO_EFFECT,
-        note="Content is handled in blocks, whatever the length of its lines.",
+        doc="Longer lines of .forward and :include: files are cut into several.",
+        status=Status.APPROXIMATED,
+        note="Message content is handled in blocks, however long its lines are.",
     )
     mime_nesting_limit = count(
         "100",
         low=1,
-        doc="Levels of multipart that are looked into.",
-        status=Status.NO_EFFECT,
-        note="Nothing looks into MIME parts without content checks.",
+        doc="Levels of multipart that are looked into, where mail is converted"
+        " (disable_mime_output_conversion).",
     )
     mime_boundary_length_limit = count(
         "2048",
         low=1,
         doc="Octets of a MIME boundary that count.",
-        status=Status.NO_EFFECT,
-        note="Nothing looks into MIME parts without content checks.",
     )
     internal_mail_filter_classes = words(
         "",
@@ -131,14 +126,46 @@ class CleanupParameters:
     message_strip_characters = string(
         "",
         expand=False,
-        doc="Characters that are removed from content.",
-        status=Status.NOT_YET,
+        doc="Characters that are removed from content, with the escapes \\a \\b"
+        " \\f \\n \\r \\t \\v \\nnn \\\\.",
+        status=Status.APPROXIMATED,
+        note="CR and LF cannot be named; the Received: header that we add stays.",
     )
     message_reject_characters = string(
         "",
         expand=False,
-        doc="Characters for which a message is refused.",
-        status=Status.NOT_YET,
+        doc="Characters for which a message is refused, with the escapes of"
+        " message_strip_characters.",
+        status=Status.APPROXIMATED,
+        note="CR and LF cannot be named.",
+    )
+    disable_mime_input_processing = boolean(
+        "no",
+        doc="Do not look into MIME parts of mail that comes in.",
+        status=Status.NO_EFFECT,
+        note="Nothing looks into them without content checks. Postfix changes"
+        " headers of parts that are too long or have white space before the colon;"
+        " here parts are never changed.",
+    )
+    detect_8bit_encoding_header = boolean(
+        "yes",
+        doc="Find out which mail needs 8BITMIME, whatever its client said.",
+        status=Status.APPROXIMATED,
+        note="Octets that are not ASCII count, wherever they are; in Postfix it is"
+        " Content-Transfer-Encoding: 8bit or binary.",
+    )
+    smtputf8_autodetect_classes = words(
+        "sendmail, verify",
+        doc="Where mail comes from of which we find out if it needs SMTPUTF8, by"
+        " UTF-8 in an address or a header: sendmail, smtpd, qmqpd, forward, bounce,"
+        " notify, verify, all. Other mail needs it if its client said so.",
+        among=(
+            *("sendmail", "smtpd", "qmqpd", "forward"),
+            *("bounce", "notify", "verify", "all"),
+        ),
+        status=Status.APPROXIMATED,
+        note="Mail made here is of no class: it needs SMTPUTF8 if the mail that it is"
+        " about does.",
     )
     always_bcc = string(
         "", doc="An address that gets a copy of all mail.", status=Status.NOT_YET
