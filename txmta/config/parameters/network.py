@@ -129,9 +129,11 @@ class NetworkParameters:
         _networks,
         doc="Clients that may relay: networks such as 192.0.2.0/24 and "
         "[2001:db8::]/32, names of hosts and domains (of clients whose name is "
-        "verified; unlike in Postfix, unknown is none), !exceptions, /file, "
-        "type:table. Default: from mynetworks_style and the addresses of "
-        "inet_interfaces.",
+        "verified), !exceptions, /file, type:table. Default: from mynetworks_style "
+        "and the addresses of inet_interfaces.",
+        status=Status.APPROXIMATED,
+        note="A client without a verified name is called unknown; in Postfix the "
+        "pattern unknown matches it, here no name does.",
     )
     mynetworks_style = choice(
         "${{$compatibility_level} <level {2} ? {subnet} : {host}}",

@@ -132,7 +132,7 @@ class RoutingParameters:
     )
 
 
-class KnownRecipientParameters:
+class KnownRecipientsParameters:
     """
     Postfix: C{smtpd/smtpd_check.c} (check_rcpt_maps).
     """
@@ -160,7 +160,7 @@ class KnownRecipientParameters:
 
 
 class RewriteParameters(
-    StandardFormParameters, RoutingParameters, KnownRecipientParameters
+    StandardFormParameters, RoutingParameters, KnownRecipientsParameters
 ):
     """
     Postfix: C{src/trivial-rewrite}.
