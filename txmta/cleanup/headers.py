@@ -265,6 +265,6 @@ class HeaderSection:
         text = header[: 2 * limit + len(_CRLF)].replace(_CRLF, b"\n")
         if len(text) <= limit + 1:
             return header
-        last = text.rfind(b"\n", limit - limit // 10, limit)
+        last = text.rfind(b"\n", limit - limit // 10, limit + 1)
         kept = text[: limit if last < 0 else last]
         return kept.rstrip(_CRLF).replace(b"\n", _CRLF) + _CRLF
