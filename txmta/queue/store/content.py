@@ -175,9 +175,6 @@ class Spool:
         """
         self.path(number).unlink(missing_ok=True)
 
-    def sync(self) -> None:
-        sync_directory(self.directory)
-
     def names(self) -> list[str]:
         return os.listdir(self.directory)
 

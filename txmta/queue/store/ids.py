@@ -31,7 +31,6 @@ _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 _SLOTS = [ALPHABET[slot // 51] + ALPHABET[slot % 51] for slot in range(SLOTS)]
 _SLOT_VALUES = {text: slot for slot, text in enumerate(_SLOTS)}
 _SQUARE = 52 * 52
-_MAX_SECONDS = 52**6
 _LENGTH = 6 + 4 + 1 + 2
 
 

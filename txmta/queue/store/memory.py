@@ -99,7 +99,6 @@ class MemoryStore:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.rows: dict[str, Row] = {}
-        self.corrupted: list[str] = []
         self.unavailable: StoreUnavailable | None = None
         self.refused: Reply | None = None
         self._ids = IdMaker(now, 0)
@@ -154,7 +153,7 @@ class MemoryStore:
 
     def content(self, queue_id: str) -> IContent | Deferred[IContent]:
         row = self.rows.get(queue_id)
-        if row is None or queue_id in self.corrupted:
+        if row is None:
             return fail(MessageDamaged(queue_id, "content is missing"))
         return MemoryContent(row.content)
 
