@@ -390,6 +390,27 @@ class QueueStoreContract(_Base):
         self.assertEqual([self.wait(a) for a in answers], [False, False, True])
         self.assertEqual(self.listed(), [])
 
+    def test_told_of_a_delay(self) -> None:
+        """
+        That the sender was told of the delay is kept, for as long as some
+        recipient is left for which it was written down.
+        """
+        queue_id = self.put(2)
+        (message,) = self.claim()
+        self.assertFalse(message.warned)
+        told = tuple(Result(n, DEFERRED, "4.0.0 late", True) for n in range(2))
+        self.wait(self.store.record(Attempt(queue_id, told, self.time)))
+        self.time += 1
+        (message,) = self.claim()
+        self.assertTrue(message.warned)
+        (found,) = self.wait(self.store.find(QueueName.ACTIVE))
+        self.assertTrue(found.warned)
+        self.record(queue_id, DONE, DEFERRED, due=self.time)
+        self.time += 1
+        (message,) = self.claim()
+        self.assertTrue(message.warned)
+        self.assertEqual(message.reasons, ((1, "4.4.1 not now"),))
+
     def test_deferral_keeps_what_is_known(self) -> None:
         """
         A reason does not disturb what else is known of a recipient.
