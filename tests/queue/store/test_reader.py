@@ -85,13 +85,15 @@ class ReaderTests(SqliteCase):
 
     def test_answers_with_what_is_there(self) -> None:
         """
-        A claim that cannot read the rows still gives what is in memory.
+        A claim that cannot read the rows still gives what is in memory, and
+        the next one starts afresh.
         """
         self.claim()
         queue_id = self.put()
         self.store._core.intake.deferred(self.time)
         self.faults.at("SELECT", "SQLITE_IOERR_READ")
         self.assertEqual(self.claimed_ids(), [queue_id])
+        self.assertFalse(self.store._core.intake.scanning)
 
     def test_unclaimed(self) -> None:
         """
