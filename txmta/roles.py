@@ -34,6 +34,7 @@ from txmta.config.networks import wrong
 from txmta.config.place import with_place
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
+from txmta.delivery.pipe import problems as pipe_problems
 from txmta.delivery.registry import AgentRegistry
 from txmta.dns.client_names import ClientNames
 from txmta.dns.exchange import Network
@@ -149,7 +150,7 @@ def problems_of_tables(
     for service in services:
         if service.overrides and service.program in programs:
             problems += _problems_of_overrides(settings, service)
-    return problems
+    return [*problems, *problems_of_pipes(settings, services)]
 
 
 def _problems_of_overrides(settings: Settings, service: MasterService) -> list[str]:
@@ -191,6 +192,20 @@ def _problems_of_lists(settings: Settings, names: Iterable[str]) -> list[str]:
                 lists.addresses(name, words)
             except ConfigError as e:
                 problems += e.problems
+    return problems
+
+
+def problems_of_pipes(
+    settings: Settings, services: Sequence[MasterService]
+) -> list[str]:
+    """
+    Read the attributes of every pipe service.
+    """
+    problems: list[str] = []
+    for service in services:
+        if service.type == "unix" and service.program == "pipe":
+            found = pipe_problems(service.name, service.arguments, settings)
+            problems += [f"{service.where}: {problem}" for problem in found]
     return problems
 
 

@@ -4,7 +4,7 @@ The pipe(8) agent, with a double for the commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -261,13 +261,8 @@ class PipeTests(SynchronousTestCase):
 
 
 class ProblemTests(SynchronousTestCase):
-    def of(
-        self,
-        *words: str,
-        root: bool = True,
-        settings: Mapping[str, str] | None = None,
-    ) -> list[str]:
-        return problems("mine", words, Settings.of(**settings or {}), accounts, root)
+    def of(self, *words: str, root: bool = True) -> list[str]:
+        return problems("mine", words, Settings.of(), accounts, root)
 
     def test_none(self) -> None:
         self.assertEqual(self.of("user=vmail", "argv=x"), [])
@@ -307,11 +302,3 @@ class ProblemTests(SynchronousTestCase):
     def test_attributes(self) -> None:
         (problem,) = self.of("user=vmail", "argv=x", "$foo")
         self.assertIn("service mine: unknown macro name: foo", problem)
-
-    def test_time_limit(self) -> None:
-        for value, told in (
-            ("soon", "mine_time_limit = soon: is not a time"),
-            ("0", "mine_time_limit: is too small"),
-        ):
-            found = self.of("user=vmail", "argv=x", settings={"mine_time_limit": value})
-            self.assertIn(told, found[0])

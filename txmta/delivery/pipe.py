@@ -101,25 +101,18 @@ def problems(
         attributes = parse(words)
     except BadAttributes as e:
         return [f"service {name}: {problem}" for problem in e.problems]
-    found = []
-    parameter = settings.transport_parameter(name, "time_limit")
-    try:
-        if settings.transport_time(name, "time_limit") < 1:
-            found.append(f"{parameter}: is too small: write 1s or more")
-    except ValueError as e:
-        found.append(f"{parameter} = {settings.text(parameter)}: {e}")
     try:
         user = accounts(attributes.user, attributes.group)
     except UnknownAccount:
-        return found
+        return []
     as_root = os.geteuid() == 0 if root is None else root
     trouble = _too_powerful(user, settings, accounts if as_root else None)
-    if trouble:
-        found.append(
-            f"service {name}: user= command-line attribute specifies {trouble}: "
-            "write an account that is for this command only"
-        )
-    return found
+    if not trouble:
+        return []
+    return [
+        f"service {name}: user= command-line attribute specifies {trouble}: "
+        "write an account that is for this command only"
+    ]
 
 
 def _too_powerful(
