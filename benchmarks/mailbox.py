@@ -137,7 +137,7 @@ def measure(kind: type[Server], folder: Path, load: Load) -> Figures:
 
 
 def _wait(server: Server) -> None:
-    end = time.monotonic() + 300
+    end = time.monotonic() + 60
     while not server.queue_is_empty():
         if time.monotonic() > end:
             raise RuntimeError("mail is left in the queue")

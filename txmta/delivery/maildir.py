@@ -8,6 +8,7 @@ The order of system calls for one batch of messages::
              parent is synced when this process comes there first
     open     tmp/TIME.PpidQn.HOST, exclusively, mode 0600   } each message
     write    all of it                                      }
+    fadvise  begin to write to disk, if there are several   each message
     fsync    the file                                         each message
     rename   to new/TIME.VdevIinoMusec.HOST                   each message
     fsync    new                                              once
@@ -33,7 +34,13 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 from txmta.delivery.directories import Directories, MaildirPath, Opener
-from txmta.delivery.filesystem import FileSystem, MailboxError, failure, write_all
+from txmta.delivery.filesystem import (
+    FileSystem,
+    MailboxError,
+    failure,
+    start_writing,
+    write_all,
+)
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -82,6 +89,9 @@ class MaildirWriter:
         files = [MaildirFile(self, directories) for _ in messages]
         for file, message in zip(files, messages, strict=True):
             file.attempt(partial(file.write, message))
+        if len(files) > 1:
+            for file in files:
+                file.attempt(file.start_writing)
         for file in files:
             file.attempt(file.sync)
         for file in files:
@@ -173,6 +183,12 @@ class MaildirFile:
         if self._descriptor < 0:
             self._create()
         write_all(self._fs, self._descriptor, octets)
+
+    def start_writing(self) -> None:
+        """
+        See L{start_writing}.
+        """
+        start_writing(self._fs, self._descriptor)
 
     def sync(self) -> None:
         """
