@@ -183,7 +183,11 @@ class Mime:
         newline = data.find(b"\n", at, limit)
         if newline >= 0:
             return data[at : newline + 1]
-        return data[at:limit] if last or len(data) >= limit else b""
+        if not last and len(data) < limit:
+            return b""
+        # A CR stays with what may be its LF.
+        record = data[at:limit]
+        return record if last else record.removesuffix(b"\r")
 
     # Headers
 
@@ -213,7 +217,9 @@ class Mime:
                 pieces.append(Piece(Kind.BODY, b"\r\n"))
             self._kind = Kind.BODY
             return False
-        if part.type is MediaType.RFC822:
+        # message/global is the one message that may be encoded as a whole.
+        whole = part.type is MediaType.GLOBAL and self._converting
+        if part.type in (MediaType.RFC822, MediaType.GLOBAL) and not whole:
             self._kind, self._part = Kind.NESTED, _PLAIN
         else:
             self._kind = Kind.BODY

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support import PATH
@@ -68,7 +68,15 @@ class Sink:
     An SMTP server that keeps every message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *offers: str) -> None:
+        """
+        @param offers: EHLO keywords.
+        """
+        lines = ["sink", *offers]
+        self._ehlo = "".join(
+            f"250{' ' if n == len(lines) - 1 else '-'}{line}\r\n"
+            for n, line in enumerate(lines)
+        ).encode()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._arrived = threading.Condition()
@@ -108,7 +116,7 @@ class Sink:
             for line in lines:
                 verb = line[:4].upper()
                 if verb == b"EHLO":
-                    reply = b"250-sink\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
+                    reply = self._ehlo
                 elif verb == b"DATA":
                     connection.sendall(b"354 go on\r\n")
                     content = b""
@@ -128,9 +136,16 @@ class Postfix:
     @ivar ports: of the server for our clients, and for strangers.
     """
 
-    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, str] | None = None,
+        offers: Sequence[str] = ("8BITMIME", "SMTPUTF8"),
+    ) -> None:
+        """
+        @param offers: EHLO keywords of the sink.
+        """
         self.home = Path(tempfile.mkdtemp(prefix="txmta-postfix-"))
-        self.sink = Sink()
+        self.sink = Sink(*offers)
         self.ports = {True: free_port(), False: free_port()}
         self.home.chmod(0o755)
         for name in ("etc", "spool", "lib"):
@@ -173,9 +188,14 @@ class Postfix:
         ]
 
     def send(
-        self, content: bytes, local: bool = True, helo: str = "EHLO client.test"
+        self,
+        content: bytes,
+        local: bool = True,
+        helo: str = "EHLO client.test",
+        parameters: str = "",
     ) -> str:
         """
+        @param parameters: of MAIL, with a space before each.
         @return: the final reply.
         """
         with (
@@ -190,8 +210,8 @@ class Postfix:
                 return line
 
             reply()
-            commands = (helo, "MAIL FROM:<s@x.test>", "RCPT TO:<r@y.test>", "DATA")
-            for command in commands:
+            mail = f"MAIL FROM:<s@x.test>{parameters}"
+            for command in (helo, mail, "RCPT TO:<r@y.test>", "DATA"):
                 s.sendall(command.encode() + b"\r\n")
                 reply()
             lines = content.split(b"\r\n")
