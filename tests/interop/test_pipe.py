@@ -86,6 +86,7 @@ class PipeTests(RunningTestCase):
         lines = server.wait_for_log(r"relay=mine, .*status=sent", 2)
         for line in lines:
             self.assertIn("dsn=2.0.0, status=sent (delivered via mine service)", line)
+            self.assertIn(" postfix/pipe[", line)
         server.wait_until_idle()
         record = self.recorder.take()
         assert record is not None

@@ -154,6 +154,8 @@ class PipeAgent:
     Delivers to one command.
     """
 
+    name = "pipe"
+
     def __init__(
         self,
         context: AgentContext,
@@ -165,15 +167,15 @@ class PipeAgent:
         @param commands: for tests; so are the others.
         @raise ConfigError: the attributes in master.cf are wrong.
         """
-        self.name = context.service
+        self._service = context.service
         try:
             self._attributes = parse(context.arguments)
         except BadAttributes as e:
             raise ConfigError(
-                [f"{context.where}: service {self.name}: {p}" for p in e.problems]
+                [f"{context.where}: service {self._service}: {p}" for p in e.problems]
             ) from e
         settings = context.settings
-        self._time_limit = settings.transport_time(self.name, "time_limit")
+        self._time_limit = settings.transport_time(self._service, "time_limit")
         self._addresses = self._attributes.addresses(
             settings.recipient_delimiter,
             settings.owner_request_special,
@@ -208,11 +210,11 @@ class PipeAgent:
         else:
             final = "X" in self._attributes.flags
             action = Action.DELIVERED if final else Action.RELAYED
-            status, reason = "2.0.0", f"delivered via {self.name} service"
+            status, reason = "2.0.0", f"delivered via {self._service} service"
             if said:
                 reason += f" ({said})"
         for recipient in request.recipients:
-            report(Outcome(recipient.n, action, status, reason, self.name))
+            report(Outcome(recipient.n, action, status, reason, self._service))
 
     async def _run(self, request: DeliveryRequest) -> str:
         """
@@ -223,7 +225,7 @@ class PipeAgent:
         if attributes.single and len(request.recipients) > 1:
             self._warn(
                 f"pipe flag `{attributes.single}' requires "
-                f"{self.name}_destination_recipient_limit = 1"
+                f"{self._service}_destination_recipient_limit = 1"
             )
             raise _MISCONFIGURED
         if attributes.size and request.size > attributes.size:
@@ -252,7 +254,7 @@ class PipeAgent:
         @raise MailboxError: we cannot run anything as that user.
         """
         attributes = self._attributes
-        service = f"service {self.name}"
+        service = f"service {self._service}"
         try:
             user: Account = await self._in_thread(
                 self._accounts, attributes.user, attributes.group
