@@ -1,63 +1,94 @@
 """
-The same failure through Debian's Postfix and through us: the delivery status
-that the sender gets is the same.
+The same mail through Debian's Postfix and through us: the notices that the
+sender and the postmaster get are the same, but for ids and dates.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
+import re
 import socket
+import time
+from collections.abc import Sequence
 from email import message_from_bytes
 from email.message import Message
 from typing import cast
 
-from tests.interop.postfix_instance import Postfix, Sink
-from tests.interop.running import RunningTestCase
+from tests.interop.peers import Postfix
+from tests.interop.running import RunningTestCase, Txmta
+from tests.interop.tools import PATIENCE, free_port
 from tests.support import require, require_root
 
 CONTENT = b"Subject: hello\r\nMessage-ID: <1@x.test>\r\n\r\nWords.\r\n"
 
 #: Differs from one message to the next.
-VARYING = ("X-Postfix-Queue-ID", "Arrival-Date")
+VARYING = ("X-Postfix-Queue-ID", "Arrival-Date", "Will-Retry-Until")
 
-SAME = "myhostname = mx.here.test\nmydomain = here.test\nmydestination =\n"
+#: Mail for there.test, and so the notices, ends in a Maildir.
+MAIN_CF = """
+myhostname = mx.here.test
+mydomain = here.test
+mydestination = local.test
+local_recipient_maps =
+smtpd_reject_unlisted_recipient = no
+alias_maps = texthash:$config_directory/aliases
+2bounce_notice_recipient = box@there.test
+bounce_notice_recipient = box@there.test
+delay_notice_recipient = box@there.test
+notify_classes = bounce, 2bounce, delay
+enable_threaded_bounces = yes
+smtp_helo_timeout = 1s
+relayhost = [127.0.0.1]:{port}
+"""
+
+OURS = """
+virtual_mailbox_domains = there.test
+virtual_mailbox_base = $config_directory/mail
+virtual_mailbox_maps = static:box/
+virtual_uid_maps = static:@UID@
+virtual_gid_maps = static:@GID@
+virtual_minimum_uid = 1
+"""
 
 
-class Refusing(Sink):
+def play(connection: socket.socket) -> None:
     """
-    A next hop that has no user C{r@y.test}, and keeps everything else.
+    A next hop without DSN that refuses bad@, and has no time for busy@.
     """
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"220 hop.test ESMTP\r\n")
-            for line in lines:
-                reply = b"250 2.0.0 ok\r\n"
-                if line.upper().startswith(b"EHLO"):
-                    reply = (
-                        b"250-hop.test\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
-                    )
-                elif line.upper().startswith(b"RCPT TO:<R@Y.TEST>"):
-                    reply = b"550 5.1.1 <r@y.test>: Recipient address rejected\r\n"
-                elif line.upper().startswith(b"DATA"):
-                    connection.sendall(b"354 go on\r\n")
-                    content = b""
-                    while (line := lines.readline()) not in (b".\r\n", b""):
-                        content += line.removeprefix(b".")
-                    with self._arrived:
-                        self._messages.append(content)
-                        self._arrived.notify()
-                connection.sendall(reply)
-                if line.upper().startswith(b"QUIT"):
-                    return
+    with connection, connection.makefile("rb") as lines:
+        connection.sendall(b"220 hop.test ESMTP\r\n")
+        for line in lines:
+            verb = line.upper()
+            reply = b"250 2.0.0 ok\r\n"
+            if verb.startswith(b"EHLO"):
+                reply = b"250-hop.test\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
+            elif verb.startswith(b"RCPT TO:<BAD@"):
+                reply = b"550 5.1.1 <bad@y.test>: Recipient address rejected\r\n"
+            elif verb.startswith(b"RCPT TO:<BUSY@"):
+                reply = b"450 4.2.1 mailbox busy\r\n"
+            elif verb.startswith(b"DATA"):
+                connection.sendall(b"354 go on\r\n")
+                while lines.readline() not in (b".\r\n", b""):
+                    pass
+            connection.sendall(reply)
+            if verb.startswith(b"QUIT"):
+                return
 
 
-def status(bounce: bytes) -> list[list[tuple[str, str]]]:
+def silent(connection: socket.socket) -> None:
+    """
+    A next hop that says nothing.
+    """
+    with connection:
+        connection.settimeout(PATIENCE)
+        connection.recv(1)
+
+
+def status(notice: bytes) -> list[list[tuple[str, str]]]:
     """
     @return: the groups of fields, without what differs each time.
     """
-    part = cast("list[Message]", message_from_bytes(bounce).get_payload())[1]
-    assert part.get_content_type() == "message/delivery-status", bounce
+    part = cast("list[Message]", message_from_bytes(notice).get_payload())[1]
     groups = cast("list[Message]", part.get_payload())
     return [
         [
@@ -70,58 +101,207 @@ def status(bounce: bytes) -> list[list[tuple[str, str]]]:
     ]
 
 
-def frame(bounce: bytes) -> list[object]:
+def frame(notice: bytes) -> list[object]:
     """
     @return: types and descriptions of the parts, and the fixed fields.
     """
-    message = message_from_bytes(bounce)
+    message = message_from_bytes(notice)
     parts = cast("list[Message]", message.get_payload())
-    names = ("From", "To", "Subject", "Auto-Submitted", "MIME-Version")
+    names = ["From", "To", "Subject", "Auto-Submitted", "MIME-Version"]
+    names += ["References", "In-Reply-To", "Content-Transfer-Encoding"]
     return [
         message.get_content_type(),
         message.get_param("report-type"),
         [message[name] for name in names],
-        [(p.get_content_type(), p["Content-Description"]) for p in parts],
+        [p.items() for p in parts],
+        parts[0].get_payload(),
+        [name for name, _ in status_items(parts[1])],
     ]
 
 
+def status_items(part: Message) -> list[tuple[str, str]]:
+    """
+    @return: all fields, those that vary too.
+    """
+    groups = cast("list[Message]", part.get_payload())
+    return [(name, str(value)) for g in groups for name, value in g.items()]
+
+
+def by_content(notice: bytes) -> tuple[str, str]:
+    message = message_from_bytes(notice)
+    return str(message["To"]), str(message["Subject"])
+
+
 class BounceOracleTests(RunningTestCase):
+    """
+    @ivar main_cf: for both.
+    """
+
     def setUp(self) -> None:
         require("postfix")
         require_root("Postfix wants to be started by root")
-        self.hop = Refusing()
-        self.addCleanup(self.hop.close)
+        self.sender = b"<box@there.test>"
+        self.content = CONTENT
 
-    def by_postfix(self) -> bytes:
-        postfix = Postfix({"relayhost": f"[127.0.0.1]:{self.hop.port}"})
-        try:
-            postfix.run("start")
-            self.assertTrue(postfix.send(CONTENT).startswith("250"))
-            return self.hop.take()
-        finally:
-            with contextlib.suppress(OSError):
-                postfix.close()
+    def servers(self, main_cf: str, port: int | None = None) -> None:
+        """
+        Start both.
 
-    def by_us(self) -> bytes:
-        server = self.relay(self.hop.port, main_cf=SAME)
+        @param port: of the next hop.
+        """
+        if port is None:
+            port = self.rogue(play).port
+        text = MAIN_CF.format(port=port) + main_cf
+        self.theirs = Postfix(text)
+        self.addCleanup(self.theirs.close)
+        self.ours = self.txmta(text)
+        self.ours.add(OURS)
+        self.ours.maildir("box")
+        for folder in (self.theirs.folder, self.ours.folder):
+            (folder / "aliases").write_text("list: bad@y.test, ok@y.test\n")
+        with (self.theirs.folder / "master.cf").open("a") as file:
+            file.write("local unix - n n - - local\n")
+        self.theirs.start()
+        self.ours.start()
+
+    def send(self, port: int, recipients: Sequence[bytes]) -> None:
         with (
-            socket.create_connection(("127.0.0.1", server.port), 20) as s,
+            socket.create_connection(("127.0.0.1", port), 20) as s,
             s.makefile("rb") as replies,
         ):
-            commands = (b"EHLO c.test", b"MAIL FROM:<s@x.test>", b"RCPT TO:<r@y.test>")
+            commands = [b"EHLO c.test", b"MAIL FROM:" + self.sender]
+            commands += [b"RCPT TO:" + r for r in recipients]
             replies.readline()
-            for command in (*commands, b"DATA", CONTENT + b".", b"QUIT"):
+            for command in (*commands, b"DATA", self.content + b".", b"QUIT"):
                 s.sendall(command + b"\r\n")
                 while (line := replies.readline())[3:4] == b"-":
                     pass
                 self.assertIn(line[:1], (b"2", b"3"), line)
-        return self.hop.take()
 
-    def test_same(self) -> None:
+    def notices(self, server: Postfix | Txmta, count: int) -> list[bytes]:
         """
-        A recipient refused with 550 5.1.1 makes the same report, but for ids
-        and dates.
+        @return: what the Maildir has got, when it has got C{count}.
         """
-        theirs, ours = self.by_postfix(), self.by_us()
-        self.assertEqual(status(ours), status(theirs))
-        self.assertEqual(frame(ours), frame(theirs))
+        new = server.folder / "mail" / "box" / "new"
+        end = time.monotonic() + PATIENCE * 2
+        while time.monotonic() < end:
+            names = os.listdir(new) if new.exists() else []
+            if len(names) >= count:
+                found = [(new / name).read_bytes() for name in names]
+                for name in names:
+                    (new / name).unlink()
+                return sorted(found, key=by_content)
+            time.sleep(0.05)
+        raise AssertionError(f"not {count} notices:\n{server.log()}")
+
+    def compare(self, *recipients: bytes, count: int = 2) -> list[bytes]:
+        """
+        Send mail to the recipients through both.
+
+        @return: our notices, which are the same as Postfix's.
+        """
+        for server in (self.theirs, self.ours):
+            self.send(server.port, recipients)
+        theirs = self.notices(self.theirs, count)
+        ours = self.notices(self.ours, count)
+        self.assertEqual(len(ours), len(theirs))
+        for a, b in zip(ours, theirs, strict=True):
+            self.assertEqual(status(a), status(b))
+            self.assertEqual(frame(a), frame(b))
+        return ours
+
+    def subjects(self, notices: Sequence[bytes]) -> list[str]:
+        return [str(message_from_bytes(n)["Subject"]) for n in notices]
+
+    def test_failures(self) -> None:
+        """
+        A recipient refused with 550, an unknown user and a loop make the same
+        reports, to sender and postmaster; so do RET, ENVID, ORCPT, NOTIFY.
+        """
+        self.servers("")
+        self.compare(b"<bad@y.test>")
+        self.compare(b"<nobody-of-this-name@local.test>")
+        self.compare(b"<bad@y.test>", b"<ok@y.test>", b"<no-such-user@local.test>")
+        self.compare(b"<bad@y.test> NOTIFY=NEVER", count=1)
+        self.compare(b"<bad@y.test> ORCPT=rfc822;Old+2Bx@o.test NOTIFY=FAILURE")
+        self.sender = b"<box@there.test> RET=HDRS ENVID=id+2B7"
+        self.compare(b"<bad@y.test>")
+        self.sender = b"<box@there.test> BODY=7BIT"
+        self.compare(b"<bad@y.test>")
+        self.sender = b"<box@there.test>"
+        self.content = b"Delivered-To: nobody@local.test\r\n" + CONTENT
+        self.compare(b"<nobody@local.test>")
+        self.content = CONTENT + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 800
+        self.compare(b"<bad@y.test>")
+
+    def test_double_bounce(self) -> None:
+        """
+        Mail from the null sender that fails goes to the postmaster alone.
+        """
+        self.servers("")
+        self.sender = b"<>"
+        (notice,) = self.compare(b"<bad@y.test>", count=1)
+        self.assertIn(b"\nWords.\n", notice)
+        self.compare(b"<ok@y.test> NOTIFY=SUCCESS", count=1)
+
+    def test_utf8(self) -> None:
+        """
+        Reports about SMTPUTF8 mail have the forms of RFC 6533.
+        """
+        self.servers("")
+        self.sender = b"<box@there.test> SMTPUTF8"
+        ours = self.compare("<no-\xfc@local.test>".encode())
+        self.assertIn("Final-Recipient: utf-8; no-\xfc@local.test\n".encode(), ours[0])
+
+    def test_success(self) -> None:
+        """
+        Mail relayed, delivered to a mailbox, and to an alias.
+        """
+        self.servers("")
+        ours = self.compare(
+            b"<ok@y.test> NOTIFY=SUCCESS ORCPT=rfc822;o@o.test",
+            b"<okb@y.test> NOTIFY=SUCCESS,FAILURE",
+            b"<okc@y.test>",
+            count=1,
+        )
+        self.assertEqual(self.subjects(ours), ["Successful Mail Delivery Report"])
+
+    def test_delay(self) -> None:
+        """
+        Who waits is told once; who wants it, when it is over.
+        """
+        self.servers("delay_warning_time = 1s\n")
+        ours = self.compare(b"<busy@y.test>", b"<ok@y.test>")
+        self.assertEqual(
+            self.subjects(ours),
+            ["Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail"],
+        )
+        for notice in ours:
+            found = dict(
+                status_items(
+                    cast("list[Message]", message_from_bytes(notice).get_payload())[1]
+                )
+            )
+            self.assertTrue(re.match(r"\w{3}, ", found["Will-Retry-Until"]))
+
+    def test_expired(self) -> None:
+        """
+        Mail that is given up, because the recipient, the host or the network
+        does not take it.
+        """
+        self.servers("maximal_queue_lifetime = 0\n")
+        self.compare(b"<busy@y.test>")
+
+    def test_refused(self) -> None:
+        """
+        Nobody listens where the next hop should be.
+        """
+        self.servers("maximal_queue_lifetime = 0\n", free_port())
+        self.compare(b"<a@y.test>")
+
+    def test_timeout(self) -> None:
+        """
+        The next hop says nothing.
+        """
+        self.servers("maximal_queue_lifetime = 0\n", self.rogue(silent).port)
+        self.compare(b"<a@y.test>")

@@ -369,8 +369,9 @@ class CopyTests(TellingCase):
 
     def test_seven_bit(self) -> None:
         """
-        A notice about 7-bit mail is 7-bit mail.
+        Without SMTPUTF8 a notice about 7-bit mail is 7-bit mail.
         """
+        self.use(smtputf8_enable="no")
         self.world.agent.answer = lambda r: Outcome(r.n, Action.FAILED, "5.0.0", "für")
         self.world.put("a@one", body="7BIT")
         row = self.notice()

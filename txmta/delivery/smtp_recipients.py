@@ -32,6 +32,7 @@ class Where:
     Who said something, and how long it took; see L{Outcome}.
 
     @ivar host: for Remote-MTA, if it is its word that counts.
+    @ivar dsn: it speaks DSN, and was told what the sender wants to hear.
     """
 
     relay: str = "none"
@@ -39,6 +40,7 @@ class Where:
     conn_use: int = 0
     setup: float = 0.0
     transmission: float = 0.0
+    dsn: bool = False
 
 
 class RecipientsLeft:
@@ -75,6 +77,7 @@ class RecipientsLeft:
                     where.setup,
                     where.transmission,
                     where.conn_use,
+                    dsn_passed=where.dsn,
                 )
             )
 

@@ -86,4 +86,5 @@ class Session:
             connection.engine.transactions,
             self._setup,
             self._clock.seconds() - self._begun,
+            connection.engine.offered.dsn,
         )

@@ -95,6 +95,8 @@ class Report:
     @ivar full: C{original} is the whole content.
     @ivar copy: for the postmaster, who knows the introduction by heart.
     @ivar thread: Message-Id of the original, with its brackets, or C{""}.
+    @ivar eight_bit: the original, and so the notification, may have octets
+        over 127.
     """
 
     template: Template
@@ -105,13 +107,7 @@ class Report:
     full: bool
     copy: bool = False
     thread: str = ""
-
-    @property
-    def eight_bit(self) -> bool:
-        """
-        @return: the original may have octets over 127, and so may we.
-        """
-        return self.envelope.body != "7BIT" or self.envelope.smtputf8
+    eight_bit: bool = True
 
 
 def notification(report: Report, site: Site, stamps: Stamps) -> bytes:

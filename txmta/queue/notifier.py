@@ -125,6 +125,7 @@ class Notifier:
         self._classes = frozenset(word.lower() for word in settings.notify_classes)
         self._limit = settings.bounce_size_limit
         self._threaded = settings.enable_threaded_bounces
+        self._utf8 = settings.smtputf8_enable
 
     def notices(
         self, envelope: Envelope, size: int, news: News
@@ -242,11 +243,11 @@ class Notifier:
     ) -> Notice:
         parts, site = self._parts, self._letters.site
         template = self._templates[plan.template]
-        seven_bit = envelope.body == "7BIT" and not template.eight_bit
+        eight_bit = self._utf8 or envelope.body != "7BIT"
         new, new_id = self._letters.envelope(
             plan.sender,
             plan.to,
-            "7BIT" if seven_bit and not envelope.smtputf8 else "8BITMIME",
+            "8BITMIME" if eight_bit or template.eight_bit else "7BIT",
             envelope.smtputf8,
         )
         now = int(new.arrival)
@@ -269,6 +270,7 @@ class Notifier:
             full,
             plan.copy,
             thread,
+            eight_bit,
         )
         content = parts.internal_head(new) + notification(report, site, stamps)
         kind = _KINDS[plan.template][plan.copy]

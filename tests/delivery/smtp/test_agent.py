@@ -76,6 +76,18 @@ class DeliveryTests(AgentCase):
         self.assertEqual(self.network.content, [b"Subject: x\r\n\r\nbody\r\n.\r\n"])
         self.assertEqual(self.network.notes, [])
 
+    def test_dsn(self) -> None:
+        """
+        Whether the host reports success itself.
+        """
+        offers = (b"250-mail\r\n250 DSN\r\n", b"250-mail\r\n250 SIZE\r\n")
+        for greeting, passed in zip(offers, (True, False), strict=True):
+            self.network = self.make()
+            self.network.servers[ONE] = server(ehlo=greeting)
+            self.deliver()
+            (outcome,) = self.network.outcomes
+            self.assertIs(outcome.dsn_passed, passed)
+
     def test_times(self) -> None:
         """
         The time until MAIL, and from there to the reply.
