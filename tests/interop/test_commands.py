@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest import SkipTest
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -22,6 +24,7 @@ from tests.interop.tools import PATIENCE
 from txmta.delivery.command import Command, Commands, shell_command
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.message import Message
+from txmta.delivery.programs import OPEN_FILES
 
 SMALL = b"Subject: x\r\n\r\nbody\r\n"
 LARGE = b"x" * 78 + b"\r\n"
@@ -302,6 +305,22 @@ class LeakTests(TestCase):
         if os.getuid() == 0:
             nobody = [str(UID)] * 4
             self.assertEqual(record.ids, [nobody, nobody, [str(GID)]])
+
+    async def test_open_files(self) -> None:
+        """
+        Our own limit is as high as it goes; that of a program is not.
+        """
+        if os.getuid() == 0:
+            raise SkipTest("only of a process of one's own may the limit be changed")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard <= OPEN_FILES:
+            raise SkipTest(f"only {hard} open files are allowed")
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        commands = Commands(real_context())
+        text = "sleep 0.2; ulimit -Sn; ulimit -Hn"
+        found = await commands.run(shell(text), b"", Message(Content(SMALL), b""))
+        self.assertEqual(found, f"{OPEN_FILES} {hard}")
 
     async def test_broken_pipes_kill(self) -> None:
         """

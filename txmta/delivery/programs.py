@@ -13,7 +13,8 @@ directory, identity. It blocks until the program runs, 2 ms and more when a
 disk is slow, so it is called in a thread, which is free again at once. The end
 of a process is read from its pidfd: no thread waits for it.
 
-Sources: pipe(7), pidfd_open(2), setsid(2); Postfix C{global/pipe_command.c}.
+Sources: pipe(7), pidfd_open(2), setsid(2), prlimit(2); Postfix
+C{global/pipe_command.c}.
 
 Errors: C{OSError}: the program cannot be started; C{filename} says what is
 the matter.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -38,6 +40,9 @@ from txmta.delivery.pipes import ReadEnd, WriteEnd
 
 #: Octets read at once.
 BLOCK = 64 * 1024
+
+#: Soft limit of open files of a program; any shell's.
+OPEN_FILES = 1024
 
 #: What runs a script that does not say by what: execvp(3) does it too.
 SHELL = b"/bin/sh"
@@ -202,6 +207,7 @@ def _start(program: Program) -> tuple[subprocess.Popen[bytes], tuple[int, int, i
             process = _run(program, _as_script(program), stdin, stdout)
         try:
             pidfd = os.pidfd_open(process.pid)
+            _limit(process.pid)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -216,6 +222,17 @@ def _start(program: Program) -> tuple[subprocess.Popen[bytes], tuple[int, int, i
     os.set_blocking(to_stdin, False)
     os.set_blocking(from_stdout, False)
     return process, (to_stdin, from_stdout, pidfd)
+
+
+def _limit(pid: int) -> None:
+    """
+    Open files as they are for programs that a user starts: ours may be a
+    million, and there are programs that close each one of them first.
+    """
+    with suppress(OSError, ValueError):  # a program with rights that we lack
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        if soft > OPEN_FILES or soft == resource.RLIM_INFINITY:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
 
 
 def _run(
