@@ -103,7 +103,7 @@ class Addresses:
         return address if "@" in address else f"{address}@here.test"
 
     def resolve(self, address: str) -> Route | Deferred[Route]:
-        if address.endswith("@here.test"):
+        if address.lower().endswith("@here.test"):
             return Route(AddressClass.LOCAL, "local", "here.test", address)
         return Route(AddressClass.DEFAULT, "smtp", "else.test", address)
 

@@ -42,6 +42,8 @@ _TRANSPORTS = (
     "virtual_transport",
     "relay_transport",
     "default_transport",
+    "mailbox_transport",
+    "fallback_transport",
 )
 
 

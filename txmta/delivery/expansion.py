@@ -173,8 +173,17 @@ class _Expander:
             rights_of="",
             account=answer.account or account,
         )
-        limit = self._rules.line_length_limit
-        return (replace(item, target=t) for t in listed_targets(answer.text, limit))
+        return self._listed(item, answer)
+
+    def _listed(self, item: Item, listed: Listed) -> Iterator[Item]:
+        empty = True
+        for target in listed_targets(listed.text, self._rules.line_length_limit):
+            empty = False
+            yield replace(item, target=target)
+        if empty:
+            # A list without members: nobody is to get it. Postfix keeps silent.
+            self._state.warn(f"no recipient in :include: file {listed.path}")
+            self._state.result.discarded = True
 
     def _address(self, item: Item) -> Steps:
         if not item.where:

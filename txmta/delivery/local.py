@@ -92,6 +92,12 @@ class LocalAgent:
         """
         return Deferred.fromCoroutine(self._deliver(request, report))
 
+    def stop(self) -> None:
+        """
+        Kill the commands that still run: their mail stays in the queue.
+        """
+        self._leaves.stop()
+
     async def _deliver(
         self, request: DeliveryRequest, report: Callable[[Outcome], None]
     ) -> None:

@@ -145,6 +145,12 @@ class Leaves:
         await self._commands.run(command, head(stamp, date), message)
         return f"delivered to command: {to.command}"
 
+    def stop(self) -> None:
+        """
+        Kill what still runs: its mail stays in the queue.
+        """
+        self._commands.stop()
+
     def _stamp(self, kind: str, to: ToMailbox | ToFile | ToCommand) -> Stamp:
         header = kind in self._settings.prepend_delivered_header
         return Stamp(to.sender, to.original, to.delivered if header else "")

@@ -126,9 +126,9 @@ class Summary:
     ) -> Outcome:
         words = list(dict.fromkeys(done.words))[:MAX_WORDS]
         if onward:
-            words = ["forwarded"]
+            words.append("forwarded")
         elif not words:
-            words = ["discarded"]
+            words.append("discarded")
         # A list that took it has it (RFC 3461 section 5.2.7.3).
         expanded = expansion.ties is Ties.ALIAS or onward
         action = Action.EXPANDED if expanded else Action.DELIVERED

@@ -65,6 +65,7 @@ def listed_targets(text: str, limit: int) -> Iterator[Target]:
     """
     @param text: of an C{:include:} or .forward file: each line as an alias has
         it, but for those that begin with C{#}.
+        A null byte ends a line, as in Postfix.
     @param limit: line_length_limit; longer lines are cut into several.
     """
     start = 0
@@ -72,7 +73,7 @@ def listed_targets(text: str, limit: int) -> Iterator[Target]:
         end = text.find("\n", start) + 1 or len(text)
         end = min(end, start + limit)
         if text[start] != "#":
-            yield from targets(text[start:end])
+            yield from targets(text[start:end].partition("\0")[0])
         start = end
 
 
