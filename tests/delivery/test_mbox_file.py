@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,14 @@ CODES = {
     errno.ESTALE: ("4.2.0", "4.3.0"),
     errno.EMFILE: ("4.2.0", "4.3.0"),
 }
+
+
+def owned(status: os.stat_result, uid: int) -> os.stat_result:
+    return os.stat_result((*status[:4], uid, *status[5:]))
+
+
+def with_mode(status: os.stat_result, mode: int) -> os.stat_result:
+    return os.stat_result((stat.S_IFMT(status.st_mode) | mode, *status[1:]))
 
 
 class MboxCase(SynchronousTestCase):
@@ -351,9 +360,37 @@ class RefusalTests(MboxCase):
         self.path.symlink_to(self.victim)
         self.check("file is a symbolic link")
 
+    def test_trusted_link(self) -> None:
+        """
+        One that root has made, where only root can, is followed; no other is.
+        """
+        self.path.symlink_to(self.victim)
+        real_stat, real_lstat = self.fs.stat, self.fs.lstat
+        for link, parent, mode, error in (
+            (0, 0, 0o755, None),
+            (1, 0, 0o755, "file is a symbolic link"),
+            (0, 1, 0o755, "file is a symbolic link"),
+            (0, 0, 0o775, "file is a symbolic link"),
+        ):
+
+            def lstat(path: str, owner: int = link) -> os.stat_result:
+                return owned(real_lstat(path), owner)
+
+            def status(
+                path: str, owner: int = parent, mode: int = mode
+            ) -> os.stat_result:
+                found = owned(real_stat(path), owner)
+                return with_mode(found, mode) if path == str(self.base) else found
+
+            self.patch(self.fs, "lstat", lstat)
+            self.patch(self.fs, "stat", status)
+            (result,) = self.deliver(ONE)
+            self.assertEqual(result and result.reason, error)
+        self.assertEqual(self.victim.read_bytes(), b"victim\n\n" + ONE)
+
     def test_dangling_link(self) -> None:
         self.path.symlink_to(self.base / "new")
-        self.check("cannot create file exclusively: File exists")
+        self.check("cannot open file: No such file or directory")
         self.assertFalse((self.base / "new").exists())
 
     def test_directory(self) -> None:

@@ -139,9 +139,21 @@ class MailboxPostfix(Postfix):
         assert code == 250, text
         queue_id = text.decode().rpartition(" ")[2]
         deadline = time.monotonic() + PATIENCE
-        while "removed" not in self.log(queue_id, "qmgr"):
+        while not self.over(queue_id):
             assert time.monotonic() < deadline, f"{queue_id} is still there"
             time.sleep(0.02)
+        return self.results(queue_id)
+
+    def over(self, queue_id: str) -> bool:
+        """
+        @return: there is nothing more to wait for.
+        """
+        return "removed" in self.log(queue_id, "qmgr")
+
+    def results(self, queue_id: str) -> list[tuple[str, ...]]:
+        """
+        @return: what has become of a message's recipients.
+        """
         lines = self.log(queue_id, "local") + self.log(queue_id, "virtual")
         return [match.groups() for line in lines if (match := _LINE.match(line))]
 

@@ -27,7 +27,7 @@ from contextlib import suppress
 
 from txmta.delivery.filesystem import FileSystem, MailboxError, words_of
 
-_LOCK_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 #: C{struct flock}: all of the file, to its end, wherever that will be.
 _WHOLE = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

@@ -172,6 +172,9 @@ class MboxOpener:
         flags = _APPEND | os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
             return self._fs.open(path, flags, 0o600)
+        except FileExistsError as e:  # a dangling link, or somebody was quicker
+            reason = "cannot open file: No such file or directory"
+            raise MailboxError("4.2.0", reason) from e
         except OSError as e:
             reason = f"cannot create file exclusively: {words_of(e)}"
             raise MailboxError(status_of(e), reason) from e
