@@ -66,6 +66,8 @@ def free_port() -> int:
 class Sink:
     """
     An SMTP server that keeps every message.
+
+    @ivar kept: content by recipient; of several, the last one's.
     """
 
     def __init__(self, *offers: str) -> None:
@@ -81,6 +83,7 @@ class Sink:
         self.port: int = self._listener.getsockname()[1]
         self._arrived = threading.Condition()
         self._messages: list[bytes] = []
+        self.kept: dict[str, bytes] = {}
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -113,10 +116,14 @@ class Sink:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines:
             connection.sendall(b"220 sink\r\n")
+            recipient = ""
             for line in lines:
                 verb = line[:4].upper()
                 if verb == b"EHLO":
                     reply = self._ehlo
+                elif verb == b"RCPT":
+                    recipient = line.partition(b"<")[2].partition(b">")[0].decode()
+                    reply = b"250 ok\r\n"
                 elif verb == b"DATA":
                     connection.sendall(b"354 go on\r\n")
                     content = b""
@@ -124,6 +131,7 @@ class Sink:
                         content += line.removeprefix(b".")
                     with self._arrived:
                         self._messages.append(content)
+                        self.kept[recipient] = content
                         self._arrived.notify()
                     reply = b"250 ok\r\n"
                 else:
