@@ -344,6 +344,14 @@ class CommandsTests(SynchronousTestCase):
         self.commands.stop()
         self.assertEqual(self.child.killed, 1)
 
+    def test_stop_while_starting(self) -> None:
+        """
+        Nor those that a thread is just about to start.
+        """
+        self.commands.stop()
+        self.run_()
+        self.assertEqual(self.child.killed, 1)
+
 
 class ShellTests(SynchronousTestCase):
     """

@@ -7,16 +7,19 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from unittest import SkipTest
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IWriteDescriptor
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.delivery.doubles import Content
 from tests.interop.recorder import GID, UID, Recorder, real_context
@@ -24,11 +27,14 @@ from tests.interop.tools import PATIENCE
 from txmta.delivery.command import Command, Commands, shell_command
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.message import Message
-from txmta.delivery.programs import OPEN_FILES
+from txmta.delivery.programs import OPEN_FILES, Program, Programs
 
 SMALL = b"Subject: x\r\n\r\nbody\r\n"
 LARGE = b"x" * 78 + b"\r\n"
 LARGE *= 250_000  # 20 MB
+
+#: Seconds, and a mark by which the processes of this run are found.
+LONG = f"9876.{os.getpid()}"
 
 #: Octets of memory that a command may cost us, whatever it does.
 MEMORY = 16 << 20
@@ -146,14 +152,14 @@ class CommandTests(TestCase):
         Killed at the time limit, with all its offspring.
         """
         for content in (SMALL, LARGE):
-            text = "sleep 7654 & sleep 7654"
+            text = f"sleep {LONG}1 & sleep {LONG}1"
             start = time.monotonic()
             status, reason = await self.ran(shell(text, 0.4), content)
             self.assertEqual(status, "5.3.0")
             self.assertEqual(reason, f'Command time limit exceeded: "{text}"')
             self.assertLess(time.monotonic() - start, 5)
             await deferLater(reactor, 0.05, lambda: None)
-            self.assertEqual(alive("7654"), [])
+            self.assertEqual(alive(f"{LONG}1"), [])
 
     async def test_ignores_signals(self) -> None:
         """
@@ -165,14 +171,15 @@ class CommandTests(TestCase):
 
     async def test_background(self) -> None:
         """
-        What is left in the background with the output open is not waited
-        for, and may go on.
+        What is left in the background with input and output open is not
+        waited for, and may go on.
         """
         start = time.monotonic()
-        text = "echo said; sleep 8765 & exit 0"
+        # A shell takes the input away from what it puts into the background.
+        text = f"exec 3<&0; echo said; sleep {LONG}2 & exit 0"
         self.assertEqual(await self.ran(shell(text), LARGE), ("2.0.0", "said"))
         self.assertLess(time.monotonic() - start, 5)
-        left = alive("8765")
+        left = alive(f"{LONG}2")
         self.assertEqual(len(left), 1)
         os.kill(left[0], signal.SIGKILL)
 
@@ -245,7 +252,7 @@ class CommandTests(TestCase):
         Commands that take long do not hold up others, nor threads.
         """
         slow = [
-            Deferred.fromCoroutine(self.ran(shell("sleep 9753"))) for _ in range(50)
+            Deferred.fromCoroutine(self.ran(shell(f"sleep {LONG}3"))) for _ in range(50)
         ]
         start = time.monotonic()
         self.assertEqual(await self.ran(shell("exit 0")), ("2.0.0", ""))
@@ -254,7 +261,56 @@ class CommandTests(TestCase):
         for d in slow:
             self.assertIn("signal 9", (await d)[1])
         await deferLater(reactor, 0.1, lambda: None)
-        self.assertEqual(alive("9753"), [])
+        self.assertEqual(alive(f"{LONG}3"), [])
+
+
+class Watcher:
+    """
+    A reactor that only notes what it is to watch.
+    """
+
+    def __init__(self) -> None:
+        self.readers: list[IReadDescriptor] = []
+
+    def addReader(self, reader: IReadDescriptor) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader: IReadDescriptor) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+    def addWriter(self, writer: IWriteDescriptor) -> None:
+        raise AssertionError("nothing is written")
+
+    def removeWriter(self, writer: IWriteDescriptor) -> None:
+        pass
+
+
+class OrderTests(SynchronousTestCase):
+    def test_end_seen_first(self) -> None:
+        """
+        The reactor may tell of the end of a program before it tells of what
+        that said last; it is heard all the same, and before the end.
+        """
+        told: list[object] = []
+
+        class Listener:
+            def heard(self, data: bytes) -> None:
+                told.append(data)
+
+            def end(self, status: int) -> None:
+                told.append(status)
+
+        watcher = Watcher()
+        programs = Programs(cast(IReactorFDSet, watcher), execute)
+        program = Program((b"/bin/echo", b"last"), {}, "/")
+        d = Deferred.fromCoroutine(programs.start(program, Listener()))
+        self.successResultOf(d)
+        _output, end = watcher.readers
+        select.select([end.fileno()], [], [], PATIENCE)
+        end.doRead()
+        self.assertEqual(told, [b"last\n", 0])
+        self.assertEqual(watcher.readers, [])
 
 
 class LeakTests(TestCase):

@@ -194,6 +194,7 @@ class Commands:
             cast(IReactorFDSet, context.processes), context.in_thread
         )
         self._running: set[Child] = set()
+        self._stopped = False
 
     async def run(
         self,
@@ -212,6 +213,8 @@ class Commands:
         hearing = Hearing(self._clock)
         child = await self._start(command, hearing)
         self._running.add(child)
+        if self._stopped:
+            child.kill()
         try:
             hearing.watch(child, command.time_limit)
             await _feed(child, hearing, head, message, style or Style())
@@ -229,8 +232,10 @@ class Commands:
 
     def stop(self) -> None:
         """
-        Kill what still runs: its mail stays in the queue.
+        Kill what still runs, and what is still being started: its mail stays
+        in the queue.
         """
+        self._stopped = True
         for child in list(self._running):
             child.kill()
 
