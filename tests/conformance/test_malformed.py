@@ -16,7 +16,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.conformance.test_messages import expected, messages
@@ -130,9 +130,7 @@ class Boxes:
         (self.folder / "out").mkdir()
         lines = [f"m{n}@box.test m{n}/\nf{n}@box.test f{n}\n" for n in range(count)]
         self._write("boxes", "".join(lines))
-        # The name appears when all is there.
-        out = f"{self.folder}/out"
-        self._write("keep", f'cat >"{out}/.$1" && mv "{out}/.$1" "{out}/$1"\n')
+        self._write("keep", f'exec cat >"{self.folder}/out/$1"\n')
         for path in (self.folder, self.folder / "out"):
             shutil.chown(path, self.user.pw_uid, self.user.pw_gid)
 
@@ -151,17 +149,14 @@ class Boxes:
         names = {"user": user.pw_name, "uid": user.pw_uid, "gid": user.pw_gid}
         return text.format(**names).replace("@", str(self.folder))
 
-    def read(self, place: str, n: int) -> bytes | None:
+    def read(self, place: str, n: int) -> bytes:
         """
-        @return: L{None} if it has not come yet.
+        @return: what was delivered, when all is.
         """
         if place == "m":
-            found = list((self.folder / f"m{n}" / "new").glob("*"))
-            return found[0].read_bytes() if found else None
-        path = self.folder / (f"f{n}" if place == "f" else f"out/p{n}")
-        # A mailbox file ends in an empty line when it is complete.
-        if not path.exists() or (place == "f" and path.stat().st_size == 0):
-            return None
+            (path,) = (self.folder / f"m{n}" / "new").glob("*")
+        else:
+            path = self.folder / (f"f{n}" if place == "f" else f"out/p{n}")
         return path.read_bytes()
 
 
@@ -260,34 +255,39 @@ class MalformedTests(RunningTestCase):
         self.addCleanup(boxes.close)
         sink = Sink("8BITMIME", "SMTPUTF8")
         self.addCleanup(sink.close)
-        server = self.server(boxes, sink)
+        server = start(self.txmta, boxes, sink)
         send(server.port, self.forms, chunked)
+        server.wait_until_idle()
         for n, (name, content) in enumerate(self.forms):
             for place in PLACES:
-                octets = arrived(boxes, sink, place, n, server.log)
+                octets = arrived(boxes, sink, place, n)
                 self.assertEqual(
                     below(octets),
                     delivered(place, content, chunked),
                     f"{name} at {place}",
                 )
-        server.wait_until_idle()
         self.assertNotIn("Traceback", server.output())
         self.assertEqual(server.log().count("status=sent"), 4 * len(self.forms))
 
-    def server(self, boxes: Boxes, sink: Sink) -> Txmta:
-        services = "".join(
-            f"{name} unix - - n - - {program}\n"
-            for name, program in (
-                *(("smtp", "smtp"), ("relay", "smtp")),
-                *(("error", "error"), ("retry", "error")),
-            )
+
+def start(make: Callable[..., Txmta], boxes: Boxes, sink: Sink) -> Txmta:
+    """
+    @param make: L{RunningTestCase.txmta}.
+    @return: a server that listens, as an ordinary user.
+    """
+    services = "".join(
+        f"{name} unix - - n - - {program}\n"
+        for name, program in (
+            *(("smtp", "smtp"), ("relay", "smtp")),
+            *(("error", "error"), ("retry", "error")),
         )
-        server = self.txmta(
-            boxes.filled(MAIN_CF) + f"relayhost = [127.0.0.1]:{sink.port}\n",
-            master_cf=services + boxes.filled(SERVICES),
-        )
-        server.start(*as_owner())
-        return server
+    )
+    server = make(
+        boxes.filled(MAIN_CF) + f"relayhost = [127.0.0.1]:{sink.port}\n",
+        master_cf=services + boxes.filled(SERVICES),
+    )
+    server.start(*as_owner())
+    return server
 
 
 def send(port: int, what: list[tuple[str, bytes]], chunked: bool) -> None:
@@ -299,15 +299,10 @@ def send(port: int, what: list[tuple[str, bytes]], chunked: bool) -> None:
     client.close()
 
 
-def arrived(boxes: Boxes, sink: Sink, place: str, n: int, log: object) -> bytes:
-    def look() -> bytes | None:
-        if place == "r":
-            return sink.kept.get(f"r{n}@there.test")
-        return boxes.read(place, n)
-
-    octets = wait_for(look, f"message {n} has not come to {place}")
-    assert octets is not None
-    return octets
+def arrived(boxes: Boxes, sink: Sink, place: str, n: int) -> bytes:
+    if place == "r":
+        return sink.kept[f"r{n}@there.test"]
+    return boxes.read(place, n)
 
 
 class OracleTests(RunningTestCase):
@@ -332,18 +327,52 @@ class OracleTests(RunningTestCase):
     def compared(self, chunked: bool) -> None:
         boxes = Boxes(len(self.forms))
         self.addCleanup(boxes.close)
-        postfix = Postfix()
+        postfix = self.oracle(boxes, "8BITMIME", "SMTPUTF8")
+        self.carry(postfix, chunked)
+        different = set()
+        for n, (name, content) in enumerate(self.forms):
+            for place in PLACES:
+                octets = arrived(boxes, postfix.sink, place, n)
+                if below(octets) != delivered(place, content, chunked):
+                    different.add(name)
+        wanted = {name for name, _ in self.forms} & set(DIFFERENT[chunked])
+        self.assertEqual(different, wanted)
+
+    def test_seven_bit(self) -> None:
+        """
+        A next hop without 8BITMIME gets the same conversion from both.
+        """
+        boxes, own = Boxes(len(self.forms)), Boxes(len(self.forms))
+        sink = Sink()
+        for each in (boxes, own, sink):
+            self.addCleanup(each.close)
+        postfix = self.oracle(boxes)
+        self.carry(postfix, False)
+        server = start(self.txmta, own, sink)
+        send(server.port, self.forms, False)
+        server.wait_until_idle()
+        for n, (name, _) in enumerate(self.forms):
+            theirs = arrived(boxes, postfix.sink, "r", n)
+            ours = arrived(own, sink, "r", n)
+            if name not in DIFFERENT[False]:
+                self.assertEqual(below(ours), below(theirs), name)
+
+    def oracle(self, boxes: Boxes, *offers: str) -> Postfix:
+        """
+        @param offers: EHLO keywords of its next hop.
+        """
+        postfix = Postfix({}, offers)
         self.addCleanup(postfix.close)
         for name, text in (("main.cf", MAIN_CF), ("master.cf", SERVICES)):
             with (postfix.home / "etc" / name).open("a") as file:
                 file.write(boxes.filled(text))
         postfix.run("start")
+        return postfix
+
+    def carry(self, postfix: Postfix, chunked: bool) -> None:
         send(postfix.ports[False], self.forms, chunked)
-        different = set()
-        for n, (name, content) in enumerate(self.forms):
-            for place in PLACES:
-                octets = arrived(boxes, postfix.sink, place, n, str)
-                if below(octets) != delivered(place, content, chunked):
-                    different.add(name)
-        wanted = {name for name, _ in self.forms} & set(DIFFERENT[chunked])
-        self.assertEqual(different, wanted)
+        log = postfix.home / "mail.log"
+        wait_for(
+            lambda: log.read_text().count(": removed") >= len(self.forms),
+            "Postfix has not delivered everything",
+        )
