@@ -50,11 +50,13 @@ class FakeCommands:
         self.said = ""
         self.error: MailboxError | None = None
         self.stopped = 0
+        self.on_run: Callable[[], None] = lambda: None
 
     async def run(
         self, command: Command, head: bytes, message: Message, style: Style
     ) -> str:
         self.ran.append((command, head, style))
+        self.on_run()
         if self.error is not None:
             raise self.error
         return self.said
@@ -130,6 +132,15 @@ class PipeTests(SynchronousTestCase):
             self.assertEqual(
                 outcomes, [Outcome(n, action, status, "why", "mine") for n in (0, 1)]
             )
+
+    def test_delay(self) -> None:
+        """
+        The time that the command took is the last of delays=.
+        """
+        agent = self.agent("user=us", "argv=x")
+        self.commands.on_run = lambda: self.setting.clock.advance(2.5)
+        (outcome,) = self.deliver(agent, request("a@x.test"))
+        self.assertEqual((outcome.setup, outcome.transmission), (0.0, 2.5))
 
     def test_head(self) -> None:
         """

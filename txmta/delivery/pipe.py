@@ -181,7 +181,7 @@ class PipeAgent:
             settings.owner_request_special,
             settings.enable_original_recipient,
         )
-        self._sink, self._now = context.sink, context.now
+        self._sink, self._now, self._clock = context.sink, context.now, context.clock
         self._in_thread = context.in_thread
         self._commands = commands or Commands(context)
         self._identity, self._accounts = identity, accounts
@@ -203,6 +203,7 @@ class PipeAgent:
     async def _deliver(
         self, request: DeliveryRequest, report: Callable[[Outcome], None]
     ) -> None:
+        start = self._clock.seconds()
         try:
             said = await self._run(request)
         except MailboxError as e:
@@ -213,8 +214,18 @@ class PipeAgent:
             status, reason = "2.0.0", f"delivered via {self._service} service"
             if said:
                 reason += f" ({said})"
+        took = self._clock.seconds() - start
         for recipient in request.recipients:
-            report(Outcome(recipient.n, action, status, reason, self._service))
+            report(
+                Outcome(
+                    recipient.n,
+                    action,
+                    status,
+                    reason,
+                    self._service,
+                    transmission=took,
+                )
+            )
 
     async def _run(self, request: DeliveryRequest) -> str:
         """
