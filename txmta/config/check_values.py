@@ -91,7 +91,12 @@ class ValueChecks:
             self._problem("relayhost", trouble)
 
     def _bind_addresses(self) -> None:
-        for name, version in (("smtp_bind_address", 4), ("smtp_bind_address6", 6)):
+        for name, version in (
+            ("smtp_bind_address", 4),
+            ("smtp_bind_address6", 6),
+            ("lmtp_bind_address", 4),
+            ("lmtp_bind_address6", 6),
+        ):
             text = self._settings.text(name).strip("[]")
             try:
                 good = not text or ipaddress.ip_address(text).version == version

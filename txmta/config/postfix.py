@@ -13,13 +13,15 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
+from typing import TypeVar
 
 from txmta.config.lines import logical_lines
 
+T = TypeVar("T")
+
 _REMOVE = "remove the line, or stay with Postfix until txmta has it"
 
-#: Ignoring these could admit, expose, lose or misroute mail; what to do.
-DANGEROUS: Mapping[str, str] = {
+_DANGEROUS: Mapping[str, str] = {
     # refuses mail
     **dict.fromkeys(
         (
@@ -70,7 +72,6 @@ DANGEROUS: Mapping[str, str] = {
             "sender_canonical_maps",
             "recipient_canonical_maps",
             "smtp_generic_maps",
-            "lmtp_generic_maps",
             "masquerade_domains",
             "sender_dependent_relayhost_maps",
             "sender_dependent_default_transport_maps",
@@ -124,7 +125,6 @@ DANGEROUS: Mapping[str, str] = {
         (
             "smtp_tls_security_level",
             "smtpd_tls_security_level",
-            "lmtp_tls_security_level",
             "smtp_tls_policy_maps",
             "smtp_tls_per_site",
             "smtp_enforce_tls",
@@ -138,13 +138,29 @@ DANGEROUS: Mapping[str, str] = {
     ),
 }
 
-#: Values of the above that ask for nothing that matters.
-HARMLESS_VALUES: Mapping[str, frozenset[str]] = {
+_HARMLESS_VALUES: Mapping[str, frozenset[str]] = {
     "smtp_tls_security_level": frozenset(("", "none", "may")),
     "smtpd_tls_security_level": frozenset(("", "none", "may")),
-    "lmtp_tls_security_level": frozenset(("", "none", "may")),
     "smtp_tls_dane_insecure_mx_policy": frozenset(("may", "dane")),
 }
+
+#: Of smtp(8), but not of lmtp(8).
+_SMTP_ONLY = ("smtp_tls_dane_insecure_mx_policy",)
+
+
+def _for_lmtp(table: Mapping[str, T]) -> Mapping[str, T]:
+    """
+    @return: the table, with the names of lmtp(8) beside those of smtp(8).
+    """
+    names = [n for n in table if n.startswith("smtp_") and n not in _SMTP_ONLY]
+    return {**table, **{n.replace("smtp_", "lmtp_"): table[n] for n in names}}
+
+
+#: Ignoring these could admit, expose, lose or misroute mail; what to do.
+DANGEROUS = _for_lmtp(_DANGEROUS)
+
+#: Values of the above that ask for nothing that matters.
+HARMLESS_VALUES = _for_lmtp(_HARMLESS_VALUES)
 
 _LISTS = re.compile(r"smtpd_(client|helo|sender|data|end_of_data)_restrictions")
 

@@ -25,6 +25,7 @@ from txmta.config.declare import (
 from txmta.config.expansion import expand
 from txmta.config.parameters.cleanup import CleanupParameters
 from txmta.config.parameters.command import CommandParameters
+from txmta.config.parameters.lmtp import LmtpParameters
 from txmta.config.parameters.local import LocalParameters
 from txmta.config.parameters.network import NetworkParameters
 from txmta.config.parameters.process import ProcessParameters
@@ -96,6 +97,7 @@ class Settings(
     CleanupParameters,
     QmgrParameters,
     SmtpParameters,
+    LmtpParameters,
     LocalParameters,
     CommandParameters,
     VirtualParameters,

@@ -1,10 +1,12 @@
 """
-The smtp(8) agent: mail leaves for other hosts.
+The smtp(8) and lmtp(8) agents: mail leaves for other hosts.
+
+They are one program, as in Postfix; what differs is in L{txmta.delivery.lmtp}.
 
 Owns: turning the settings into rules for those who do the work.
 Knows nothing of: the work.
 
-Sources: Postfix C{src/smtp/smtp.c}, smtp(8).
+Sources: Postfix C{src/smtp/smtp.c}, smtp(8), lmtp(8).
 
 Errors: L{ConfigError} when the agent is made: a setting cannot be used.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,8 +24,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txmta.config.addresses import own_addresses, own_interfaces
+from txmta.config.parameters.lmtp import LMTP_NAMES
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
+from txmta.delivery.lmtp import (
+    LmtpLookup,
+    lmtp_nexthop,
+    lmtp_settings,
+    split_nexthop,
+)
 from txmta.delivery.smtp_connections import KeepRules, KeptConnections
 from txmta.delivery.smtp_delivery import DeliveryRules, SmtpDelivery, Tools
 from txmta.delivery.smtp_hosts import OrderRules, numeric, port_number
@@ -44,31 +54,38 @@ Shuffle = Callable[[list[Target]], None]
 @implementer(IDeliveryAgent)
 class SmtpAgent:
     """
-    Delivers by SMTP.
+    Delivers by SMTP, or by LMTP.
     """
 
-    name = "smtp"
-
     def __init__(
-        self, context: AgentContext, shuffle: Shuffle = random.shuffle
+        self,
+        context: AgentContext,
+        shuffle: Shuffle = random.shuffle,
+        lmtp: bool = False,
     ) -> None:
         """
         @param shuffle: chance; a test decides.
         """
-        settings = context.settings
+        settings = lmtp_settings(context.settings) if lmtp else context.settings
+        self.name = "lmtp" if lmtp else "smtp"
 
         def warn(text: str) -> None:
-            context.sink.emit(Warn("smtp", text))
+            context.sink.emit(Warn(self.name, text))
 
         self.kept = KeptConnections(context.clock, keep_rules(settings))
         native = None
         if "native" in settings.smtp_host_lookup or _without_dns(settings):
             native = native_lookup(context.in_thread, settings.inet_protocols)
-        lookup = lookup_rules(settings, shuffle, native)
+        rules = lookup_rules(settings, shuffle, native)
+        dial, delivery = dial_rules(settings, lmtp), delivery_rules(settings, lmtp)
+        lookup = HostLookup(context.resolver, rules, warn)
+        if lmtp:
+            lookup = LmtpLookup(context.resolver, replace(rules, mx=False), warn)
+            lookup.myhostname = settings.myhostname
         self._tools = Tools(
-            delivery_rules(settings),
-            HostLookup(context.resolver, lookup, warn),
-            Dialler(context.reactor, context.clock, dial_rules(settings), warn),
+            delivery,
+            lookup,
+            Dialler(context.reactor, context.clock, dial, warn),
             self.kept,
             context.clock,
             context.sink,
@@ -87,6 +104,13 @@ class SmtpAgent:
         Say goodbye to all idle connections. Deliveries in hand go on.
         """
         self.kept.stop()
+
+
+def lmtp_agent(context: AgentContext, shuffle: Shuffle = random.shuffle) -> SmtpAgent:
+    """
+    @return: what delivers by LMTP.
+    """
+    return SmtpAgent(context, shuffle, lmtp=True)
 
 
 def _without_dns(settings: Settings) -> bool:
@@ -120,7 +144,7 @@ def lookup_rules(
     )
 
 
-def dial_rules(settings: Settings) -> DialRules:
+def dial_rules(settings: Settings, lmtp: bool = False) -> DialRules:
     """
     How a server is met.
     """
@@ -131,16 +155,22 @@ def dial_rules(settings: Settings) -> DialRules:
         settings.smtp_skip_5xx_greeting,
         settings.smtp_quote_rfc821_envelope,
         frozenset(word.upper() for word in settings.smtp_discard_ehlo_keywords),
+        lmtp=lmtp,
     )
     return DialRules(
         client,
         limits(settings),
-        settings.myhostname,
+        "" if lmtp else settings.myhostname,
         settings.smtp_connect_timeout,
-        _source(settings, "smtp_bind_address", "ipv4"),
-        _source(settings, "smtp_bind_address6", "ipv6"),
+        _source(settings, _named("smtp_bind_address", lmtp), "ipv4"),
+        _source(settings, _named("smtp_bind_address6", lmtp), "ipv6"),
         settings.smtp_bind_address_enforce,
+        settings.queue_directory,
     )
+
+
+def _named(name: str, lmtp: bool) -> str:
+    return LMTP_NAMES[name] if lmtp else name
 
 
 def limits(settings: Settings) -> Limits:
@@ -152,6 +182,7 @@ def limits(settings: Settings) -> Limits:
         helo,  # greeting
         helo,  # EHLO
         helo,  # HELO
+        helo,  # LHLO
         helo,  # STARTTLS
         helo,  # TLS
         0,  # idle
@@ -218,18 +249,19 @@ def keep_rules(settings: Settings) -> KeepRules:
     )
 
 
-def delivery_rules(settings: Settings) -> DeliveryRules:
+def delivery_rules(settings: Settings, lmtp: bool = False) -> DeliveryRules:
     """
     How much is tried.
     """
     try:
         port = port_number(settings.smtp_tcp_port)
     except ValueError as e:
-        problem = f"smtp_tcp_port = {settings.smtp_tcp_port}: {e}: write a number"
+        name = _named("smtp_tcp_port", lmtp)
+        problem = f"{name} = {settings.smtp_tcp_port}: {e}: write a number"
         raise ConfigError([problem]) from e
     always = frozenset(settings.smtp_connection_cache_destinations)
     on_demand = settings.smtp_connection_cache_on_demand
-    return DeliveryRules(
+    rules = DeliveryRules(
         port,
         settings.smtp_fallback_relay,
         settings.text("relayhost"),
@@ -237,6 +269,15 @@ def delivery_rules(settings: Settings) -> DeliveryRules:
         settings.smtp_mx_session_limit,
         settings.smtp_line_length_limit,
         keep=lambda nexthop: on_demand or nexthop in always,
+    )
+    if not lmtp:
+        return rules
+    return replace(
+        rules,
+        final=settings.lmtp_assume_final,
+        program="lmtp",
+        split=split_nexthop,
+        parse=lmtp_nexthop,
     )
 
 

@@ -47,6 +47,11 @@ class DeliveryRules:
     @ivar session_limit: smtp_mx_session_limit, 0 for none.
     @ivar line_length: smtp_line_length_limit, for the log.
     @ivar keep: whether connections for a host or domain are kept.
+    @ivar final: lmtp_assume_final.
+    @ivar program: for the log.
+    @ivar split: from a next hop to the alternatives in it.
+    @ivar parse: understands one of them; arguments: text and L{port}; raises
+        C{ValueError}.
     """
 
     port: int = 25
@@ -56,6 +61,10 @@ class DeliveryRules:
     session_limit: int = 2
     line_length: int = 998
     keep: Callable[[str], bool] = lambda host: True
+    final: bool = False
+    program: str = "smtp"
+    split: Callable[[str], list[str]] = lambda text: text.replace(",", " ").split()
+    parse: Callable[[str, int], Destination] = parse_nexthop
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class SmtpDelivery:
     ) -> None:
         self._request = request
         self._tools = tools
-        self._recipients = RecipientsLeft(request.recipients, report)
+        self._recipients = RecipientsLeft(request.recipients, report, tools.rules.final)
         self._started = tools.clock.seconds()
         self._visited: set[str] = set()
         self._tries = _Tries()
@@ -130,10 +139,10 @@ class SmtpDelivery:
         await self._try_kept()
         if not recipients.left:
             return
-        primary = self._request.nexthop.replace(",", " ").split()
+        primary = rules.split(self._request.nexthop)
         for position, nexthop in enumerate((*primary, *rules.fallback)):
             try:
-                destination = parse_nexthop(nexthop, rules.port)
+                destination = rules.parse(nexthop, rules.port)
             except ValueError as e:
                 self._warn(str(e))
                 recipients.not_found(
@@ -242,16 +251,17 @@ class SmtpDelivery:
         """
         relayhost = self._request.nexthop == self._tools.rules.relayhost
         if not trouble.soft and (fallback or relayhost):
-            name = "smtp_fallback_relay" if fallback else "relayhost"
+            program = self._tools.rules.program
+            name = f"{program}_fallback_relay" if fallback else "relayhost"
             self._warn(f"{name} configuration problem")
             trouble = replace(trouble, status="4.3.5")
         self._recipients.not_found(trouble)
 
     def _note(self, text: str) -> None:
-        self._tools.sink.emit(Note("smtp", text))
+        self._tools.sink.emit(Note(self._tools.rules.program, text))
 
     def _warn(self, text: str) -> None:
-        self._tools.sink.emit(Warn("smtp", text))
+        self._tools.sink.emit(Warn(self._tools.rules.program, text))
 
 
 async def _read(content: IContent) -> Body:

@@ -49,9 +49,17 @@ class RecipientsLeft:
     """
 
     def __init__(
-        self, recipients: Iterable[Recipient], report: Callable[[Outcome], None]
+        self,
+        recipients: Iterable[Recipient],
+        report: Callable[[Outcome], None],
+        final: bool = False,
     ) -> None:
+        """
+        @param final: what a server without DSN takes is delivered, not only
+            relayed.
+        """
         self.left = list(recipients)
+        self._final = final
         self._report = report
         self._causes: dict[int, tuple[Trouble, Where]] = {}
         self._skipped: dict[str, None] = {}
@@ -63,12 +71,14 @@ class RecipientsLeft:
         A server has taken responsibility.
         """
         status, reason = reply.status, reply.text
+        final = self._final and not where.dsn
+        action = Action.DELIVERED if final else Action.RELAYED
         for recipient in recipients:
             self.left.remove(recipient)
             self._report(
                 Outcome(
                     recipient.n,
-                    Action.RELAYED,
+                    action,
                     status,
                     reason,
                     where.relay,

@@ -19,7 +19,14 @@ from txmta.delivery.smtp_recipients import RecipientsLeft, Where
 from txmta.model import Recipient
 from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_commands import Transaction
-from txmta.smtp.client_events import Accepted, Event, Failed, Over, Refused
+from txmta.smtp.client_events import (
+    Accepted,
+    Delivered,
+    Event,
+    Failed,
+    Over,
+    Refused,
+)
 from txmta.smtp.client_upload import Body
 
 
@@ -45,7 +52,7 @@ class Session:
         self._recipients = recipients
         self._clock = clock
         self._tried = tuple(recipients.left)
-        self._refused: set[int] = set()
+        self._decided: set[int] = set()
         self._begun = clock.seconds()
         self._setup = self._begun - started
 
@@ -60,7 +67,7 @@ class Session:
         if isinstance(event, Accepted):
             self._recipients.sent(self._others(), event.reply, self._where())
         elif isinstance(event, Refused):
-            self._refused.add(event.index)
+            self._decided.add(event.index)
             recipient = self._tried[event.index]
             self._recipients.trouble((recipient,), event.trouble, self._where())
         elif isinstance(event, Failed):
@@ -71,12 +78,16 @@ class Session:
                 self._recipients.trouble(self._others(), event.trouble, where)
         elif isinstance(event, Over):
             self.over.callback(event.reusable)
+        elif isinstance(event, Delivered):
+            self._decided.add(event.index)
+            recipient = self._tried[event.index]
+            self._recipients.sent((recipient,), event.reply, self._where())
 
     def _others(self) -> list[Recipient]:
-        if not self._refused:
+        if not self._decided:
             return list(self._tried)
-        refused = self._refused
-        return [r for i, r in enumerate(self._tried) if i not in refused]
+        decided = self._decided
+        return [r for i, r in enumerate(self._tried) if i not in decided]
 
     def _where(self) -> Where:
         connection = self._connection

@@ -1,7 +1,7 @@
 """
 An SMTP client connection: the only I/O of the client.
 
-Owns: one TCP connection, its timer, and back-pressure while content goes out.
+Owns: one connection, its timer, and back-pressure while content goes out.
 Knows nothing of: SMTP; that is L{txmta.smtp.client_engine}. Who is connected
     to and why; that is the delivery agent.
 
@@ -86,7 +86,7 @@ class ClientConnection(Protocol):
     ) -> None:
         self.engine = engine
         self.target = target
-        self.relay = f"{target.label}:{target.port}"
+        self.relay = target.relay
         self.listener = listener
         self.opened = 0.0
         self.failure: Failure | None = None
@@ -129,7 +129,8 @@ class ClientConnection(Protocol):
 
     def connectionMade(self) -> None:
         transport = self._tcp
-        transport.setTcpNoDelay(True)
+        if self.target.port:
+            transport.setTcpNoDelay(True)
         if ISystemHandle.providedBy(transport):
             handle = cast(ISystemHandle, transport).getHandle()
             if isinstance(handle, socket.socket):

@@ -16,10 +16,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from errno import EADDRNOTAVAIL
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, TimeoutError
-from twisted.internet.interfaces import IConnector, IReactorTCP, IReactorTime
+from twisted.internet.interfaces import (
+    IConnector,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUNIX,
+)
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.python.failure import Failure
 
@@ -28,6 +34,9 @@ from txmta.smtp.client import ClientConnection, Limits
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import ClientRules, Event, Failed, Peer, Ready, Target
 from txmta.smtp.client_trouble import Trouble
+
+#: Octets that the kernel takes, less the NUL at the end (unix(7)).
+MAX_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class DialRules:
     @ivar connect_timeout: seconds, 0 for the system's own.
     @ivar bind4: source address, or C{""}; C{bind6} likewise.
     @ivar bind_enforce: no connection rather than from another address.
+    @ivar socket_directory: where a relative path of a socket starts.
     """
 
     client: ClientRules
@@ -57,6 +67,7 @@ class DialRules:
     bind4: str = ""
     bind6: str = ""
     bind_enforce: bool = False
+    socket_directory: str = ""
 
 
 #: The result of L{Dialler.dial}.
@@ -135,12 +146,29 @@ class Dialler:
 
         target = attempt.target
         seconds = self._rules.connect_timeout or None
+        factory = _Factory(attempt.connection, failed)
+        if not target.port:
+            self._connect_socket(attempt, factory, seconds)
+            return
         self._reactor.connectTCP(
             target.address,
             target.port,
-            _Factory(attempt.connection, failed),
+            factory,
             timeout=seconds,  # type: ignore[arg-type]  # None: no limit
             bindAddress=(source, 0) if source else None,
+        )
+
+    def _connect_socket(
+        self, attempt: _Attempt, factory: _Factory, seconds: float | None
+    ) -> None:
+        path = os.path.join(self._rules.socket_directory, attempt.target.address)
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+            attempt.failed(f"{path} is too long for a socket: use a shorter path")
+            return
+        cast(IReactorUNIX, self._reactor).connectUNIX(
+            path,
+            factory,
+            timeout=seconds,  # type: ignore[arg-type]  # None: no limit
         )
 
 
@@ -168,11 +196,7 @@ class _Attempt:
         There is no server.
         """
         target = self.target
-        self.done.callback(
-            NoConnection(
-                trouble.not_connected(target.host, target.address, target.port, why)
-            )
-        )
+        self.done.callback(NoConnection(trouble.not_connected(target.relay, why)))
 
     def _event(self, event: Event) -> None:
         if self.done.called:

@@ -10,10 +10,10 @@ L{ClientEngine.receive} takes what the server sends and gives events;
 L{ClientEngine.take} gives what is to be sent, to be fetched after each call.
 The events of one transaction: any number of L{Refused}, L{GoAhead} when the
 content may go, L{Failed} or L{Accepted} for the recipients that remain, then
-L{Over}. Each recipient is in exactly one of L{Refused}, L{Failed} and
-L{Accepted}, whatever the server does.
+L{Over}; with LMTP, L{Delivered} or L{Refused} for each instead of L{Accepted}.
+Each recipient is in exactly one of these, whatever the server does.
 
-Sources: RFC 5321, RFC 2920, RFC 3207. Postfix: C{src/smtp/smtp_proto.c}.
+Sources: RFC 5321, RFC 2920, RFC 3207, RFC 2033. Postfix: C{src/smtp/smtp_proto.c}.
 
 Errors: none leave this module; what a server does wrong is a L{Failed}.
 """
@@ -46,6 +46,7 @@ from txmta.smtp.client_events import (
 )
 from txmta.smtp.client_exchange import Exchange
 from txmta.smtp.client_handshake import Handshake
+from txmta.smtp.client_lmtp import LmtpExchange
 from txmta.smtp.client_trouble import Trouble
 from txmta.smtp.replies import ReplyReader, ServerReply
 
@@ -66,6 +67,7 @@ class ClientEngine:
         self._quoting = rules.quote_envelope
         self._label = peer.label
         self._handshake = Handshake(rules, peer)
+        self._new_exchange = LmtpExchange if rules.lmtp else Exchange
         self._exchange: Exchange | None = None
         self._reader = ReplyReader()
         self._out: list[str] = []
@@ -141,7 +143,9 @@ class ClientEngine:
             events.append(Over(True))
             return events
         commands.append("DATA")
-        exchange = Exchange(commands, waiting, self._label, offered.pipelining)
+        exchange = self._new_exchange(
+            commands, waiting, self._label, offered.pipelining
+        )
         self._exchange = exchange
         self._out += exchange.start()
         self.stage = exchange.stage

@@ -28,18 +28,19 @@ class Stage(IntEnum):
     GREETING = 0
     EHLO = 1
     HELO = 2
-    STARTTLS = 3
-    TLS = 4  # the driver shakes hands; nothing is expected in clear text
-    IDLE = 5
-    RSET = 6
-    MAIL = 7
-    RCPT = 8
-    DATA = 9
-    CONTENT = 10  # we send; nothing is expected
-    DOT = 11
-    NOBODY = 12  # of the lone dot that ends a message for nobody
-    QUIT = 13
-    CLOSED = 14
+    LHLO = 3
+    STARTTLS = 4
+    TLS = 5  # the driver shakes hands; nothing is expected in clear text
+    IDLE = 6
+    RSET = 7
+    MAIL = 8
+    RCPT = 9
+    DATA = 10
+    CONTENT = 11  # we send; nothing is expected
+    DOT = 12
+    NOBODY = 13  # of the lone dot that ends a message for nobody
+    QUIT = 14
+    CLOSED = 15
 
 
 #: What was being done, for "lost connection with ... while ...".
@@ -47,6 +48,7 @@ DOING = (
     "receiving the initial server greeting",
     "performing the EHLO handshake",
     "performing the HELO handshake",
+    "performing the LHLO handshake",
     "receiving the STARTTLS response",
     "performing the TLS handshake",
     "waiting for work",
@@ -85,6 +87,7 @@ class ClientRules:
     @ivar ignore: EHLO keywords in upper case.
     @ivar myhostname: a server that calls itself so is ourselves; C{""} where
         loops are not looked for.
+    @ivar lmtp: speak LMTP: LHLO, and a reply for each recipient after the dot.
     """
 
     helo_name: str
@@ -94,14 +97,17 @@ class ClientRules:
     quote_envelope: bool = True
     ignore: Collection[str] = ()
     myhostname: str = ""
+    lmtp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """
-    One address of one host.
+    One address of one host, or one socket of this one.
 
     @ivar host: its name, or the address again where no name was given.
+    @ivar address: IP address; or a path, as it was written.
+    @ivar port: 0 for a path.
     @ivar best: among the most preferred for the destination.
     """
 
@@ -117,6 +123,13 @@ class Target:
         C{host[address]}, for reasons.
         """
         return f"{self.host}[{self.address}]"
+
+    @property
+    def relay(self) -> str:
+        """
+        C{host[address]:port}, C{host[path]}, for C{relay=} in the log.
+        """
+        return f"{self.label}:{self.port}" if self.port else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +197,22 @@ class Accepted(Event):
 
 
 @dataclass(slots=True)
+class Delivered(Event):
+    """
+    LMTP: the server has taken responsibility for one recipient.
+
+    @ivar index: in the transaction's recipients.
+    """
+
+    index: int
+    reply: ServerReply
+
+
+@dataclass(slots=True)
 class Failed(Event):
     """
-    All recipients not refused will not be delivered here; or, before
-    L{Ready}, the handshake failed.
+    All recipients that no event was about will not be delivered here; or,
+    before L{Ready}, the handshake failed.
     """
 
     trouble: Trouble

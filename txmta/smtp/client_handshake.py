@@ -1,11 +1,12 @@
 """
-From the greeting to the first transaction: EHLO or HELO, STARTTLS.
+From the greeting to the first transaction: EHLO, HELO or LHLO; STARTTLS.
 
 Owns: how a server and we introduce ourselves.
 Knows nothing of: messages, sockets, how TLS is done.
 
 Sources: RFC 5321 sections 3.1, 3.2, 4.1.1.1; RFC 3207 section 4.2 (TLS
-forgets everything). Postfix: C{smtp_helo()} in C{src/smtp/smtp_proto.c}.
+forgets everything); RFC 2033 section 4.1 (LHLO). Postfix: C{smtp_helo()} in
+C{src/smtp/smtp_proto.c}.
 
 Errors: L{Broken}: with this server there will be no transaction.
 """
@@ -38,7 +39,7 @@ class Handshake:
         """
         if self.stage is Stage.GREETING:
             return self._greeted(reply)
-        if self.stage is Stage.EHLO:
+        if self.stage in (Stage.EHLO, Stage.LHLO):
             return self._ehlo_answered(reply)
         if self.stage is Stage.HELO:
             return self._helo_answered(reply)
@@ -58,12 +59,14 @@ class Handshake:
         @return: the next command.
         """
         self.offered = Features()
-        return self._introduce(Stage.EHLO)
+        return self._introduce(Stage.LHLO if self._rules.lmtp else Stage.EHLO)
 
     def _greeted(self, reply: ServerReply) -> str:
         rules = self._rules
         if reply.code >= 300:
             raise self._refused(reply, rules.soften_5xx_greeting)
+        if rules.lmtp:
+            return self._introduce(Stage.LHLO)
         words = reply.text[4:].split()
         ehlo = rules.always_ehlo or any(w.upper() == "ESMTP" for w in words[1:])
         return self._introduce(
@@ -75,7 +78,7 @@ class Handshake:
         return f"{stage.name} {self._rules.helo_name}"
 
     def _ehlo_answered(self, reply: ServerReply) -> str:
-        if reply.code == 421:
+        if reply.code == 421 or (reply.code >= 300 and self.stage is Stage.LHLO):
             raise self._refused(reply)
         if reply.code >= 300:
             return self._introduce(Stage.HELO)

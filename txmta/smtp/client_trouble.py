@@ -105,11 +105,12 @@ def garbage(peer: str, problem: str, octets: bytes, doing: str) -> Trouble:
     return Trouble("4.5.0", f"{problem} from {peer} while {doing}: {start}")
 
 
-def not_connected(host: str, address: str, port: int, why: str) -> Trouble:
+def not_connected(relay: str, why: str) -> Trouble:
     """
+    @param relay: C{host[address]:port}.
     @param why: C{"Connection refused"}.
     """
-    return Trouble("4.4.1", f"connect to {host}[{address}]:{port}: {why}")
+    return Trouble("4.4.1", f"connect to {relay}: {why}")
 
 
 def too_big(peer: str, size: int, limit: int) -> Trouble:
@@ -127,8 +128,7 @@ def no_smtputf8(peer: str) -> Trouble:
     """
     return Trouble(
         "5.6.7",
-        "message requires SMTPUTF8, but no server was found that supports SMTPUTF8."
-        f" The last attempted server was {peer}",
+        f"SMTPUTF8 is required, but was not offered by host {peer}",
         elsewhere=True,
     )
 

@@ -24,6 +24,7 @@ from twisted.internet.error import ConnectionDone, ConnectionFdescWentAway
 from twisted.internet.interfaces import IHalfCloseableDescriptor, IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connector
+from twisted.internet.unix import Connector as UnixConnector
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -76,6 +77,16 @@ class Poller:
         See C{IReactorTCP.connectTCP}.
         """
         connector = Connector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def connectUNIX(
+        self, address: str, factory: Any, timeout: float = 30, checkPID: bool = False
+    ) -> Any:
+        """
+        See C{IReactorUNIX.connectUNIX}.
+        """
+        connector = UnixConnector(address, factory, timeout, self, checkPID)
         connector.connect()
         return connector
 
