@@ -42,6 +42,16 @@ def sent(content: bytes, limit: int = 998) -> bytes:
     return stuffer.feed(content) + stuffer.finish()
 
 
+def chunk(content: bytes) -> bytes:
+    """
+    @return: what comes in, for what BDAT carries.
+    """
+    reader = ChunkReader()
+    reader.left = len(content)
+    text, _ = reader.feed(content)
+    return text + reader.finish()
+
+
 class ContentTests(SynchronousTestCase):
     """
     C{test_NAME} is for the row of that name.
@@ -137,7 +147,7 @@ class ContentTests(SynchronousTestCase):
         data = DataReader()
         text, _ = data.feed(b"A: b\n\na\n..b\r\n.\r\n")
         self.assertEqual(text, b"A: b\r\n\r\na\r\n.b\r\n")
-        self.assertEqual(ChunkReader().feed(b"a\nb\r\n"), b"a\r\nb\r\n")
+        self.assertEqual(chunk(b"a\nb\r\n"), b"a\r\nb\r\n")
 
     def test_stray_cr(self) -> None:
         content = b"A: b\rc\r\n\r\n\rd\r\r\n"
@@ -173,6 +183,7 @@ class ContentTests(SynchronousTestCase):
         )
 
     def test_last_line(self) -> None:
+        self.assertEqual(chunk(b"a"), b"a\r\n")
         self.assertEqual(sent(b"A: b\r\n\r\nx"), b"A: b\r\n\r\nx\r\n.\r\n")
 
     # When mail is delivered here
