@@ -29,6 +29,7 @@ from txmta.model import (
     QueueName,
     Reply,
     Route,
+    Transcript,
 )
 
 
@@ -350,6 +351,22 @@ class IQueueStore(Interface):
     def counts() -> Deferred[dict[QueueName, int]]:
         """
         Messages in each queue.
+        """
+
+
+class IPostmaster(Interface):
+    """
+    Tells the postmaster of trouble in sessions (notify_classes).
+    """
+
+    classes: frozenset[str] = Attribute(
+        "Of trouble in sessions that he wants to hear of: C{'policy'}, "
+        "C{'protocol'}, C{'resource'}, C{'software'}, C{'bounce'}, C{'data'}."
+    )
+
+    def transcript(transcript: Transcript) -> None:
+        """
+        Mail a transcript. Never raises; what cannot be mailed is in the log.
         """
 
 

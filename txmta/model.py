@@ -411,6 +411,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Transcript:
+    """
+    What was said in an SMTP session in which something went wrong.
+
+    @ivar role: C{"server"} or C{"client"}: which end of it we are.
+    @ivar peer: C{name[address]}, for a client C{name[address]:port}.
+    @ivar classes: of trouble, as in notify_classes; never empty.
+    @ivar lines: whether it is ours, and what it says, without line ends.
+    @ivar reason: why the session ended before its time, or C{""}.
+    """
+
+    role: str
+    peer: str
+    classes: frozenset[str]
+    lines: tuple[tuple[bool, str], ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Mx:
     """
     One mail exchanger: lower preference first (RFC 5321 section 5.1).

@@ -48,6 +48,7 @@ from txmta.maps.registry import TableRegistry
 from txmta.master.binding import Bound
 from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
+from txmta.queue.postmaster import Postmaster
 from txmta.queue.store.sqlite import SqliteStore, Threads
 from txmta.queue.templates import load as load_templates
 from txmta.rewrite.classes import DomainLists, RecipientTables
@@ -268,26 +269,26 @@ class Roles:
         )
         self._poller = Poller(reactor)
         self._agents = self._make_agents()
-        self._manager = QueueManager(
-            QueueParts(
-                self._store,
-                self._tables.addresses,
-                self._agents,
-                {
-                    s.name: settings.default_process_limit
-                    if s.maxproc is None
-                    else s.maxproc
-                    for s in self._transports()
-                },
-                settings,
-                reactor,
-                shared.now,
-                shared.sink,
-                mail_date,
-                partial(internal_head, settings=settings),
-                partial(complete, settings=settings),
-            )
+        parts = QueueParts(
+            self._store,
+            self._tables.addresses,
+            self._agents,
+            {
+                s.name: settings.default_process_limit
+                if s.maxproc is None
+                else s.maxproc
+                for s in self._transports()
+            },
+            settings,
+            reactor,
+            shared.now,
+            shared.sink,
+            mail_date,
+            partial(internal_head, settings=settings),
+            partial(complete, settings=settings),
         )
+        self._manager = QueueManager(parts)
+        self._postmaster = Postmaster(parts)
         self._smtpds: list[tuple[SMTPServerFactory, IListeningPort]] = []
 
     def start(self, sockets: Sequence[Bound]) -> None:
@@ -341,6 +342,7 @@ class Roles:
                 ClientNames(self._resolver, shared.reactor),
                 partial(self._tables.open_list, settings),
                 self._own,
+                self._postmaster,
             ),
             service.name,
             service.maxproc or self._most_connections(),

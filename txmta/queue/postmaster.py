@@ -14,18 +14,31 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from txmta.errors import MailError
-from txmta.events import Warn
-from txmta.model import Envelope
+from txmta.events import MessageId, Warn
+from txmta.interfaces import IPostmaster
+from txmta.model import Envelope, Transcript
 from txmta.queue.damage import damage_notice
 from txmta.queue.letters import Letters
 from txmta.queue.parts import QueueParts
+from txmta.queue.transcript import session_notice
+
+#: Classes of trouble in sessions.
+SESSIONS = frozenset(("bounce", "data", "policy", "protocol", "resource", "software"))
+
+#: Mails on their way to the store; what comes on top is in the log only, so
+#: that whoever annoys us fills neither memory nor queue at once.
+MAX_PENDING = 20
 
 
+@implementer(IPostmaster)
 class Postmaster:
     """
     Tells the postmaster what he wants to hear.
+
+    @ivar classes: of trouble in sessions that he wants to hear of.
     """
 
     log = Logger()
@@ -34,6 +47,8 @@ class Postmaster:
         self._parts = parts
         self._letters = Letters(parts)
         self._classes = frozenset(w.lower() for w in parts.settings.notify_classes)
+        self.classes = self._classes & SESSIONS
+        self._pending = 0
 
     def put_away(self, envelope: Envelope, reason: str) -> Deferred[None]:
         """
@@ -60,11 +75,42 @@ class Postmaster:
         )
         self._send(new, content, envelope.queue_id)
 
+    def transcript(self, transcript: Transcript) -> None:
+        """
+        As L{IPostmaster.transcript<txmta.interfaces.IPostmaster.transcript>}.
+        """
+        about = f"SMTP {transcript.role}: errors from {transcript.peer}"
+        if self._pending >= MAX_PENDING:
+            self._warn(f"{about}: not mailed, there are too many")
+            return
+        try:
+            self._send_transcript(transcript, about)
+        except Exception:
+            self._unsaid(Failure(), about)
+
+    def _send_transcript(self, transcript: Transcript, about: str) -> None:
+        settings, letters = self._parts.settings, self._letters
+        to = settings.error_notice_recipient
+        if transcript.classes == {"bounce"}:
+            to = settings.bounce_notice_recipient
+        new, message_id = letters.envelope(letters.double_bounce, to)
+        date = self._parts.mail_date(int(new.arrival))
+        address = new.recipients[0].address
+        content = session_notice(address, transcript, letters.site, date, message_id)
+        self._parts.sink.emit(MessageId("cleanup", new.queue_id, message_id))
+        self._send(new, content, about)
+
     def _send(self, new: Envelope, content: bytes, about: str) -> None:
+        self._pending += 1
         incoming = self._parts.store.open(new)
         incoming.write(self._parts.internal_head(new))
         incoming.write(content)
-        maybeDeferred(incoming.commit).addErrback(self._unsaid, about)
+        maybeDeferred(incoming.commit).addErrback(self._unsaid, about).addBoth(
+            self._sent
+        )
+
+    def _sent(self, _: object) -> None:
+        self._pending -= 1
 
     def _unsaid(self, failure: Failure, about: str) -> None:
         if not failure.check(MailError):

@@ -35,6 +35,7 @@ from txmta.model import Client, Reply
 from txmta.smtp.context import Context
 from txmta.smtp.engine import Engine
 from txmta.smtp.exchange import Exchange
+from txmta.smtp.recording import Recording
 from txmta.smtp.requests import Request
 
 T = TypeVar("T")
@@ -101,6 +102,8 @@ class Connection(ESMTP):
         self._context = context
         self.client = client
         self._engine = Engine(context.rules)
+        if context.postmaster is not None and context.postmaster.classes:
+            self._engine.recording = Recording(context.postmaster)
         self._timer: IDelayedCall | None = None
         # The timer waits for the client, and may be reset.
         self._ticking = False
@@ -157,12 +160,10 @@ class Connection(ESMTP):
         if pending is not None and not committing:
             pending.cancel()
         self.factory.gone(self)
-        counts = {
-            verb: (engine.counts[verb][0], engine.counts[verb][1])
-            for verb in _ORDER
-            if verb in engine.counts
-        }
+        counts = {v: (c[0], c[1]) for v in _ORDER if (c := engine.counts.get(v))}
         self._emit(Disconnected("smtpd", self.client, counts))
+        if engine.recording is not None:
+            engine.recording.tell(self.client.label)
 
     def pauseProducing(self) -> None:
         """

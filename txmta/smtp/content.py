@@ -238,6 +238,8 @@ class Content(Dialogue):
             return
         self._errors = 0
         self._junk = 0
+        if self.recording is not None:
+            self.recording.forgive()
         if chunks and reply.text.startswith(_QUEUED):
             words = f"Ok: {size} bytes queued as {reply.text[len(_QUEUED) :]}"
             reply = Reply(reply.code, reply.status, words, reply.close)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
 
-from txmta.interfaces import IClientNames, IEventSink
+from txmta.interfaces import IClientNames, IEventSink, IPostmaster
 from txmta.smtp.rules import Rules
 
 
@@ -42,6 +42,7 @@ class Context:
     """
     @ivar clock: monotonic.
     @ivar lookup: smtpd_peername_lookup.
+    @ivar postmaster: hears of trouble, if he wants to.
     """
 
     rules: Rules
@@ -50,3 +51,4 @@ class Context:
     names: IClientNames
     timeouts: Timeouts = Timeouts()
     lookup: bool = True
+    postmaster: IPostmaster | None = None

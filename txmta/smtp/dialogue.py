@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from txmta.model import Reply
 from txmta.smtp.commands import State
+from txmta.smtp.recording import Recording
 from txmta.smtp.requests import Noted, Refused, Request, Sleep, Trouble
 from txmta.smtp.rules import Rules
 from txmta.smtp.stream import Stream
@@ -54,12 +55,14 @@ class Turns:
 
     @ivar state: where the session is.
     @ivar stream: what arrived and is not used yet.
+    @ivar recording: keeps what is said, if somebody may want to know.
     """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.state = State.IDLE
         self.stream = Stream(rules.limits.line)
+        self.recording: Recording | None = None
         self._requests: deque[Request] = deque()
         self._out: list[bytes] = []
         self._held: list[bytes] = []
@@ -160,6 +163,8 @@ class Turns:
             self._asleep = True
             self._requests.append(Sleep(limits.sleep))
         (self._held if self._asleep else self._out).append(reply.encode())
+        if self.recording is not None:
+            self.recording.said(reply)
         if reply.close or reply.code in (421, 521):
             self._end()
 

@@ -85,6 +85,8 @@ class Engine(Envelopes):
 
     def _line(self, line: bytes) -> None:
         stream = self.stream
+        if self.recording is not None:
+            self.recording.heard(line)
         if stream.bare and self._bare_newline():
             return
         if stream.overlong:

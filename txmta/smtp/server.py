@@ -145,6 +145,8 @@ class SMTPServer(Connection):
         self._emit(Note("smtpd", note.text))
 
     def _trouble(self, trouble: Trouble) -> None:
+        if self._engine.recording is not None:
+            self._engine.recording.reason = trouble.trouble
         self._emit(SessionTrouble("smtpd", trouble.trouble, trouble.after, self.client))
 
     def _refused(self, refused: Refused) -> None:

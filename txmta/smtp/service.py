@@ -25,6 +25,7 @@ from txmta.interfaces import (
     IClientList,
     IClientNames,
     IEventSink,
+    IPostmaster,
     IQueueStore,
 )
 from txmta.smtp.access.check import World
@@ -45,6 +46,7 @@ class Services:
     @ivar now: wall time.
     @ivar open_list: makes a match list of the items of the parameter named.
     @ivar own: IP addresses of inet_interfaces and proxy_interfaces.
+    @ivar postmaster: hears of trouble in sessions, if he wants to.
     """
 
     clock: IReactorTime
@@ -56,6 +58,7 @@ class Services:
     names: IClientNames
     open_list: Callable[[str], IClientList]
     own: Container[str]
+    postmaster: IPostmaster | None = None
 
 
 def problems(settings: Settings) -> list[str]:
@@ -93,6 +96,7 @@ def server_factory(
             min_rate=settings.smtpd_min_data_rate,
         ),
         lookup=settings.smtpd_peername_lookup,
+        postmaster=services.postmaster,
     )
     crowd = Crowd(
         exempt=services.open_list("smtpd_client_event_limit_exceptions"),

@@ -25,6 +25,7 @@ from txmta.interfaces import (
     IClientList,
     IClientNames,
     IEventSink,
+    IPostmaster,
 )
 from txmta.log.postfix import line
 from txmta.model import AddressClass, Envelope, Reply, Route
@@ -238,6 +239,7 @@ class World:
     addresses: Addresses = field(default_factory=Addresses)
     names: Names = field(default_factory=Names)
     lists: dict[str, Listed] = field(default_factory=dict)
+    postmaster: IPostmaster | None = None
 
     def __post_init__(self) -> None:
         friends = Listed((FRIEND,))
@@ -261,6 +263,7 @@ class World:
             self.names,
             self.lists.__getitem__,
             {FRIEND},
+            self.postmaster,
         )
 
     def connect(self, address: str = STRANGER) -> Talk:

@@ -267,8 +267,8 @@ class QmgrParameters:
     )
     bounce_notice_recipient = string(
         "postmaster",
-        doc="Who gets the headers of undelivered mail, with the class bounce in "
-        "notify_classes.",
+        doc="Who gets the headers of undelivered mail, and transcripts of SMTP sessions "
+        "with unknown recipients, with the class bounce in notify_classes.",
     )
     delay_notice_recipient = string(
         "postmaster",
@@ -294,14 +294,21 @@ class QmgrParameters:
         note="There are no bounce logs: what notices say is recorded with the queue.",
     )
     error_notice_recipient = string(
-        "postmaster", doc="Who hears of a damaged message in the queue."
+        "postmaster",
+        doc="Who hears of a damaged message in the queue, and gets transcripts of SMTP "
+        "sessions (notify_classes).",
     )
     notify_classes = words(
         "resource, software",
-        doc="What the postmaster hears of.",
+        doc="What the postmaster hears of: bounce (headers of returned mail), 2bounce "
+        "(mail that cannot be returned), delay (headers of delayed mail); and of SMTP "
+        "sessions, as a transcript, in which something was wrong: policy (refused by "
+        "our rules), protocol (syntax), bounce (unknown recipients), resource, "
+        "software (our own trouble).",
         status=Status.APPROXIMATED,
-        note="Honoured are bounce, 2bounce and, for a damaged message, software; the "
-        "other classes send nothing yet.",
+        note="Transcripts are of the SMTP server only. Which class a session belongs "
+        "to is read from the codes of its replies; -o notify_classes in master.cf "
+        "does not count; the class data is that of policy.",
     )
     in_flow_delay = time(
         "1s",
