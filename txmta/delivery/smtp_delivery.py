@@ -115,6 +115,7 @@ class SmtpDelivery:
         self._visited: set[str] = set()
         self._tries = _Tries()
         self._body: Body | None = None
+        self._head = b""  # the start of the content, if it matters
 
     async def run(self) -> None:
         """
@@ -125,6 +126,9 @@ class SmtpDelivery:
             content = await content
         try:
             self._body = await _read(content)
+            self._head = self._body.whole or b""
+            if self._request.envelope.smtputf8 and self._body.whole is None:
+                self._head = await _start(content)
             await self._deliver()
         finally:
             content.close()
@@ -231,7 +235,7 @@ class SmtpDelivery:
         if whole is not None and not whole.isascii():
             kind = "8BITMIME"
         utf8 = envelope.smtputf8 and _needs_smtputf8(
-            (envelope.sender, *(r.address for r in recipients)), whole
+            (envelope.sender, *(r.address for r in recipients)), self._head
         )
         return Transaction(envelope, recipients, self._request.size, kind, utf8)
 
@@ -264,24 +268,28 @@ class SmtpDelivery:
         self._tools.sink.emit(Warn(self._tools.rules.program, text))
 
 
+async def _start(content: IContent) -> bytes:
+    start = content.read(0, SMALL)
+    return await start if isinstance(start, Deferred) else start
+
+
 async def _read(content: IContent) -> Body:
     if content.size > SMALL:
         return Body(content)
-    whole = content.read(0, SMALL)
-    if isinstance(whole, Deferred):
-        whole = await whole
+    whole = await _start(content)
     # Too little is left to the upload, which knows what that means.
     return Body(content, whole if len(whole) == content.size else None)
 
 
-def _needs_smtputf8(addresses: Sequence[str], whole: bytes | None) -> bool:
+def _needs_smtputf8(addresses: Sequence[str], start: bytes) -> bool:
     """
     Whether a server without SMTPUTF8 cannot have it (RFC 6531 section 3.2):
-    an address, or the header as far as it is at hand, is not ASCII.
+    an address, or the header as far as it is in the start of the content, is
+    not ASCII.
     """
     if not all(address.isascii() for address in addresses):
         return True
-    if whole is None or whole.isascii():
+    if start.isascii():
         return False
-    head, _, _ = whole.partition(b"\r\n\r\n")
+    head, _, _ = start.partition(b"\r\n\r\n")
     return not head.isascii()

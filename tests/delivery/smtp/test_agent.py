@@ -299,6 +299,7 @@ class DeliveryTests(AgentCase):
         for content, action in (
             (b"Subject: x\r\n\r\n\xc3\xa9\r\n", Action.RELAYED),
             (b"Subject: \xc3\xa9\r\n\r\nx\r\n", Action.FAILED),
+            (b"Subject: \xc3\xa9\r\n\r\n" + b"x\r\n" * 30_000, Action.FAILED),
         ):
             self.setUp()
             self.network.servers.update({ONE: server(), TWO: server()})
