@@ -10,6 +10,8 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable, Mapping
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.delivery.copy import delivered_key
@@ -318,6 +320,297 @@ class OwnerTests(SynchronousTestCase):
             list(expansion.forwards),
             [Onward("list@here.test", "owner-list@here.test", Ties.LIST)],
         )
+
+
+def commands(expansion: Expansion) -> list[tuple[str, Account | None]]:
+    return [(to.command, to.account) for to in expansion.commands]
+
+
+def files(expansion: Expansion) -> list[tuple[str, Account | None]]:
+    return [(to.path, to.account) for to in expansion.files]
+
+
+BOB = USERS["bob"]
+ALICE = Account("alice", 1001, 1001, "/home/alice", "/bin/sh")
+
+
+class LeafTests(SynchronousTestCase):
+    def test_rights(self) -> None:
+        """
+        Those of the owner of the alias table; of default_privs for root's.
+        """
+        world = World({"x": '"|cmd arg", /file'})
+        expansion = world.expand("x")
+        self.assertEqual(commands(expansion), [("cmd arg", None)])
+        self.assertEqual(files(expansion), [("/file", None)])
+        world.owners["x"] = ALICE
+        expansion = world.expand("x")
+        self.assertEqual(commands(expansion), [("cmd arg", ALICE)])
+        self.assertEqual(files(expansion), [("/file", ALICE)])
+
+    def test_rights_of_the_inner_table(self) -> None:
+        """
+        An alias does not lend its rights to the aliases in it.
+        """
+        world = World({"x": "y", "y": "|cmd"})
+        world.owners["x"] = ALICE
+        self.assertEqual(commands(world.expand("x")), [("cmd", None)])
+
+    def test_unknown_owner(self) -> None:
+        world = World({"x": "bob, |cmd"})
+        world.owners["x"] = Trouble("4.3.0", "cannot find owner", "warned")
+        expansion = world.expand("x")
+        self.assertEqual(problems(expansion), [("4.3.0", "cannot find owner")])
+        self.assertEqual(expansion.warnings, ["warned"])
+
+    def test_home(self) -> None:
+        """
+        C{~/file} needs a user; C{~user/file} is not known.
+        """
+        world = World({"x": "~/file", "y": "~bob/file"})
+        for name, warning in (
+            ("x", "unknown home directory for: ~/file"),
+            ("y", "bad home directory syntax for: ~bob/file"),
+        ):
+            expansion = world.expand(name)
+            self.assertEqual(
+                problems(expansion), [("5.3.5", "mail system configuration error")]
+            )
+            self.assertEqual(expansion.warnings, [warning])
+        world.owners["x"] = ALICE
+        self.assertEqual(files(world.expand("x")), [("/home/alice/file", ALICE)])
+
+    def test_restricted(self) -> None:
+        """
+        Where they are not allowed, they bounce, and the rest is delivered.
+        """
+        world = World({"x": "bob, |cmd, /file"})
+        nothing = frozenset[str]()
+        expansion = world.expand("x", Rules(commands=nothing, files=nothing))
+        self.assertEqual(
+            problems(expansion),
+            [
+                ("5.7.1", "mail to command is restricted"),
+                ("5.7.1", "mail to file is restricted"),
+            ],
+        )
+        self.assertEqual((boxes(expansion), world.questions), (["bob"], []))
+
+    def test_nonsense(self) -> None:
+        """
+        A command without name would do nothing, and count as a delivery.
+        """
+        for target in ("|", '"| "', '"/a\0b"', '"|a\0b"', '":include:/a\0b"'):
+            expansion = World({"x": target}).expand("x")
+            self.assertEqual([status for status, _ in problems(expansion)], ["5.3.5"])
+            self.assertEqual((commands(expansion), files(expansion)), ([], []))
+
+    def test_once(self) -> None:
+        """
+        The same file or command as the same user once; a command for another
+        recipient is another one, for it is told so.
+        """
+        world = World({"x": "/f, /f, |c, |c, y", "y": "/f, |c"})
+        expansion = world.expand("x")
+        self.assertEqual(files(expansion), [("/f", None)])
+        self.assertEqual([to.names.user for to in expansion.commands], ["x", "y"])
+
+    def test_owner(self) -> None:
+        """
+        The owner of a list is the sender for its commands and files too.
+        """
+        world = World({"x": "|c, /f", "owner-x": "joe"})
+        expansion = world.expand("x")
+        (command,), (file,) = expansion.commands, expansion.files
+        owner = "owner-x@here.test"
+        self.assertEqual((command.sender, command.original), (owner, ""))
+        self.assertEqual((file.sender, file.original), (owner, ""))
+        self.assertIs(expansion.ties, Ties.LIST)
+
+
+class IncludeTests(SynchronousTestCase):
+    def test_forwarded(self) -> None:
+        """
+        Members are forwarded, also users; lines, comments, white space.
+        """
+        world = World({"x": ":include:/list"})
+        world.files["/list"] = "# bob\njoe, far@else.test\n\n bob\n"
+        expansion = world.expand("x")
+        self.assertEqual(boxes(expansion), [])
+        self.assertEqual(
+            expansion.forwards,
+            {
+                Onward("x@here.test", "sender@else.test"): [
+                    "joe@here.test",
+                    "far@else.test",
+                    "bob@here.test",
+                ]
+            },
+        )
+
+    def test_aliases_in_it(self) -> None:
+        """
+        An alias in a list is expanded at once; its users are forwarded to.
+        """
+        world = World({"x": ":include:/list", "y": "bob"})
+        world.files["/list"] = "y\n"
+        expansion = world.expand("x")
+        (addresses,) = expansion.forwards.values()
+        self.assertEqual(addresses, ["bob@here.test"])
+
+    def test_rights(self) -> None:
+        """
+        Read with the rights of whoever owns the alias; what is in it has
+        those, or the rights of the file's owner if that is root's alias.
+        """
+        rules = Rules(
+            commands=frozenset(("include",)), files=frozenset(("include", "alias"))
+        )
+        world = World({"x": ":include:/list"})
+        world.files["/list"] = "|cmd\n"
+        self.assertEqual(commands(world.expand("x", rules)), [("cmd", None)])
+        self.assertEqual(world.questions[-1], ReadInclude("/list", None))
+        world.owners["x"] = ALICE
+        self.assertEqual(commands(world.expand("x", rules)), [("cmd", ALICE)])
+        self.assertEqual(world.questions[-1], ReadInclude("/list", ALICE))
+
+    def test_restricted(self) -> None:
+        """
+        By default, neither commands nor files.
+        """
+        world = World({"x": ":include:/list"})
+        world.files["/list"] = "|cmd\n/file\n"
+        self.assertEqual(
+            [status for status, _ in problems(world.expand("x"))], ["5.7.1"] * 2
+        )
+
+    def test_trouble(self) -> None:
+        world = World({"x": ":include:/list", "y": ":include:list"})
+        world.files["/list"] = Trouble("4.3.0", "no answer", "warned")
+        expansion = world.expand("x")
+        self.assertEqual(problems(expansion), [("4.3.0", "no answer")])
+        expansion = world.expand("y")
+        self.assertEqual(
+            problems(expansion), [("5.3.5", "mail system configuration error")]
+        )
+        self.assertEqual(expansion.warnings, [":include:list uses a relative path"])
+
+    def test_itself(self) -> None:
+        """
+        Each file once.
+        """
+        world = World({"x": ":include:/list, :include:/list"})
+        world.files["/list"] = ":include:/list\nbob\nx\n"
+        expansion = world.expand("x")
+        (addresses,) = expansion.forwards.values()
+        self.assertIn("bob@here.test", addresses)
+        reads = [q for q in world.questions if isinstance(q, ReadInclude)]
+        self.assertEqual(len(reads), 1)
+
+    def test_nesting(self) -> None:
+        """
+        Files that name files, without end: a hundred levels.
+        """
+        world = World({"x": ":include:/0"})
+        world.files = {f"/{n}": f":include:/{n + 1}\n" for n in range(200)}
+        expansion = world.expand("x")
+        self.assertEqual(
+            problems(expansion), [("5.4.6", ":include: nesting limit exceeded")]
+        )
+        self.assertLess(len(world.questions), 210)
+
+    def test_empty(self) -> None:
+        """
+        A list without members: nobody gets it, and the log says so.
+        """
+        world = World({"x": ":include:/list"})
+        world.files["/list"] = "# nobody\n"
+        expansion = world.expand("x")
+        self.assertTrue(expansion.discarded)
+        self.assertEqual(expansion.warnings, ["no recipient in :include: file /list"])
+
+    def test_large(self) -> None:
+        """
+        Many large files: stopped, deferred as our own mistake.
+        """
+        world = World({"x": ", ".join(f":include:/{n}" for n in range(100))})
+        text = "# " + "x" * (4 << 20)
+        world.files = {f"/{n}": text for n in range(100)}
+        self.assertEqual(
+            problems(world.expand("x"))[-1],
+            ("4.3.0", "unreasonable alias expansion size for x@here.test"),
+        )
+        self.assertLess(len(world.questions), 20)
+
+    def test_extension(self) -> None:
+        world = World({"x": ":include:/list"})
+        world.files["/list"] = "far@else.test"
+        for propagate, expected in (
+            (False, "far@else.test"),
+            (True, "far+a@else.test"),
+        ):
+            rules = Rules("+", propagate=True, propagate_include=propagate)
+            expansion = world.expand("x+a", rules)
+            self.assertEqual(list(expansion.forwards.values()), [[expected]])
+
+
+#: What aliases and files are made of.
+PIECES = st.sampled_from(
+    [
+        *("a", "b", "bob", "joe+x", "\\bob", "nobody", "far@else.test"),
+        *(":include:/a", ":include:/b", ":include:x", "|cmd", "/f", "~/f", "~"),
+        *(", ", "\n", "#", '"', "(", "<", "@", " ", "\0", "+", "owner-a", "postmaster"),
+    ]
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+
+
+class PropertyTests(SynchronousTestCase):
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.dictionaries(st.sampled_from(("a", "b", "bob", "owner-a")), TEXTS),
+        st.dictionaries(st.sampled_from(("/a", "/b", "/home/bob/.forward")), TEXTS),
+        st.sampled_from(("a", "b", "bob", "bob+x", "nobody", "postmaster")),
+        st.sampled_from(("", "$local", "$user+x@here.test", "bob", "${x", "|cmd")),
+        st.booleans(),
+    )
+    def test_total(
+        self,
+        aliases: dict[str, str],
+        texts: dict[str, str],
+        start: str,
+        luser: str,
+        everything: bool,
+    ) -> None:
+        """
+        Whatever stands in aliases and files: it ends, mail never vanishes,
+        and only what stands there is run or written.
+        """
+        world = World(aliases)
+        world.files = dict(texts)
+        kinds = frozenset(("alias", "forward", "include") if everything else ())
+        rules = Rules(
+            "+",
+            propagate=everything,
+            propagate_forward=everything,
+            commands=kinds,
+            files=kinds,
+            forward_path=("$home/.forward+$extension", "$home/.forward"),
+            luser_relay=luser,
+        )
+        expansion = world.expand(start, rules)
+        self.assertFalse(expansion.is_empty())
+        self.assertLess(world.asked, 10_000)
+        written = " ".join((*aliases.values(), *texts.values()))
+        for to in expansion.commands:
+            self.assertTrue(everything)
+            self.assertIn("cmd", written)
+            self.assertTrue(to.command.startswith("cmd"), to.command)
+        for file in expansion.files:
+            self.assertTrue(everything)
+            self.assertNotIn("\0", file.path)
+        for problem in expansion.problems:
+            self.assertRegex(problem.status, r"[45]\.\d\.\d")
 
 
 class BoundTests(SynchronousTestCase):
