@@ -267,8 +267,8 @@ class QmgrParameters:
     )
     bounce_notice_recipient = string(
         "postmaster",
-        doc="Who gets the headers of undelivered mail, and transcripts of SMTP sessions "
-        "with unknown recipients, with the class bounce in notify_classes.",
+        doc="Who gets the headers of undelivered mail, and transcripts of SMTP "
+        "sessions with unknown recipients, with the class bounce in notify_classes.",
     )
     delay_notice_recipient = string(
         "postmaster",
