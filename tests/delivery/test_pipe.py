@@ -126,11 +126,15 @@ class PipeTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         for status, action in (("4.2.2", Action.DELAYED), ("5.1.1", Action.FAILED)):
-            self.commands.error = MailboxError(status, "why")
+            self.commands.error = MailboxError(status, "why", "x-unix; w")
             agent = self.agent("user=us", "argv=x")
             outcomes = self.deliver(agent, request("a@x.test", "b@x.test"))
             self.assertEqual(
-                outcomes, [Outcome(n, action, status, "why", "mine") for n in (0, 1)]
+                outcomes,
+                [
+                    Outcome(n, action, status, "why", "mine", diagnostic="x-unix; w")
+                    for n in (0, 1)
+                ],
             )
 
     def test_delay(self) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txmta.delivery.sysexits import Ending, printable, verdict
+from txmta.delivery.sysexits import Ending, diagnostic, printable, verdict
 
 
 class VerdictTests(SynchronousTestCase):
@@ -90,6 +90,27 @@ class VerdictTests(SynchronousTestCase):
             verdict("x y", Ending(signal=9, timed_out=True)),
             ("5.3.0", 'Command time limit exceeded: "x y"'),
         )
+
+
+class DiagnosticTests(SynchronousTestCase):
+    def test_all(self) -> None:
+        """
+        Diagnostic-Code of Postfix's bounces: what the command said, without
+        its status code, or what its end means.
+        """
+        for ending, text in (
+            (Ending(1), "unknown mail system error 1"),
+            (Ending(1, output=b"hello\ntwo\n"), "hello two"),
+            (Ending(67), "user unknown"),
+            (Ending(64, output=b"why\n"), "why"),
+            (Ending(75, output=b"5.7.1 my text\nmore\n"), "my text more"),
+            (Ending(79), "unknown mail system error 79"),
+            (Ending(1, output=b"5.7.1\n"), "unspecified"),
+            (Ending(signal=9), "internal software error"),
+            (Ending(signal=9, output=b"4.1.1 hm\n"), "4.1.1 hm"),
+            (Ending(signal=9, output=b"4.1.1 hm", timed_out=True), "4.1.1 hm"),
+        ):
+            self.assertEqual(diagnostic(ending), f"x-unix; {text}", ending)
 
 
 class PrintableTests(SynchronousTestCase):

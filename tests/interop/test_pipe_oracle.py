@@ -258,6 +258,24 @@ class OracleTests(TestCase):
             record.argv, [b"127.0.0.1", b"", b"localhost", b"", b"<>", b"<>", b"<>"]
         )
 
+    async def test_diagnostic(self) -> None:
+        """
+        The Diagnostic-Code of bounces.
+        """
+        for name in ("code", "said", "nouser", "usage", "odd", "dsn5", "dsn2", "slow"):
+            with smtplib.SMTP(
+                "127.0.0.1", self.postfix.ports[True], "client.test", PATIENCE
+            ) as client:
+                client.sendmail("s@else.test", [f"a@c-{name}.test"], HEADERS)
+            notice = self.postfix.sink.take()
+            match = re.search(rb"\nDiagnostic-Code: (.*(?:\r\n .*)*)", notice)
+            assert match is not None, notice
+            theirs = b" ".join(match[1].split()).decode()
+            what = request(f"a@c-{name}.test", content=HEADERS, nexthop="NextHop")
+            outcomes: list[Outcome] = []
+            await self.agent(f"c-{name}").deliver(what, outcomes.append)
+            self.assertEqual(outcomes[0].diagnostic, theirs, name)
+
     async def test_ends(self) -> None:
         """
         However a command ends.

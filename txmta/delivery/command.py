@@ -41,7 +41,7 @@ from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.hearing import Hearing
 from txmta.delivery.message import Message
 from txmta.delivery.programs import SHELL, Child, IListener, Program, Programs
-from txmta.delivery.sysexits import MAX_OUTPUT, Ending, verdict
+from txmta.delivery.sysexits import MAX_OUTPUT, Ending, diagnostic, verdict
 from txmta.errors import StoreUnavailable
 
 #: C{PATH} of every command: _PATH_DEFPATH of the C library.
@@ -227,7 +227,7 @@ class Commands:
             self._running.discard(child)
         code, reason = verdict(command.text, hearing.ending)
         if code[0] != "2":
-            raise MailboxError(code, reason)
+            raise MailboxError(code, reason, diagnostic(hearing.ending))
         return reason
 
     def stop(self) -> None:
@@ -294,7 +294,7 @@ def _not_started(command: Command, error: OSError) -> MailboxError:
         what = f"execvp {os.fsdecode(command.argv[0])}"
     said = f"{command.agent}: fatal: pipe_command: {what}: {reason}"
     ending = Ending(75, output=encode(said)[:MAX_OUTPUT])
-    return MailboxError(*verdict(command.text, ending))
+    return MailboxError(*verdict(command.text, ending), diagnostic(ending))
 
 
 async def _feed(

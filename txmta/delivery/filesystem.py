@@ -56,12 +56,14 @@ class MailboxError(Exception):
 
     @ivar status: RFC 3463 code: 5.2.2 when the mailbox is full, else 4.x.x.
     @ivar reason: one line.
+    @ivar diagnostic: as in L{Outcome<txmta.model.Outcome>}, or C{""}.
     """
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, diagnostic: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.diagnostic = diagnostic
 
 
 #: EFBIG: over mailbox_size_limit, virtual_mailbox_limit or RLIMIT_FSIZE.

@@ -208,10 +208,12 @@ class PipeAgent:
             said = await self._run(request)
         except MailboxError as e:
             action, status, reason = _FAILED[e.status[0]], e.status, e.reason
+            diagnostic = e.diagnostic
         else:
             final = "X" in self._attributes.flags
             action = Action.DELIVERED if final else Action.RELAYED
             status, reason = "2.0.0", f"delivered via {self._service} service"
+            diagnostic = ""
             if said:
                 reason += f" ({said})"
         took = self._clock.seconds() - start
@@ -223,6 +225,7 @@ class PipeAgent:
                     status,
                     reason,
                     self._service,
+                    diagnostic=diagnostic,
                     transmission=took,
                 )
             )

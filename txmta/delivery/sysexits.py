@@ -20,6 +20,7 @@ from dataclasses import dataclass
 MAX_OUTPUT = 4096
 
 _EX_BASE = 64
+_EX_SOFTWARE = 70
 _EXITS = (
     ("5.3.0", "command line usage error"),  # EX_USAGE, 64
     ("5.6.0", "data format error"),
@@ -91,6 +92,23 @@ def verdict(command: str, ending: Ending) -> tuple[str, str]:
         code = "5.0.0" if told[1][0] == "2" else told[1]
         return code, told[2] or "unspecified"
     return _exit(command, ending.status, tail)
+
+
+def diagnostic(ending: Ending) -> str:
+    """
+    @return: the Diagnostic-Code of a command that failed: what it said, else
+        what its exit status means.
+    """
+    said = printable(ending.output).strip()
+    by_itself = not ending.timed_out and not ending.signal
+    if told := _STATUS.match(said) if by_itself else None:
+        said = told[2] or "unspecified"
+    if not said:
+        status = ending.status if by_itself else _EX_SOFTWARE
+        said = f"unknown mail system error {status}"
+        if 0 <= status - _EX_BASE < len(_EXITS):
+            said = _EXITS[status - _EX_BASE][1]
+    return f"x-unix; {said}"
 
 
 def _exit(command: str, status: int, tail: str) -> tuple[str, str]:
