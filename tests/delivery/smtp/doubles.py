@@ -19,7 +19,7 @@ from tests.smtp.client.test_connection import Wire
 from txmta.config.declare import Interface, System
 from txmta.config.settings import Definition, Settings
 from txmta.delivery.context import AgentContext
-from txmta.delivery.smtp import SmtpAgent
+from txmta.delivery.smtp import SmtpAgent, lmtp_agent
 from txmta.errors import ResolverUnavailable
 from txmta.events import Note
 from txmta.interfaces import IResolver
@@ -44,6 +44,7 @@ FRIENDLY: Mapping[str, bytes | None] = {
     "": b"220 mail ESMTP\r\n",
     "EHLO": b"250-mail\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
     "HELO": b"250 mail\r\n",
+    "LHLO": b"250-mail\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
     "MAIL": b"250 2.1.0 ok\r\n",
     "RCPT": b"250 2.1.5 ok\r\n",
     "DATA": b"354 go\r\n",
@@ -106,6 +107,8 @@ class Network:
     An agent, and all hosts that it can reach.
     """
 
+    lmtp = False
+
     def __init__(self, **settings: str) -> None:
         self.reactor = MemoryReactorClock()
         self.names = Names()
@@ -119,6 +122,7 @@ class Network:
         self.connections: list[tuple[ClientConnection, Wire, str]] = []
         self.shuffled: list[int] = []
         self._seen = 0
+        self._seen_sockets = 0
         self._receiving: set[ClientConnection] = set()
         definitions = {
             name: Definition(text, name)
@@ -135,7 +139,8 @@ class Network:
             _no_table,
             execute,
         )
-        self.agent = SmtpAgent(context, lambda hosts: self.shuffled.append(len(hosts)))
+        make = lmtp_agent if self.lmtp else SmtpAgent
+        self.agent = make(context, lambda hosts: self.shuffled.append(len(hosts)))
 
     @property
     def notes(self) -> list[str]:
@@ -176,6 +181,11 @@ class Network:
             while self._seen < len(self.reactor.tcpClients):
                 self._accept(self.reactor.tcpClients[self._seen])
                 self._seen += 1
+                busy = True
+            while self._seen_sockets < len(self.reactor.unixClients):
+                path, factory = self.reactor.unixClients[self._seen_sockets][:2]
+                self._accept((path, 0, factory))
+                self._seen_sockets += 1
                 busy = True
             for connection, wire, address in list(self.connections):
                 busy = self._serve(connection, wire, address) or busy
@@ -253,6 +263,14 @@ class Network:
         """
         self.connections = [c for c in self.connections if c[0] is not connection]
         connection.connectionLost(Failure(ConnectionDone()))
+
+
+class LmtpNetwork(Network):
+    """
+    Its agent speaks LMTP.
+    """
+
+    lmtp = True
 
 
 def _everything(wire: Wire) -> bytes:

@@ -12,6 +12,7 @@ from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import (
     Accepted,
     ClientRules,
+    Delivered,
     Event,
     Failed,
     GoAhead,
@@ -68,6 +69,8 @@ def plain(event: Event) -> tuple[object, ...]:
             return ("failed", trouble.status, trouble.reason)
         case Accepted(reply):
             return ("accepted", reply.text)
+        case Delivered(index, reply):
+            return ("delivered", index, reply.text)
         case Over(reusable):
             return ("over", reusable)
     raise AssertionError(event)

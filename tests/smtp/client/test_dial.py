@@ -4,7 +4,7 @@ Tests of L{txmta.smtp.client_dial}.
 
 from __future__ import annotations
 
-from errno import EADDRNOTAVAIL, ECONNREFUSED, EHOSTUNREACH
+from errno import EADDRNOTAVAIL, ECONNREFUSED, EHOSTUNREACH, ENOENT
 from typing import Any
 
 from twisted.internet.error import (
@@ -22,7 +22,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.smtp.client.driving import GREETING, PIPELINING
 from tests.smtp.client.test_connection import SECONDS, Wire
 from txmta.smtp.client import ClientConnection, Limits
-from txmta.smtp.client_dial import Dialled, Dialler, DialRules, NoConnection
+from txmta.smtp.client_dial import (
+    MAX_SOCKET_PATH,
+    Dialled,
+    Dialler,
+    DialRules,
+    NoConnection,
+)
 from txmta.smtp.client_events import ClientRules, Target
 
 FOUR = Target("mail.example.com", "192.0.2.1", 25)
@@ -77,6 +83,51 @@ class DialTests(SynchronousTestCase):
         self.assertEqual(self.got, [connection])
         self.assertEqual(connection.opened, 3)
         self.assertEqual(connection.relay, "mail.example.com[192.0.2.1]:25")
+
+    def test_socket(self) -> None:
+        """
+        Port 0 is a socket; its path starts in the queue directory.
+        """
+        target = Target("me.example.org", "private/lmtp", 0)
+        self.dial(target, socket_directory="/spool", connect_timeout=0)
+        path, factory, timeout = self.reactor.unixClients[0][:3]
+        self.assertEqual((path, timeout), ("/spool/private/lmtp", None))
+        factory.clientConnectionFailed(None, Failure(ConnectError(ENOENT, "x")))
+        (result,) = self.got
+        assert isinstance(result, NoConnection)
+        self.assertEqual(
+            result.trouble.reason,
+            "connect to me.example.org[private/lmtp]: No such file or directory",
+        )
+
+    def test_socket_ready(self) -> None:
+        """
+        An absolute path stays as it is; no port in the log.
+        """
+        self.dial(Target("me.example.org", "/run/lmtp", 0), socket_directory="/spool")
+        path, factory = self.reactor.unixClients[0][:2]
+        self.assertEqual(path, "/run/lmtp")
+        connection = factory.buildProtocol(None)
+        connection.makeConnection(Wire())
+        connection.dataReceived(GREETING)
+        connection.dataReceived(PIPELINING)
+        self.assertEqual(self.got, [connection])
+        self.assertEqual(connection.relay, "me.example.org[/run/lmtp]")
+
+    def test_socket_too_long(self) -> None:
+        """
+        What the kernel cannot be asked for is said at once: Twisted would
+        wait for ever.
+        """
+        for length, asked in ((MAX_SOCKET_PATH, 1), (MAX_SOCKET_PATH + 1, 0)):
+            self.reactor.unixClients.clear()
+            path = "/" + "x" * (length - 1)
+            self.dial(Target("me.example.org", path, 0))
+            self.assertEqual(len(self.reactor.unixClients), asked)
+        (result,) = self.got
+        assert isinstance(result, NoConnection)
+        self.assertIn("too long for a socket", result.trouble.reason)
+        self.assertEqual(result.trouble.status, "4.4.1")
 
     def test_no_timeout(self) -> None:
         """

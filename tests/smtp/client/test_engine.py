@@ -49,7 +49,9 @@ class BeginTests(SynchronousTestCase):
         driven.begin(work)
         (kind, status, reason), over = driven.events
         self.assertEqual((kind, status, over), ("failed", "5.6.7", ("over", True)))
-        self.assertIn(f"SMTPUTF8 is required, but was not offered by host {LABEL}", str(reason))
+        self.assertIn(
+            f"SMTPUTF8 is required, but was not offered by host {LABEL}", str(reason)
+        )
 
     def test_unsafe(self) -> None:
         """
