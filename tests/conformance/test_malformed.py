@@ -1,6 +1,6 @@
 """
 Odd messages of other projects through whole servers: by DATA and by BDAT, to
-Maildirs, mailbox files, a command and another server.
+Maildirs, mailbox files, a command and other servers, by SMTP and LMTP.
 
 Nothing crashes, nothing is refused, and the octets are those that were sent
 but for the closed list of C{docs/content.md}. Debian's Postfix carries the
@@ -39,8 +39,12 @@ virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
 smtp_line_length_limit = 998
+relay_domains = lmtp.test
+relay_transport = lmtp:inet:127.0.0.1:{lmtp}
+lmtp_line_length_limit = 998
 """
 SERVICES = """
+lmtp unix - - n - - lmtp
 virtual unix - n n - - virtual
 keep unix - n n - - pipe user={user} argv=/bin/sh @/keep ${{user}}
 """
@@ -59,7 +63,13 @@ _FROM = re.compile(rb"^From ", re.MULTILINE)
 LIMIT = 102400
 
 #: Where messages go: the first letter of the local part, and the domain.
-PLACES = {"m": "box.test", "f": "box.test", "p": "pipe.test", "r": "there.test"}
+PLACES = {
+    "m": "box.test",
+    "f": "box.test",
+    "p": "pipe.test",
+    "r": "there.test",
+    "l": "lmtp.test",
+}
 
 #: What Postfix makes of these differs, and why: by DATA, by BDAT.
 DIFFERENT: Mapping[bool, Mapping[str, str]] = {
@@ -125,6 +135,7 @@ class Boxes:
 
     def __init__(self, count: int) -> None:
         self.user = account()
+        self.lmtp = Sink("8BITMIME")
         self.folder = Path(tempfile.mkdtemp(prefix="txmta-boxes-"))
         self.folder.chmod(0o755)
         (self.folder / "out").mkdir()
@@ -139,6 +150,7 @@ class Boxes:
         (self.folder / name).chmod(0o644)
 
     def close(self) -> None:
+        self.lmtp.close()
         shutil.rmtree(self.folder)
 
     def filled(self, text: str) -> str:
@@ -147,7 +159,8 @@ class Boxes:
         """
         user = self.user
         names = {"user": user.pw_name, "uid": user.pw_uid, "gid": user.pw_gid}
-        return text.format(**names).replace("@", str(self.folder))
+        filled = text.format(**names, lmtp=self.lmtp.port)
+        return filled.replace("@", str(self.folder))
 
     def read(self, place: str, n: int) -> bytes:
         """
@@ -186,7 +199,7 @@ def delivered(place: str, content: bytes, chunked: bool) -> bytes:
     @return: what is to be found there.
     """
     out = cut(expected(_STRAY_CR.sub(b" ", wire(content, chunked))))
-    if place == "r":
+    if place in "rl":
         return folded(out)
     out = out.replace(b"\r\n", b"\n")
     if place == "f":
@@ -267,7 +280,7 @@ class MalformedTests(RunningTestCase):
                     f"{name} at {place}",
                 )
         self.assertNotIn("Traceback", server.output())
-        self.assertEqual(server.log().count("status=sent"), 4 * len(self.forms))
+        self.assertEqual(server.log().count("status=sent"), 5 * len(self.forms))
 
 
 def start(make: Callable[..., Txmta], boxes: Boxes, sink: Sink) -> Txmta:
@@ -302,6 +315,8 @@ def send(port: int, what: list[tuple[str, bytes]], chunked: bool) -> None:
 def arrived(boxes: Boxes, sink: Sink, place: str, n: int) -> bytes:
     if place == "r":
         return sink.kept[f"r{n}@there.test"]
+    if place == "l":
+        return boxes.lmtp.kept[f"l{n}@lmtp.test"]
     return boxes.read(place, n)
 
 

@@ -65,7 +65,7 @@ def free_port() -> int:
 
 class Sink:
     """
-    An SMTP server that keeps every message.
+    An SMTP or LMTP server that keeps every message.
 
     @ivar kept: content by recipient; of several, the last one's.
     """
@@ -119,7 +119,8 @@ class Sink:
             recipient = ""
             for line in lines:
                 verb = line[:4].upper()
-                if verb == b"EHLO":
+                if verb in (b"EHLO", b"LHLO"):
+                    # LMTP is for single recipients here.
                     reply = self._ehlo
                 elif verb == b"RCPT":
                     recipient = line.partition(b"<")[2].partition(b">")[0].decode()
