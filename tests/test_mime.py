@@ -5,6 +5,7 @@ Tests of L{txmta.mime}: the structure of messages, and the conversion.
 from __future__ import annotations
 
 import quopri
+import time
 import tracemalloc
 from itertools import pairwise
 
@@ -151,6 +152,35 @@ class PropertyTests(SynchronousTestCase):
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             self.assertLess(peak, 2_000_000, head)
+
+    def test_linear(self) -> None:
+        """
+        Nothing in a header of the greatest size, or in a body, takes more than
+        linear time.
+        """
+        multipart = b"Content-Type: multipart/x; boundary=b"
+        quoted = b"Content-Transfer-Encoding: 8bit\r\n\r\n"
+        for start, piece in (
+            *((multipart + b'; x="', each) for each in (b" ", b"\\", b"\r\n ", b'"')),
+            *(
+                (multipart + b"; x=", each)
+                for each in (b"(", b"()", b";", b"boundary=b;")
+            ),
+            (b"Content-Transfer-Encoding:", b" "),
+            (multipart + b"\r\n\r\n", b"--x\r\n"),
+            (multipart + b"\r\n\r\n", b"--b\r\n"),
+            (multipart + b"\r\n\r\n", b"-"),
+            *((quoted, each) for each in (b"\xff", b"x", b" ", b"=", b"\r\n", b"\r")),
+        ):
+            costs = []
+            for size in (25_000, 100_000):
+                content = start + piece * (size // len(piece)) + b"\r\n\r\n"
+                began = time.perf_counter()
+                converted(content, size=10_000)
+                costs.append(time.perf_counter() - began)
+            # Four times the size; a square law would give 16. Small times
+            # are noise.
+            self.assertLess(costs[1], max(9 * costs[0], 0.3), (start, piece))
 
 
 def joined(pieces: list[Piece]) -> list[tuple[Kind, bytes]]:
