@@ -4,7 +4,9 @@ L{txmta.delivery.local}, L{txmta.delivery.users}
 
 from __future__ import annotations
 
+import os
 import pwd
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,12 @@ from tests.delivery.doubles import (
     WatchedFileSystem,
     request,
 )
+from txmta.delivery.command import Command, Commands
+from txmta.delivery.command_copy import Style
+from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.local import LocalAgent
+from txmta.delivery.mailbox import Identity
+from txmta.delivery.message import Message
 from txmta.delivery.questions import Account
 from txmta.delivery.users import LIFETIME, UserDatabaseError, Users, find_account
 from txmta.errors import ConfigError
@@ -371,6 +378,428 @@ class AliasTests(LocalCase):
         self.patch(self.setting.clock, "callLater", counted)
         self.assertEqual(self.outcome("all").status, "4.3.0")
         self.assertGreater(len(turns), 50)
+
+
+class RunCommands(Commands):
+    """
+    Notes what would be run.
+
+    @ivar ran: text, argv, environment, directory and what it would read first.
+    @ivar fail: status of commands, by text.
+    """
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[Command, bytes]] = []
+        self.fail: dict[str, str] = {}
+        self.stopped = False
+
+    async def run(
+        self,
+        command: Command,
+        head: bytes,
+        message: Message,
+        style: Style | None = None,
+    ) -> str:
+        self.ran.append((command, head))
+        if command.text in self.fail:
+            raise MailboxError(self.fail[command.text], f"{command.text} failed")
+        return ""
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    @property
+    def texts(self) -> list[str]:
+        return [command.text for command, _ in self.ran]
+
+
+class UserCase(LocalCase):
+    """
+    .forward files are read from the homes of the test.
+    """
+
+    def configure(self, **settings: str) -> None:
+        self.tables = {"fake:aliases": self.aliases}
+        settings = {
+            "home_mailbox": "Maildir/",
+            "recipient_delimiter": "+",
+            "default_privs": "bob",
+            **settings,
+        }
+        self.setting = Setting(self.tables, **settings)
+        self.commands = RunCommands()
+        # Files are made by whoever runs the tests; those of root count too.
+        uid = os.geteuid() or US.uid
+        self.accounts = {
+            name: replace(account, uid=uid + (name == "other"))
+            for name, account in self.accounts.items()
+        }
+        identity = Identity(uid, frozenset((1000,)))
+        self.agent = LocalAgent(
+            self.setting.context, self.accounts.get, lambda: identity, self.fs
+        )
+
+    def forward(self, name: str, text: str, file: str = ".forward") -> None:
+        (self.home / name / file).write_text(text)
+
+
+class ForwardFileTests(UserCase):
+    def test_elsewhere(self) -> None:
+        self.forward("bob", "far@else.test\n")
+        outcome = self.outcome("bob")
+        self.assertEqual(
+            (outcome.action, outcome.reason), (Action.EXPANDED, "forwarded")
+        )
+        self.assertEqual(outcome.forward[0].recipients, ("far@else.test",))
+        self.assertEqual(self.mail("bob"), [])
+
+    def test_and_here(self) -> None:
+        self.forward("bob", "\\bob, far@else.test\n")
+        outcome = self.outcome("bob")
+        self.assertEqual(outcome.reason, "delivered to maildir, forwarded")
+        self.assertEqual(len(self.mail("bob")), 1)
+
+    def test_extension(self) -> None:
+        self.forward("bob", "base@else.test")
+        self.forward("bob", "ext@else.test", ".forward+a")
+        for name, expected in (("bob", "base"), ("bob+a", "ext"), ("bob+b", "base")):
+            (forward,) = self.outcome(name).forward
+            self.assertEqual(forward.recipients, (f"{expected}@else.test",))
+
+    def test_not_trusted(self) -> None:
+        """
+        Into the mailbox, with a warning that names the message.
+        """
+        self.forward("bob", "far@else.test")
+        (self.home / "bob" / ".forward").chmod(0o666)
+        self.assertEqual(self.outcome("bob").reason, "delivered to maildir")
+        path = self.home / "bob" / ".forward"
+        self.assertEqual(
+            self.setting.sink.warnings, [f"QUEUEID: file {path} is world writable"]
+        )
+
+    def test_link(self) -> None:
+        """
+        A link is not followed, wherever it leads.
+        """
+        (self.home / "secret").write_text("far@else.test\n")
+        (self.home / "bob" / ".forward").symlink_to(self.home / "secret")
+        self.assertEqual(self.outcome("bob").forward, ())
+        self.assertEqual(len(self.mail("bob")), 1)
+
+    def test_other_account(self) -> None:
+        """
+        A file that we have no rights to read: the mail waits.
+        """
+        self.forward("other", "far@else.test")
+        outcome = self.outcome("other")
+        self.assertEqual((outcome.action, outcome.status), (Action.DELAYED, "4.3.5"))
+        self.assertIn(".forward file of other", outcome.reason)
+
+    def test_other_account_in_alias(self) -> None:
+        """
+        The others of an alias do not wait with it.
+        """
+        self.forward("other", "far@else.test")
+        self.aliases.entries = {"all": "bob, other"}
+        outcome = self.outcome("all")
+        self.assertEqual(outcome.forward[0].recipients, ("other@here.test",))
+        self.assertEqual(len(self.mail("bob")), 1)
+
+    def test_other_account_elsewhere(self) -> None:
+        """
+        Without a .forward file, whoever's account it is: mailbox_transport.
+        """
+        self.configure(mailbox_transport="lmtp:unix:/x")
+        outcome = self.outcome("other")
+        assert outcome.reroute is not None
+        self.assertEqual(outcome.reroute.transport, "lmtp")
+
+    def test_transport_and_forward(self) -> None:
+        """
+        What is forwarded goes with the end of what another transport does.
+        """
+        self.configure(mailbox_transport="lmtp:unix:/x")
+        self.forward("bob", "bob, far@else.test")
+        outcome = self.outcome("bob")
+        assert outcome.reroute is not None
+        self.assertEqual(outcome.reroute.recipient, "bob@here.test")
+        self.assertEqual(outcome.forward[0].recipients, ("far@else.test",))
+
+    def test_home_required(self) -> None:
+        self.configure(require_home_directory="yes")
+        (self.home / "bob").rmdir()
+        outcome = self.outcome("bob")
+        self.assertEqual(outcome.status, "4.3.0")
+        self.assertIn("cannot access home directory", outcome.reason)
+
+    def test_file(self) -> None:
+        """
+        A file of the user's, as a mailbox.
+        """
+        self.configure(strict_mailbox_ownership="no")
+        self.forward("bob", "~/copy, ~/Dir/")
+        outcome = self.outcome("bob")
+        path = self.home / "bob" / "copy"
+        self.assertEqual(
+            outcome.reason, f"delivered to file: {path}, delivered to maildir"
+        )
+        self.assertTrue(path.read_bytes().startswith(b"From sender@else.test  "))
+        self.assertEqual(len(list((self.home / "bob" / "Dir" / "new").iterdir())), 1)
+
+
+class CommandTests(UserCase):
+    def configure(self, **settings: str) -> None:
+        super().configure(**settings)
+        # Nobody may run commands as root, who perhaps runs the tests.
+        self.accounts = {n: replace(a, uid=1000) for n, a in self.accounts.items()}
+        self.agent = LocalAgent(
+            self.setting.context,
+            self.accounts.get,
+            lambda: US,
+            self.fs,
+            self.commands,
+            find_uid=lambda uid: self.accounts["joe"],
+        )
+
+    def test_alias(self) -> None:
+        """
+        With the rights of default_privs, and all that it is told.
+        """
+        self.aliases.entries = {"x": '"|/bin/cmd arg"'}
+        outcome = self.outcome("x+ext")
+        self.assertEqual(
+            (outcome.action, outcome.reason),
+            (Action.EXPANDED, "delivered to command: /bin/cmd arg"),
+        )
+        ((command, head),) = self.commands.ran
+        self.assertEqual(command.argv, (b"/bin/cmd", b"arg"))
+        self.assertEqual(
+            (command.uid, command.gid, command.directory), (1000, 1000, "")
+        )
+        environment = dict(command.environment)
+        self.assertEqual(environment[b"RECIPIENT"], b"x+ext@here.test")
+        self.assertNotIn(b"HOME", environment)
+        first, *rest = head.splitlines()
+        self.assertTrue(first.startswith(b"From sender@else.test  "))
+        self.assertEqual(
+            rest,
+            [
+                b"Return-Path: <sender@else.test>",
+                b"X-Original-To: x+ext@here.test",
+                b"Delivered-To: x+ext@here.test",
+            ],
+        )
+
+    def test_no_delivered_header(self) -> None:
+        self.configure(prepend_delivered_header="file, forward")
+        self.aliases.entries = {"x": "|cmd"}
+        self.outcome("x")
+        ((_command, head),) = self.commands.ran
+        self.assertNotIn(b"Delivered-To", head)
+
+    def test_shell(self) -> None:
+        """
+        With characters for a shell, or with local_command_shell.
+        """
+        self.aliases.entries = {"x": '"|a | b"'}
+        self.outcome("x")
+        self.configure(local_command_shell="/bin/rsh -c")
+        self.aliases.entries = {"x": "|a"}
+        self.outcome("x")
+        ((command, _),) = self.commands.ran
+        self.assertEqual(command.argv, (b"/bin/rsh", b"-c", b"a"))
+
+    def test_mailbox_command(self) -> None:
+        """
+        As the user; where command_execution_directory says.
+        """
+        self.configure(
+            mailbox_command="filter $EXTENSION",
+            command_execution_directory="$home/${extension?sub-$extension}",
+        )
+        outcome = self.outcome("bob+a/b")
+        self.assertEqual(
+            (outcome.action, outcome.reason),
+            (Action.DELIVERED, "delivered to command: filter $EXTENSION"),
+        )
+        self.outcome("bob+a;")
+        (first, _), (second, _) = self.commands.ran
+        self.assertEqual(first.directory, f"{self.home}/bob/")
+        self.assertEqual(second.directory, f"{self.home}/bob/sub-a_")
+        environment = dict(second.environment)
+        self.assertEqual(environment[b"EXTENSION"], b"a_")
+        self.assertEqual(environment[b"HOME"], str(self.home / "bob").encode())
+
+    def test_bad_directory(self) -> None:
+        self.configure(mailbox_command="x", command_execution_directory="${home")
+        outcome = self.outcome("bob")
+        self.assertEqual((outcome.status, self.commands.ran), ("4.3.5", []))
+        self.assertIn("command_execution_directory", self.setting.sink.warnings[0])
+
+    def test_not_ours(self) -> None:
+        """
+        Rights that we do not have: nothing is done for anybody; the reason
+        says what to do.
+        """
+        self.configure(default_privs="other")
+        self.accounts["other"] = replace(self.accounts["other"], uid=1001)
+        self.aliases.entries = {"x": "bob, |cmd, far@else.test"}
+        outcome = self.outcome("x")
+        self.assertEqual((outcome.status, outcome.forward), ("4.3.5", ()))
+        self.assertIn("set default_privs", outcome.reason)
+        self.assertEqual((self.commands.ran, self.mail("bob")), ([], []))
+
+    def test_never_root(self) -> None:
+        """
+        default_privs is never root, and stands in for root.
+        """
+        for uid in (0, 1000):
+            self.configure(mailbox_command="cmd", default_privs="joe")
+            self.accounts["bob"] = replace(self.accounts["bob"], uid=0)
+            self.accounts["joe"] = replace(self.accounts["joe"], uid=uid)
+            outcome = self.outcome("bob")
+            if uid == 0:
+                self.assertEqual((outcome.status, self.commands.ran), ("4.3.5", []))
+            else:
+                ((command, _),) = self.commands.ran
+                self.assertEqual(command.uid, 1000)
+
+    def test_no_default_privs(self) -> None:
+        self.configure(default_privs="nobody-here")
+        self.aliases.entries = {"x": "|cmd"}
+        outcome = self.outcome("x")
+        self.assertEqual(outcome.reason, "default_privs = nobody-here: no such user")
+
+    def test_once(self) -> None:
+        """
+        Several recipients of a request that lead to one command, as the same
+        recipient: once, and an outcome for each.
+        """
+        self.aliases.entries = {
+            "x": "|cmd, /dev/null",
+            "y": "x",
+            "z": "|cmd, /dev/null",
+        }
+        names = ("x@here.test", "X@here.test", "y@here.test", "z@here.test")
+        outcomes = self.deliver(request(*names))
+        self.assertEqual([o.status for o in outcomes], ["2.0.0"] * 4)
+        self.assertEqual(len(self.commands.ran), 2)
+
+    def test_fails(self) -> None:
+        """
+        One that fails is reported; the others of the alias have their mail.
+        """
+        self.commands.fail["bad"] = "5.3.0"
+        self.aliases.entries = {"x": "|bad, bob, far@else.test, |good"}
+        outcome = self.outcome("x")
+        self.assertEqual(
+            (outcome.action, outcome.status, outcome.reason),
+            (Action.FAILED, "5.3.0", "bad failed"),
+        )
+        self.assertEqual(outcome.forward[0].recipients, ("far@else.test",))
+        self.assertEqual(len(self.mail("bob")), 1)
+        self.assertEqual(self.commands.texts, ["bad", "good"])
+
+    def test_tries_again(self) -> None:
+        """
+        One that wants another attempt: before any mailbox is written, for
+        all is tried again.
+        """
+        self.commands.fail["later"] = "4.3.0"
+        self.aliases.entries = {"x": "bob, far@else.test, |later, |good"}
+        outcome = self.outcome("x")
+        self.assertEqual((outcome.action, outcome.forward), (Action.DELAYED, ()))
+        self.assertEqual(self.mail("bob"), [])
+        self.assertEqual(self.commands.texts, ["later"])
+
+    def test_failure_beside_transport(self) -> None:
+        """
+        With mailbox_transport, the failure of a command is only logged.
+        """
+        self.configure(mailbox_transport="lmtp")
+        self.commands.fail["bad"] = "5.3.0"
+        self.aliases.entries = {"bob": "bob, |bad"}
+        self.assertIsNotNone(self.outcome("bob").reroute)
+        self.assertIn("bad failed", self.setting.sink.warnings[-1])
+
+    def test_stop(self) -> None:
+        self.agent.stop()
+        self.assertTrue(self.commands.stopped)
+
+
+class TableTests(UserCase):
+    def test_user_maps(self) -> None:
+        """
+        mailbox_transport_maps and fallback_transport_maps, by user.
+        """
+        self.configure(
+            mailbox_transport_maps="fake:boxes", fallback_transport_maps="fake:falls"
+        )
+        self.tables["fake:boxes"] = Table({"bob": "lmtp"})
+        self.tables["fake:falls"] = Table({"gone": "other:x"})
+        self.agent = LocalAgent(self.setting.context, self.accounts.get)
+        for name, expected in (("bob", "lmtp"), ("gone", "other")):
+            outcome = self.outcome(name)
+            assert outcome.reroute is not None
+            self.assertEqual(outcome.reroute.transport, expected)
+        self.assertEqual(self.outcome("gone2").status, "5.1.1")
+
+    def test_broken(self) -> None:
+        """
+        A table that cannot say: in Postfix's words, and never a bounce.
+        """
+        for parameter in ("mailbox_transport_maps", "fallback_transport_maps"):
+            self.configure(**{parameter: "fake:broken"})
+            self.tables["fake:broken"] = Table({}, broken=True)
+            self.agent = LocalAgent(self.setting.context, self.accounts.get)
+            outcome = self.outcome("gone")
+            self.assertEqual(
+                (outcome.status, outcome.reason), ("4.3.0", "table lookup failure")
+            )
+
+    def test_include(self) -> None:
+        """
+        A list, read as whoever owns the alias table; not as somebody whose
+        rights we do not have.
+        """
+        path = self.home / "list"
+        path.write_text("joe, far@else.test")
+        table = self.home / "aliases"
+        table.write_text("")
+        self.configure(alias_maps=f"hash:{table}")
+        self.tables[f"hash:{table}"] = Table({"x": f":include:{path}"})
+        self.agent = LocalAgent(
+            self.setting.context,
+            self.accounts.get,
+            lambda: Identity(os.geteuid(), frozenset()),
+            find_uid=lambda uid: self.accounts["joe"],
+        )
+        (forward,) = self.outcome("x").forward
+        self.assertEqual(forward.recipients, ("joe@here.test", "far@else.test"))
+        if os.geteuid() == 0:
+            os.chown(table, 7, 7)
+            self.accounts["joe"] = replace(self.accounts["joe"], uid=7)
+            outcome = self.outcome("x")
+            self.assertEqual(outcome.status, "4.3.5")
+            self.assertIn("is to be read as uid 7", outcome.reason)
+
+    def test_owner_unknown(self) -> None:
+        """
+        Nobody to say whose rights: deferred.
+        """
+        table = self.home / "aliases"
+        self.configure(alias_maps=f"hash:{table}")
+        self.tables[f"hash:{table}"] = Table({"x": "|cmd"})
+        self.agent = LocalAgent(
+            self.setting.context, self.accounts.get, find_uid=lambda uid: None
+        )
+        self.assertEqual(self.outcome("x").reason, "cannot find alias database owner")
+        table.write_text("")
+        if os.geteuid() == 0:
+            os.chown(table, 7, 7)
+            outcome = self.outcome("x")
+            self.assertEqual(outcome.reason, "cannot find alias database owner")
 
 
 class TroubleTests(LocalCase):

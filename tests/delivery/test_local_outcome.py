@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.delivery.doubles import request
 from txmta.delivery.destinations import (
     Expansion,
     Onward,
@@ -42,7 +43,8 @@ class SummaryTests(SynchronousTestCase):
         self.recipient = Recipient(7, ALL, "Orig@here.test", "rfc822;o@x")
 
     def outcome(self, *words: str, problems: tuple[Problem, ...] = ()) -> Outcome:
-        summary = Summary(self.recipient, "here.test", self.expansion, self.header)
+        asked = request(ALL, sender=SENDER)
+        summary = Summary(asked, self.recipient, self.expansion, self.header)
         return summary.outcome(Done(words, problems))
 
     def forward_to(self, *addresses: str, ties: Ties = Ties.ALIAS) -> None:
@@ -167,8 +169,8 @@ class SummaryTests(SynchronousTestCase):
             problems=(problem("5.1.1"), problem("5.1.1", BOB, "owner@x"))
         )
         self.assertEqual(
-            [forward.sender for forward in outcome.forward],
-            [SENDER, SENDER, "owner@x"],
+            [(forward.sender, forward.original) for forward in outcome.forward],
+            [(SENDER, "Orig@here.test"), (SENDER, "Orig@here.test"), ("owner@x", "")],
         )
 
     def test_transport(self) -> None:

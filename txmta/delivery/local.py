@@ -151,17 +151,14 @@ class LocalAgent:
     async def _carry_out(
         self, expansion: Expansion, delivery: _Delivery, recipient: Recipient
     ) -> Outcome:
-        for problem in expansion.problems:
-            if problem.status[0] == "4":
-                # Nothing has been done yet: all of it is tried again.
-                return not_delivered(recipient.n, problem.status, problem.reason)
+        request = delivery.request
         header = "forward" in self._settings.prepend_delivered_header
-        nexthop = delivery.request.nexthop
-        summary = Summary(recipient, nexthop, expansion, header)
+        summary = Summary(request, recipient, expansion, header)
         commands, boxes, unplaced = await delivery.plan(expansion)
         problems = [*expansion.problems, *unplaced]
         words: list[str] = []
-        if any(summary.repeats(problem) for problem in unplaced):
+        if any(summary.repeats(problem) for problem in problems):
+            # Nothing has been done yet: all of it is tried again.
             return summary.outcome(Done(words, problems))
         # Commands first, one by one: they are likelier to need another attempt
         # than mailboxes, and nothing can be taken back from those.
@@ -172,7 +169,12 @@ class LocalAgent:
                 return summary.outcome(Done(words, problems))
         for result in await delivery.put(boxes):
             _sort(result, words, problems)
-        return summary.outcome(Done(words, problems))
+        outcome = summary.outcome(Done(words, problems))
+        if outcome.reroute is not None and problems:
+            # Only one of the two can be reported.
+            queue_id = request.envelope.queue_id
+            self._warn(f"{queue_id}: {recipient.address}: {problems[0].reason}")
+        return outcome
 
 
 def _sort(result: str | Problem, words: list[str], problems: list[Problem]) -> None:

@@ -27,6 +27,7 @@ from txmta.delivery.destinations import Expansion, Onward, Problem, Ties, ToTran
 from txmta.model import (
     Action,
     AddressClass,
+    DeliveryRequest,
     Forward,
     Notify,
     Outcome,
@@ -74,14 +75,19 @@ class Summary:
     """
 
     def __init__(
-        self, recipient: Recipient, nexthop: str, expansion: Expansion, header: bool
+        self,
+        request: DeliveryRequest,
+        recipient: Recipient,
+        expansion: Expansion,
+        header: bool,
     ) -> None:
         """
-        @param nexthop: of the request, for transports that name none.
+        @param recipient: one of the request's.
         @param header: put a Delivered-To header before what is forwarded.
         """
         self._recipient = recipient
-        self._nexthop = nexthop
+        self._sender = request.envelope.sender
+        self._nexthop = request.nexthop
         self._expansion = expansion
         self._header = header
 
@@ -199,9 +205,18 @@ class Summary:
         groups: dict[str, dict[str, None]] = {}
         for problem in problems:
             groups.setdefault(problem.sender, {})[problem.address] = None
-        delivered, ties = self._recipient.address, self._expansion.ties
+        delivered = self._recipient.address
         return tuple(
-            self._forward(Onward(delivered, sender, ties), tuple(addresses), True)
+            self._forward(
+                Onward(
+                    delivered,
+                    sender,
+                    # Another sender is the owner of a list.
+                    self._expansion.ties if sender == self._sender else Ties.LIST,
+                ),
+                tuple(addresses),
+                True,
+            )
             for sender, addresses in groups.items()
         )
 
