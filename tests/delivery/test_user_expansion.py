@@ -24,6 +24,7 @@ from txmta.delivery.questions import (
     Question,
     ReadForward,
     Rules,
+    Start,
     Trouble,
 )
 
@@ -362,6 +363,15 @@ class UnknownTests(SynchronousTestCase):
             expansion = World({}).expand("x", Rules(luser_relay=relay))
             self.assertEqual((commands(expansion), files(expansion)), ([], []))
             self.assertFalse(expansion.is_empty())
+
+    def test_luser_domain(self) -> None:
+        """
+        Nothing in a local part hides the domain of luser_relay.
+        """
+        for local in ("x@evil.test(", 'a"b', "<x@evil.test>", "a,b@evil.test", "a\\"):
+            start = Start(f"{local}@here.test", "")
+            expansion = World({}).expand(start, Rules(luser_relay="c+$local@else.test"))
+            self.assertEqual(elsewhere(expansion), [f"c+{local}@else.test"])
 
     def test_luser_malformed(self) -> None:
         """

@@ -17,7 +17,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import chain
 
-from txmta.address import join, scan
 from txmta.delivery.destinations import Ties
 from txmta.delivery.expansion_state import (
     LEVELS,
@@ -214,12 +213,13 @@ class UserSteps:
         delimiters = rules.recipient_delimiter
         item = replace(item, names=names)
         try:
-            text = expand_names(rules.luser_relay, names, None, delimiters).text
+            address = expand_names(rules.luser_relay, names, None, delimiters).text
         except ValueError as e:
             warning = f"luser_relay: {rules.luser_relay} {e}"
             trouble = Trouble("4.3.5", MISCONFIGURED, warning)
             return self._state.trouble(item, trouble)
-        address = join(scan(text))
+        # It is in internal form, and not read again as Postfix does: quotes,
+        # comments and brackets in a local part would hide the domain.
         if not address:
             trouble = Trouble("5.1.1", f'unknown user: "{names.user}"')
             return self._state.trouble(item, trouble)
