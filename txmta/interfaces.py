@@ -363,6 +363,7 @@ class IPostmaster(Interface):
         "Of trouble in sessions that he wants to hear of: C{'policy'}, "
         "C{'protocol'}, C{'resource'}, C{'software'}, C{'bounce'}, C{'data'}."
     )
+    sender: str = Attribute("Envelope sender of such mail.")
 
     def transcript(transcript: Transcript) -> None:
         """

@@ -268,7 +268,7 @@ class Roles:
             shared.sink,
         )
         self._poller = Poller(reactor)
-        self._agents = self._make_agents()
+        self._agents: dict[str, IDeliveryAgent] = {}
         parts = QueueParts(
             self._store,
             self._tables.addresses,
@@ -287,8 +287,9 @@ class Roles:
             partial(internal_head, settings=settings),
             partial(complete, settings=settings),
         )
-        self._manager = QueueManager(parts)
         self._postmaster = Postmaster(parts)
+        self._agents.update(self._make_agents())
+        self._manager = QueueManager(parts)
         self._smtpds: list[tuple[SMTPServerFactory, IListeningPort]] = []
 
     def start(self, sockets: Sequence[Bound]) -> None:
@@ -392,6 +393,7 @@ class Roles:
             service.arguments,
             service.where,
             shared.reactor,
+            self._postmaster,
         )
         return registry.make(service.program, context)
 

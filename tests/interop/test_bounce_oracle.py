@@ -132,9 +132,9 @@ def by_content(notice: bytes) -> tuple[str, str]:
     return str(message["To"]), str(message["Subject"])
 
 
-class BounceOracleTests(RunningTestCase):
+class OracleCase(RunningTestCase):
     """
-    @ivar main_cf: for both.
+    Debian's Postfix and ours, configured alike.
     """
 
     def setUp(self) -> None:
@@ -213,6 +213,8 @@ class BounceOracleTests(RunningTestCase):
     def subjects(self, notices: Sequence[bytes]) -> list[str]:
         return [str(message_from_bytes(n)["Subject"]) for n in notices]
 
+
+class BounceOracleTests(OracleCase):
     def test_failures(self) -> None:
         """
         A recipient refused with 550, an unknown user and a loop make the same
@@ -305,3 +307,86 @@ class BounceOracleTests(RunningTestCase):
         """
         self.servers("maximal_queue_lifetime = 0\n", self.rogue(silent).port)
         self.compare(b"<a@y.test>")
+
+
+def words(mail: bytes) -> tuple[str, str, list[str]]:
+    """
+    @return: recipient, subject and text of a transcript.
+    """
+    message = message_from_bytes(mail)
+    text = str(message.get_payload())
+    return (
+        str(message["To"]),
+        str(message["Subject"]),
+        # Not what the servers offer; nor that Postfix says RSET before QUIT.
+        [
+            line
+            for line in text.replace(
+                " Out: RSET\n In:  250 2.0.0 ok\n", ""
+            ).splitlines()
+            if not line.startswith(" Out: 250-")
+        ],
+    )
+
+
+class TranscriptTests(OracleCase):
+    """
+    The postmaster sees the same session.
+    """
+
+    WANTED = (
+        "notify_classes = policy, protocol\n"
+        "error_notice_recipient = box@there.test\n"
+        "smtpd_recipient_restrictions = permit_mynetworks, reject\n"
+    )
+
+    def talk(self, port: int, *commands: bytes) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", port), 20) as s,
+            s.makefile("rb") as replies,
+        ):
+            replies.readline()
+            for command in commands:
+                s.sendall(command + b"\r\n")
+                while replies.readline()[3:4] == b"-":
+                    pass
+
+    def test_server(self) -> None:
+        """
+        A client that makes mistakes.
+        """
+        self.servers(self.WANTED)
+        for server in (self.theirs, self.ours):
+            self.talk(
+                server.port,
+                b"EHLO c.test",
+                b"FOO",
+                b"MAIL FROM:<s@x.test",
+                b"RCPT TO:<r@y.test>",
+                b"DATA",
+                b"QUIT",
+            )
+        (theirs,) = self.notices(self.theirs, 1)
+        (ours,) = self.notices(self.ours, 1)
+        self.assertEqual(words(ours), words(theirs))
+
+    def test_client(self) -> None:
+        """
+        A server that does not understand us.
+        """
+
+        def confused(connection: socket.socket) -> None:
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(b"220 hop.test ESMTP\r\n")
+                for line in lines:
+                    if line.startswith(b"RCPT"):
+                        connection.sendall(b"501 5.5.4 what\r\n")
+                    else:
+                        connection.sendall(b"250 2.0.0 ok\r\n")
+
+        self.servers(self.WANTED, self.rogue(confused).port)
+        for server in (self.theirs, self.ours):
+            self.send(server.port, [b"<a@y.test>"])
+        theirs = [m for m in self.notices(self.theirs, 2) if b"Transcript" in m]
+        ours = [m for m in self.notices(self.ours, 2) if b"Transcript" in m]
+        self.assertEqual([words(m) for m in ours], [words(m) for m in theirs])

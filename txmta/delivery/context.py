@@ -12,7 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFDSet, IReactorTCP, IReactorTime
 
 from txmta.config.settings import Settings
-from txmta.interfaces import IAddressResolver, IEventSink, IResolver, ITable
+from txmta.interfaces import (
+    IAddressResolver,
+    IEventSink,
+    IPostmaster,
+    IResolver,
+    ITable,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class AgentContext:
         aliases.
     @ivar arguments: what follows the program in master.cf, less C{-o}.
     @ivar where: C{"master.cf, line 12"}, for messages.
+    @ivar postmaster: hears of trouble in sessions, if he wants to.
     @ivar processes: to watch the pipes and the ends of commands with.
     """
 
@@ -51,3 +58,4 @@ class AgentContext:
     arguments: tuple[str, ...] = ()
     where: str = ""
     processes: IReactorFDSet | None = None
+    postmaster: IPostmaster | None = None

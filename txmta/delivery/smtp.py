@@ -85,7 +85,7 @@ class SmtpAgent:
         self._tools = Tools(
             delivery,
             lookup,
-            Dialler(context.reactor, context.clock, dial, warn),
+            Dialler(context.reactor, context.clock, dial, warn, context.postmaster),
             self.kept,
             context.clock,
             context.sink,
@@ -268,7 +268,7 @@ def delivery_rules(settings: Settings, lmtp: bool = False) -> DeliveryRules:
         settings.smtp_mx_address_limit,
         settings.smtp_mx_session_limit,
         settings.smtp_line_length_limit,
-        keep=lambda nexthop: on_demand or nexthop in always,
+        keep=lambda nexthop: on_demand or plain_host(nexthop) in always,
     )
     if not lmtp:
         return rules

@@ -39,6 +39,7 @@ class Postmaster:
     Tells the postmaster what he wants to hear.
 
     @ivar classes: of trouble in sessions that he wants to hear of.
+    @ivar sender: envelope sender of such mail.
     """
 
     log = Logger()
@@ -48,6 +49,7 @@ class Postmaster:
         self._letters = Letters(parts)
         self._classes = frozenset(w.lower() for w in parts.settings.notify_classes)
         self.classes = self._classes & SESSIONS
+        self.sender = self._letters.double_bounce
         self._pending = 0
 
     def put_away(self, envelope: Envelope, reason: str) -> Deferred[None]:

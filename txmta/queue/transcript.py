@@ -43,7 +43,8 @@ def session_notice(
     out += [
         wrap(f" Out: {x}" if ours else f" In:  {x}") for ours, x in _some(transcript)
     ]
-    out.append("\r\n")
+    if transcript.role == "server":
+        out.append("\r\n")
     if transcript.reason:
         out.append(f"Session aborted, reason: {safe(transcript.reason)}\r\n")
     out.append("\r\nFor other details, see the local mail logfile\r\n")

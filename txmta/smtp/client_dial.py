@@ -29,10 +29,12 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.python.failure import Failure
 
+from txmta.interfaces import IPostmaster
 from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client import ClientConnection, Limits
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import ClientRules, Event, Failed, Peer, Ready, Target
+from txmta.smtp.client_recording import PROTOCOL, ClientRecording
 from txmta.smtp.client_trouble import Trouble
 
 #: Octets that the kernel takes, less the NUL at the end (unix(7)).
@@ -112,14 +114,18 @@ class Dialler:
         clock: IReactorTime,
         rules: DialRules,
         warn: Callable[[str], None],
+        postmaster: IPostmaster | None = None,
     ) -> None:
         """
         @param warn: gets what an administrator should know.
+        @param postmaster: hears of servers that do not understand us.
         """
         self._reactor = reactor
         self._clock = clock
         self._rules = rules
         self._warn = warn
+        wanted = postmaster is not None and PROTOCOL in postmaster.classes
+        self._postmaster = postmaster if wanted else None
 
     def dial(self, target: Target, nexthop: str) -> Deferred[Dialled]:
         """
@@ -127,6 +133,9 @@ class Dialler:
         @return: never fails.
         """
         attempt = _Attempt(self._clock, self._rules, target, nexthop)
+        if self._postmaster is not None:
+            connection = attempt.connection
+            connection.recording = ClientRecording(self._postmaster, connection.relay)
         self._connect(attempt, self._source(target))
         return attempt.done
 

@@ -104,13 +104,16 @@ class Recording:
         for each in self._said:
             if isinstance(each, Reply):
                 octets = each.encode()
-                lines += [(True, _text(o)) for o in octets.split(b"\r\n")[:-1]]
+                lines += [(True, text(o)) for o in octets.split(b"\r\n")[:-1]]
             else:
-                lines.append((False, _text(_SECRET.sub(rb"\1...", each))))
+                lines.append((False, text(_SECRET.sub(rb"\1...", each))))
         self._postmaster.transcript(
             Transcript("server", peer, classes, tuple(lines), self.reason)
         )
 
 
-def _text(octets: bytes) -> str:
+def text(octets: bytes) -> str:
+    """
+    @return: octets as a transcript has them.
+    """
     return octets.decode("utf-8", "surrogateescape")

@@ -16,6 +16,8 @@ from txmta.smtp.recording import MAX_LINES, Recording, trouble_class
 
 @implementer(IPostmaster)
 class Postmaster:
+    sender = "double-bounce@mx.example.org"
+
     def __init__(self, *classes: str) -> None:
         self.classes = frozenset(classes)
         self.told: list[Transcript] = []

@@ -306,9 +306,9 @@ class QmgrParameters:
         "our rules), protocol (syntax), bounce (unknown recipients), resource, "
         "software (our own trouble).",
         status=Status.APPROXIMATED,
-        note="Transcripts are of the SMTP server only. Which class a session belongs "
-        "to is read from the codes of its replies; -o notify_classes in master.cf "
-        "does not count; the class data is that of policy.",
+        note="Which class a session belongs to is read from the codes of its replies; "
+        "-o notify_classes in master.cf does not count; refused content is policy, "
+        "not data.",
     )
     in_flow_delay = time(
         "1s",
