@@ -149,6 +149,15 @@ class Mime:
             pieces.append(Piece(Kind.BODY, rest))
         return pieces
 
+    def eight_bit_header(self) -> bool:
+        """
+        The content has ended; what it is made of does not matter.
+
+        @return: whether a header had an octet that is not ASCII.
+        """
+        self.finish()
+        return Problem.HEADER_8BIT in self.problems
+
     def _advance(self, data: bytes, last: bool, pieces: list[Piece]) -> int:
         """
         @return: how far it got; the rest is needed again.

@@ -26,44 +26,25 @@ def nexthop_needs(
 ) -> Envelope:
     """
     @param eight_bit: the content has an octet that is not ASCII.
-    @param utf8_header: and it is in the header, which is UTF-8.
+    @param utf8_header: and it is in a header, of the message or of a part.
     @return: the same object, if nothing changes.
     """
     detects = settings.detect_8bit_encoding_header
     if detects and eight_bit and envelope.body != "8BITMIME":
         envelope = replace(envelope, body="8BITMIME")
-    if envelope.smtputf8 or not _detects(envelope, settings):
+    if not detects_smtputf8(envelope, settings):
         return envelope
     addresses = (envelope.sender, *(r.address for r in envelope.recipients))
-    if utf8_header or any(_is_utf8(address) for address in addresses):
+    if utf8_header or not all(address.isascii() for address in addresses):
         return replace(envelope, smtputf8=True)
     return envelope
 
 
-def _detects(envelope: Envelope, settings: Settings) -> bool:
-    if not settings.smtputf8_enable:
+def detects_smtputf8(envelope: Envelope, settings: Settings) -> bool:
+    """
+    Whether it is to be found out if this message needs SMTPUTF8.
+    """
+    if envelope.smtputf8 or not settings.smtputf8_enable:
         return False
     origin = "smtpd" if envelope.protocol else "sendmail"
     return not {origin, "all"}.isdisjoint(settings.smtputf8_autodetect_classes)
-
-
-def _is_utf8(text: str) -> bool:
-    # Octets that are not UTF-8 are surrogates here.
-    return not text.isascii() and not any("\ud800" <= c <= "\udfff" for c in text)
-
-
-def has_utf8(head: bytes) -> bool:
-    """
-    @param head: whole headers.
-    @return: whether a line of them is UTF-8, and not ASCII.
-    """
-    if head.isascii():
-        return False
-    for line in head.split(b"\n"):
-        if not line.isascii():
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                continue
-            return True
-    return False

@@ -27,7 +27,7 @@ from txmta.cleanup.addresses import AddressCompletion
 from txmta.cleanup.characters import CharacterFilter, characters
 from txmta.cleanup.duplicates import without_duplicates
 from txmta.cleanup.headers import HeaderRules, HeaderSection, actions
-from txmta.cleanup.needs import has_utf8, nexthop_needs
+from txmta.cleanup.needs import detects_smtputf8, nexthop_needs
 from txmta.cleanup.strays import StrayFilter
 from txmta.config.settings import Settings
 from txmta.errors import StoreUnavailable
@@ -40,6 +40,7 @@ from txmta.interfaces import (
     IIncoming,
     IQueueStore,
 )
+from txmta.mime import Mime, MimeRules
 from txmta.model import Envelope, Reply
 
 _TOO_MANY_HOPS = Reply(554, "5.4.0", "Error: too many hops")
@@ -76,6 +77,12 @@ class Cleanup:
             if remote
             else None
         )
+        self.mime_rules = MimeRules(
+            settings.header_size_limit,
+            settings.mime_nesting_limit,
+            settings.mime_boundary_length_limit,
+            settings.line_length_limit,
+        )
         self._reject = characters(settings.message_reject_characters)
         self._strip = characters(settings.message_strip_characters)
 
@@ -111,7 +118,7 @@ class CleanupMessage:
 
     __slots__ = (
         *("_characters", "_cleanup", "_eight_bit", "_envelope", "_incoming"),
-        *("_lead", "_refusal", "_section", "_strays", "_utf8"),
+        *("_lead", "_mime", "_refusal", "_section", "_strays"),
     )
 
     def __init__(
@@ -131,7 +138,9 @@ class CleanupMessage:
         self._strays = StrayFilter() if settings.cleanup_replace_stray_cr_lf else None
         self._characters = cleanup.characters()
         self._eight_bit = False  # an octet that is not ASCII was there
-        self._utf8 = False  # and one in the header, which is UTF-8
+        # Looks for one in headers.
+        detects = detects_smtputf8(envelope, settings)
+        self._mime = Mime(cleanup.mime_rules) if detects else None
 
     def write(self, block: bytes) -> None:
         if self._refusal is not None:
@@ -146,6 +155,8 @@ class CleanupMessage:
         if not self._eight_bit:
             self._eight_bit = not block.isascii()
         if self._section.done:
+            if self._mime is not None:
+                self._mime.feed(block)
             self._incoming.write(block)
         else:
             self._write_head(*self._section.feed(block))
@@ -159,7 +170,8 @@ class CleanupMessage:
         if self._refusal is not None:
             return self._refusal
         settings = self._cleanup.settings
-        asking = nexthop_needs(self._envelope, settings, self._eight_bit, self._utf8)
+        utf8 = self._mime is not None and self._mime.eight_bit_header()
+        asking = nexthop_needs(self._envelope, settings, self._eight_bit, utf8)
         changed = without_duplicates(asking, settings.duplicate_filter_limit)
         if changed is None and asking is not self._envelope:
             changed = asking
@@ -176,8 +188,8 @@ class CleanupMessage:
             self._incoming.abort()
             self._warn("message rejected: hopcount exceeded")
             return
-        if self._eight_bit and not self._utf8:
-            self._utf8 = has_utf8(head)
+        if self._mime is not None:
+            self._mime.feed(head + rest)
         if section.done:
             added = trace.missing(section.seen, self._envelope, settings)
             self._tell_message_ids(b"Message-Id: " in added)

@@ -25,6 +25,7 @@ from txmta.delivery.smtp_recipients import RecipientsLeft, Where
 from txmta.delivery.smtp_session import Session
 from txmta.events import Note, Warn
 from txmta.interfaces import IContent, IEventSink
+from txmta.mime import Mime, MimeRules
 from txmta.model import DeliveryRequest, Outcome
 from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_commands import Transaction
@@ -284,12 +285,13 @@ async def _read(content: IContent) -> Body:
 def _needs_smtputf8(addresses: Sequence[str], start: bytes) -> bool:
     """
     Whether a server without SMTPUTF8 cannot have it (RFC 6531 section 3.2):
-    an address, or the header as far as it is in the start of the content, is
-    not ASCII.
+    an address, or a header of the message or of a part, as far as it is in the
+    start of the content, is not ASCII.
     """
     if not all(address.isascii() for address in addresses):
         return True
     if start.isascii():
         return False
-    head, _, _ = start.partition(b"\r\n\r\n")
-    return not head.isascii()
+    mime = Mime(MimeRules())
+    mime.feed(start)
+    return mime.eight_bit_header()

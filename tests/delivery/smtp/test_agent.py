@@ -130,7 +130,7 @@ class DeliveryTests(AgentCase):
             "hangs up": server(greeting=None),
             "hangs up at EHLO": server(ehlo=None),
             "garbage": server(greeting=b"999 x\r\n"),
-            "endless": server(greeting=b"x" * 3000),
+            "endless": server(greeting=b"x" * 40000),
             "MAIL": server(mail=b"451 4.3.0 later\r\n"),
             "RCPT": server(rcpt=b"450 4.2.0 later\r\n"),
             "DATA": server(data=b"451 4.3.0 later\r\n"),
@@ -300,6 +300,11 @@ class DeliveryTests(AgentCase):
             (b"Subject: x\r\n\r\n\xc3\xa9\r\n", Action.RELAYED),
             (b"Subject: \xc3\xa9\r\n\r\nx\r\n", Action.FAILED),
             (b"Subject: \xc3\xa9\r\n\r\n" + b"x\r\n" * 30_000, Action.FAILED),
+            (
+                b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+                b"--b\r\nX: \xc3\xa9\r\n\r\n",
+                Action.FAILED,
+            ),
         ):
             self.setUp()
             self.network.servers.update({ONE: server(), TWO: server()})
@@ -593,13 +598,14 @@ class KeptTests(AgentCase):
         """
         self.network = self.make(
             smtp_connection_cache_on_demand="no",
-            smtp_connection_cache_destinations="[one.test]",
+            smtp_connection_cache_destinations="one.test",
         )
         self.network.servers[ONE] = server()
         self.deliver()
         self.assertEqual(self.network.lines[ONE][-1], "QUIT")
-        self.deliver("[one.test]")
-        self.assertEqual(self.network.lines[ONE][-1], ".")
+        for nexthop in ("[one.test]", "[one.test]:25"):
+            self.deliver(nexthop)
+            self.assertEqual(self.network.lines[ONE][-1], ".")
 
     def test_limits(self) -> None:
         """
