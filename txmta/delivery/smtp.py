@@ -35,7 +35,7 @@ from txmta.delivery.lmtp import (
 )
 from txmta.delivery.smtp_connections import KeepRules, KeptConnections
 from txmta.delivery.smtp_delivery import DeliveryRules, SmtpDelivery, Tools
-from txmta.delivery.smtp_hosts import OrderRules, numeric, port_number
+from txmta.delivery.smtp_hosts import OrderRules, numeric, plain_host, port_number
 from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
 from txmta.errors import ConfigError
 from txmta.events import Warn

@@ -117,6 +117,18 @@ def parse_nexthop(text: str, port: int) -> Destination:
     return Destination(text, host, port, bool(match["literal"]))
 
 
+def plain_host(text: str) -> str:
+    """
+    @param text: a next hop, right or wrong; with C{inet:} or C{unix:} perhaps.
+    @return: it without brackets and port, as lists of destinations write it.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "unix":
+        return rest
+    match = _NEXTHOP.fullmatch(rest if kind == "inet" else text)
+    return match["literal"] or match["name"] if match else text
+
+
 def numeric(host: str) -> str | None:
     """
     @return: an IP address in its usual form; L{None} if it is a name.

@@ -72,6 +72,7 @@ class ClientEngine:
         self._reader = ReplyReader()
         self._out: list[str] = []
         self._must_reset = False
+        self._last = False
 
     @property
     def offered(self) -> Features:
@@ -147,6 +148,7 @@ class ClientEngine:
             commands, waiting, self._label, offered.pipelining
         )
         self._exchange = exchange
+        self._reader.strict = offered.pipelining
         self._out += exchange.start()
         self.stage = exchange.stage
         return events
@@ -157,6 +159,10 @@ class ClientEngine:
         """
         if self.stage is Stage.CONTENT and self._exchange is not None:
             self.stage = self._exchange.stage = Stage.DOT
+            if self._exchange.answers == 1:
+                # Nothing can be taken for the answer to something else; and
+                # who has the message must not get it again.
+                self._reader.strict = False
 
     def lost(self) -> list[Event]:
         """
@@ -212,6 +218,7 @@ class ClientEngine:
             self.stage = exchange.stage
             if self.stage is Stage.IDLE:
                 self._must_reset = exchange.must_reset
+                self._last = exchange.last
                 self._exchange = None
         elif self.stage < Stage.TLS:
             command = self._handshake.reply(reply)
@@ -242,7 +249,8 @@ class ClientEngine:
         if ready and not self._reader.empty:
             raise BadReply("unexpected response", b"")
         if not ready:
-            clean = self._reader.empty and not self._reader.garbage
+            reader = self._reader
+            clean = reader.empty and not reader.garbage and not self._last
             if not clean:
                 self.stage = Stage.CLOSED
             events.append(Over(clean))

@@ -33,6 +33,7 @@ class Exchange:
     @ivar heard: the server has said something about it.
     @ivar must_reset: when over: the server still has our MAIL, and the next
         transaction begins with RSET.
+    @ivar last: the server has said goodbye; no other transaction may follow.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Exchange:
         "_pipelining",
         "_waiting",
         "heard",
+        "last",
         "must_reset",
         "stage",
     )
@@ -59,6 +61,7 @@ class Exchange:
         self.stage = Stage.RSET if commands[0] == "RSET" else Stage.MAIL
         self.heard = False
         self.must_reset = False
+        self.last = False
         self._commands = commands
         self._waiting = waiting
         self._label = label
@@ -85,16 +88,23 @@ class Exchange:
             return False
         return self._accepted > 0 or self._answered < len(self._waiting)
 
+    @property
+    def answers(self) -> int:
+        """
+        @return: how many replies are due when the content was sent.
+        """
+        return 1
+
     def reply(self, reply: ServerReply, events: list[Event]) -> str:
         """
         @return: the next command, or C{""}.
         """
         fresh, self.heard = not self.heard, True
         stage = self.stage
-        if reply.code == 421:
-            return self._goodbye(reply, events, fresh)
         if stage is Stage.RCPT:
             return self._rcpt(reply, events)
+        if reply.code == 421:
+            return self._goodbye(reply, events, fresh)
         if stage is Stage.MAIL:
             return self._mail(reply, events)
         if stage is Stage.DATA:
@@ -141,6 +151,10 @@ class Exchange:
     def _recipient_answered(self, reply: ServerReply, events: list[Event]) -> None:
         index = self._waiting[self._answered]
         self._answered += 1
+        if reply.code == 421:
+            # As Postfix: it is about this recipient. Some servers mean it so,
+            # and take the others.
+            self.last = True
         if self._dead:
             return
         if reply.code < 300:
@@ -175,9 +189,7 @@ class Exchange:
 
     def _goodbye(self, reply: ServerReply, events: list[Event], fresh: bool) -> str:
         words = self._said(reply)
-        if self.stage is Stage.RCPT:
-            self._recipient_answered(reply, events)
-        elif fresh and self.stage <= Stage.MAIL:
+        if fresh and self.stage <= Stage.MAIL:
             words = words.as_unused()
         raise Broken(words)
 

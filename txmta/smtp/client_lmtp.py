@@ -32,6 +32,10 @@ class LmtpExchange(Exchange):
         self._survivors: list[int] = []  # the next one to be answered is last
         self._farewell: Broken | None = None
 
+    @property
+    def answers(self) -> int:
+        return len(self._survivors)
+
     def _recipient_answered(self, reply: ServerReply, events: list[Event]) -> None:
         if reply.code < 300:
             self._survivors.append(self._waiting[self._answered])

@@ -77,8 +77,8 @@ def refused(peer: str, reply: ServerReply, soften: bool = False) -> Trouble:
         "not here, not now".
     """
     text = reply.text
-    status = reply.status
-    if reply.code < 400 or (soften and status[0] == "5"):
+    status = "4.5.0" if reply.code < 400 else reply.status
+    if soften and status[0] == "5":
         status = "4" + status[1:]
     return Trouble(status, f"host {peer} refused to talk to me: {text}", text)
 

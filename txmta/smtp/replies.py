@@ -19,12 +19,14 @@ import re
 
 from txmta.errors import BadReply
 
-#: Octets in one line, without its end: as Postfix's line_length_limit, four
-#: times what RFC 5321 section 4.5.3.1.5 lets a server send.
+#: Octets in one line that count; what follows is skipped. As Postfix's
+#: line_length_limit, four times what RFC 5321 section 4.5.3.1.5 lets a server
+#: send.
 MAX_REPLY_LINE = 2048
 
 #: Lines in one reply, and octets in all of them. Our own choice: EHLO
-#: answers, the longest replies in normal use, are far below both.
+#: answers, the longest replies in normal use, are far below both. As many
+#: octets again may be skipped in one reply.
 MAX_REPLY_LINES = 100
 MAX_REPLY = 32768
 
@@ -57,7 +59,9 @@ class ServerReply:
         """
         octets = self.lines[0] if len(self.lines) == 1 else b" ".join(self.lines)
         text = octets.decode("utf-8", "replace")
-        return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
+        if text.isprintable() and "\ufffd" not in text:
+            return text
+        return _UNPRINTABLE.sub("?", text)
 
     @property
     def status(self) -> str:
@@ -83,12 +87,13 @@ class ReplyReader:
     @ivar garbage: there was such a line.
     """
 
-    __slots__ = ("_buffer", "_lines", "_size", "garbage", "strict")
+    __slots__ = ("_buffer", "_lines", "_size", "_skipped", "garbage", "strict")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._lines: list[bytes] = []
         self._size = 0
+        self._skipped = 0
         self.strict = False
         self.garbage = False
 
@@ -107,13 +112,15 @@ class ReplyReader:
         while (end := buffer.find(b"\n")) >= 0:
             line = buffer[:end]
             buffer = self._buffer = buffer[end + 1 :]
+            if end > MAX_REPLY_LINE:
+                line = self._cut(line)
             if line[-1:] == b"\r":
                 line = line[:-1]
             reply = self._line(line)
             if reply is not None:
                 return reply
-        if len(buffer) > MAX_REPLY_LINE + 1:
-            raise BadReply("response line too long", buffer[:80])
+        if len(buffer) > MAX_REPLY_LINE:
+            self._buffer = self._cut(buffer)
         return None
 
     @property
@@ -123,9 +130,13 @@ class ReplyReader:
         """
         return not self._buffer and not self._lines
 
-    def _line(self, line: bytes) -> ServerReply | None:
-        if len(line) > MAX_REPLY_LINE:
+    def _cut(self, line: bytes) -> bytes:
+        self._skipped += len(line) - MAX_REPLY_LINE
+        if self._skipped > MAX_REPLY:
             raise BadReply("response line too long", line[:80])
+        return line[:MAX_REPLY_LINE]
+
+    def _line(self, line: bytes) -> ServerReply | None:
         code = line[:3]
         # isdigit() on octets means 0-9 only; on text it would not.
         if len(code) == 3 and code.isdigit():
@@ -142,6 +153,7 @@ class ReplyReader:
     def _complete(self, line: bytes, code: int) -> ServerReply:
         if not 200 <= code <= 599:
             raise BadReply("unknown reply code", line[:80])
+        self._skipped = 0
         if not self._lines:
             return ServerReply(code, (line,))
         self._keep(line)

@@ -105,7 +105,7 @@ class GreetingTests(SynchronousTestCase):
         A greeting that makes no sense is no reason to return mail.
         """
         failed = self.refusal(None, b"354 go ahead\r\n")
-        self.assertEqual(failed[:2], ("failed", "4.0.0"))
+        self.assertEqual(failed[:2], ("failed", "4.5.0"))
 
     def test_myself(self) -> None:
         """

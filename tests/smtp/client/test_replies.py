@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.errors import BadReply
 from txmta.smtp.replies import (
+    MAX_REPLY,
     MAX_REPLY_LINE,
     MAX_REPLY_LINES,
     ReplyReader,
@@ -108,14 +109,31 @@ class ReaderTests(SynchronousTestCase):
 
     def test_endless_line(self) -> None:
         """
-        A line without end is given up as soon as it is too long.
+        A line without end is given up.
         """
         reader = ReplyReader()
-        reader.add(b"250 " + b"x" * MAX_REPLY_LINE)
+        for _ in range(MAX_REPLY // 100):
+            reader.add(b"x" * 100)
+            self.assertIs(reader.next(), None)
+        reader.add(b"x" * (MAX_REPLY_LINE + 100))
         self.assertRaises(BadReply, reader.next)
         whole = ReplyReader()
-        whole.add(b"250 " + b"x" * MAX_REPLY_LINE + b"\r\n")
+        whole.add(b"250 " + b"x" * (MAX_REPLY_LINE + MAX_REPLY) + b"\r\n")
         self.assertRaises(BadReply, whole.next)
+        many = ReplyReader()
+        many.add((b"250-" + b"x" * 10000 + b"\r\n") * 5)
+        self.assertRaises(BadReply, many.next)
+
+    def test_long_line(self) -> None:
+        """
+        What is too much in a line is skipped, as Postfix does, however the
+        line is cut; and each reply may have such a line.
+        """
+        line = b"250 " + b"x" * (MAX_REPLY_LINE - 4)
+        octets = (line + b"y" * 20000 + b"\r\n") * 3
+        for size in (1000, MAX_REPLY_LINE, MAX_REPLY_LINE + 1, len(octets)):
+            pieces = [octets[i : i + size] for i in range(0, len(octets), size)]
+            self.assertEqual(read(ReplyReader(), *pieces), [(250, (line,))] * 3)
 
     def test_longest_line(self) -> None:
         """
@@ -185,3 +203,4 @@ class StatusTests(SynchronousTestCase):
             550, (b"550-a\x1b[2Jb\r", b"550 \xff\x00 \xc3\xa9\xe2\x80\xa8")
         )
         self.assertEqual(reply.text, "550-a?[2Jb? 550 ?? \xe9?")
+        self.assertEqual(ServerReply(550, (b"550 n\xf6",)).text, "550 n?")

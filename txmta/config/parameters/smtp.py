@@ -147,7 +147,7 @@ class SmtpParameters:
     )
     smtp_connection_cache_destinations = words(
         "",
-        doc="Domains and [hosts] for which connections are always kept.",
+        doc="Domains, and hosts without [], for which connections are always kept.",
         status=Status.APPROXIMATED,
         note="Names only, no tables or files.",
     )
