@@ -68,6 +68,7 @@ class Sink:
     An SMTP or LMTP server that keeps every message.
 
     @ivar kept: content by recipient; of several, the last one's.
+    @ivar mail: the MAIL command by recipient.
     """
 
     def __init__(self, *offers: str) -> None:
@@ -84,6 +85,7 @@ class Sink:
         self._arrived = threading.Condition()
         self._messages: list[bytes] = []
         self.kept: dict[str, bytes] = {}
+        self.mail: dict[str, str] = {}
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -116,14 +118,18 @@ class Sink:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines:
             connection.sendall(b"220 sink\r\n")
-            recipient = ""
+            recipient = mail = ""
             for line in lines:
                 verb = line[:4].upper()
                 if verb in (b"EHLO", b"LHLO"):
                     # LMTP is for single recipients here.
                     reply = self._ehlo
+                elif verb == b"MAIL":
+                    mail = line.decode().rstrip()
+                    reply = b"250 ok\r\n"
                 elif verb == b"RCPT":
                     recipient = line.partition(b"<")[2].partition(b">")[0].decode()
+                    self.mail[recipient] = mail
                     reply = b"250 ok\r\n"
                 elif verb == b"DATA":
                     connection.sendall(b"354 go on\r\n")

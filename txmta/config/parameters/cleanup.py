@@ -157,7 +157,7 @@ class CleanupParameters:
     smtputf8_autodetect_classes = words(
         "sendmail, verify",
         doc="Where mail comes from of which we find out if it needs SMTPUTF8, by"
-        " UTF-8 in an address or a header: sendmail, smtpd, qmqpd, forward, bounce,"
+        " octets beyond ASCII in an address or a header: sendmail, smtpd, qmqpd, forward, bounce,"
         " notify, verify, all. Other mail needs it if its client said so.",
         among=(
             *("sendmail", "smtpd", "qmqpd", "forward"),
