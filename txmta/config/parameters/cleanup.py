@@ -157,8 +157,8 @@ class CleanupParameters:
     smtputf8_autodetect_classes = words(
         "sendmail, verify",
         doc="Where mail comes from of which we find out if it needs SMTPUTF8, by"
-        " octets beyond ASCII in an address or a header: sendmail, smtpd, qmqpd, forward, bounce,"
-        " notify, verify, all. Other mail needs it if its client said so.",
+        " octets beyond ASCII in an address or a header: sendmail, smtpd, qmqpd,"
+        " forward, bounce, notify, verify, all. Other mail needs it if its client said so.",
         among=(
             *("sendmail", "smtpd", "qmqpd", "forward"),
             *("bounce", "notify", "verify", "all"),
