@@ -215,11 +215,19 @@ class PathTests(SynchronousTestCase):
         world = self.world
         world.start()
         world.resolver.routes["list@here"] = "local"
-        forward = Forward("sender@example.com", ("x@a", "y@b"), b"Delivered-To: l\r\n")
+        forward = Forward(
+            "sender@example.com",
+            ("x@a", "y@b"),
+            b"Delivered-To: l\r\n",
+            notify=4,
+            orcpt="rfc822;l@x",
+            original="list@here",
+            keep_envid=True,
+        )
         world.local.answer = lambda r: Outcome(
             r.n, Action.EXPANDED, "2.0.0", "forwarded", "local", forward=(forward,)
         )
-        queue_id = world.put("list@here", envid="e1")
+        queue_id = world.put("list@here", envid="e1", ret="HDRS")
         deliveries = world.sink.of(Delivery)
         (row,) = world.store.rows.values()
         new_id = row.envelope.queue_id
@@ -229,11 +237,15 @@ class PathTests(SynchronousTestCase):
             f"Received: by {HOST}\r\n\tid {new_id}\r\n".encode()
             + b"Delivered-To: l\r\nSubject: hi\r\n\r\nhello\r\n",
         )
-        self.assertEqual([r.address for r in row.envelope.recipients], ["x@a", "y@b"])
-        self.assertEqual(row.envelope.recipients[0].original, "list@here")
+        self.assertEqual(
+            row.envelope.recipients,
+            tuple(
+                Recipient(n, address, "list@here", "rfc822;l@x", 4)
+                for n, address in enumerate(("x@a", "y@b"))
+            ),
+        )
         self.assertEqual(row.envelope.sender, "sender@example.com")
-        self.assertEqual(row.envelope.envid, "e1")
-        self.assertEqual(row.envelope.recipients[0].notify, 0)
+        self.assertEqual((row.envelope.envid, row.envelope.ret), ("e1", "HDRS"))
         self.assertIn(f"qmgr: {queue_id}: removed", world.sink.lines())
         # And it is on its way already.
         self.assertEqual(world.agent.attempts, ["x@a", "y@b"])
@@ -400,12 +412,24 @@ class TroubleTests(SynchronousTestCase):
         first = world.agent.hands[0]
         first.report(Outcome(1, Action.FAILED, "5.0.0", "not yours"))
         first.report("sent")  # type: ignore[arg-type]
+        first.report(Outcome(0, Action.FAILED, None, None))  # type: ignore[arg-type]
         first.report(busy(first.request.recipients[0]))
         first.report(sent(first.request.recipients[0]))
         first.ended.callback(None)
         first.report(sent(first.request.recipients[0]))
-        self.assertEqual(len(self.warnings()), 4)
+        self.assertEqual(len(self.warnings()), 5)
         world.agent.hands[1].end()
+        self.assertEqual(world.row(queue_id).states, {0: RecipientState.DEFERRED})
+
+    def test_agent_gives_garbage(self) -> None:
+        """
+        So does an agent that gives something else than a Deferred.
+        """
+        world = self.world
+        world.start()
+        world.agent.deliver = lambda request, report: "soon"  # type: ignore
+        queue_id = world.put("a@one")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
         self.assertEqual(world.row(queue_id).states, {0: RecipientState.DEFERRED})
 
     def test_outcome_is_mended(self) -> None:

@@ -20,7 +20,6 @@ from txmta.model import (
     Envelope,
     Forward,
     NewMessage,
-    Notify,
     Outcome,
     Recipient,
 )
@@ -28,7 +27,7 @@ from txmta.queue.parts import QueueParts
 
 
 def forwarded(
-    parts: QueueParts, request: DeliveryRequest, recipient: Recipient, outcome: Outcome
+    parts: QueueParts, request: DeliveryRequest, outcome: Outcome
 ) -> tuple[Outcome, list[NewMessage]]:
     """
     @return: the outcome, with the new queue ids in a reason that ends with
@@ -37,17 +36,14 @@ def forwarded(
     """
     if outcome.action is Action.DELAYED:
         return replace(outcome, forward=()), []
-    new = [_message(parts, request.envelope, recipient, f) for f in outcome.forward]
+    new = [_message(parts, request.envelope, f) for f in outcome.forward]
     if outcome.reason.endswith("forwarded"):
         ids = ", ".join(message.envelope.queue_id for message in new)
         outcome = replace(outcome, reason=f"{outcome.reason} as {ids}")
     return outcome, new
 
 
-def _message(
-    parts: QueueParts, envelope: Envelope, recipient: Recipient, forward: Forward
-) -> NewMessage:
-    forward = _complete(forward, envelope, recipient)
+def _message(parts: QueueParts, envelope: Envelope, forward: Forward) -> NewMessage:
     recipients = tuple(
         Recipient(
             n, address, forward.original or address, forward.orcpt, forward.notify
@@ -69,30 +65,3 @@ def _message(
     )
     head = parts.internal_head(new) + forward.head
     return NewMessage(new, head, shares=envelope.queue_id)
-
-
-def _complete(forward: Forward, envelope: Envelope, recipient: Recipient) -> Forward:
-    """
-    An agent that keeps the sender and says nothing of what he asked for passes
-    it on. His success report is written here, and only once (RFC 3461 section
-    5.2.7.3). A list with an owner is a new sender: what the old one asked to
-    be told, and wrote, ends here.
-    """
-    said = forward.original or forward.orcpt or forward.notify or forward.keep_envid
-    if said or forward.sender != envelope.sender:
-        return forward
-    return replace(
-        forward,
-        notify=without_success(recipient.notify),
-        orcpt=recipient.orcpt,
-        original=recipient.original,
-        keep_envid=True,
-    )
-
-
-def without_success(notify: int) -> int:
-    """
-    @return: what is left to report of a recipient whose success is reported.
-    """
-    left = notify & ~Notify.SUCCESS
-    return left or (int(Notify.NEVER) if notify else 0)

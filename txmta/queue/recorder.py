@@ -98,7 +98,7 @@ class Recorder:
             outcome, word = softened(outcome), "SOFTBOUNCE"
         outcome = message.with_onward(outcome)
         if outcome.forward:
-            outcome, new = forwarded(self._parts, request, recipient, outcome)
+            outcome, new = forwarded(self._parts, request, outcome)
             message.inserts.extend(new)
         self._emit(Delivery(program, request, recipient, outcome, word))
         if recipient.notify or message.warned:
