@@ -64,6 +64,7 @@ PURE = (
     "delivery/mbox.py",
     "delivery/pipe_attributes.py",
     "delivery/pipe_macros.py",
+    "delivery/plugin_attributes.py",
     "delivery/questions.py",
     "delivery/sysexits.py",
     "delivery/targets.py",

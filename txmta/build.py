@@ -121,7 +121,8 @@ def load(path: str) -> Configuration:
     except ConfigError as e:
         raise ConfigError([*problems, *e.problems]) from e
     problems += wrong
-    report = check(main_cf, settings, services, AgentRegistry().known_programs())
+    agents = AgentRegistry()
+    report = check(main_cf, settings, services, agents.known_programs())
     problems += report.problems
     try:
         listens(services, settings, port_of)
@@ -129,9 +130,11 @@ def load(path: str) -> Configuration:
         problems += e.problems
     problems += problems_of_tables(settings, services)
     if problems:
-        told = [with_place(each, settings) for each in problems]
+        # What is broken may be why something is missed.
+        told = [with_place(each, settings) for each in (*problems, *agents.broken)]
         raise ConfigError(list(dict.fromkeys(told)))
-    return Configuration(path, settings, services, report.warnings)
+    warnings = (*report.warnings, *agents.broken)
+    return Configuration(path, settings, services, warnings)
 
 
 def say_fatal(problems: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ All methods are called in the reactor thread unless said otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.mail.smtp import IMessage, IMessageDelivery
@@ -410,6 +411,17 @@ class IDeliveryAgentType(Interface):
         """
         @param context: a L{txmta.delivery.context.AgentContext}.
         """
+
+
+class IPluginAgentType(IDeliveryAgentType):
+    """
+    An agent that master.cf names with C{plugin agent=}, and not as a program.
+    C{make} gets C{context.attributes}.
+    """
+
+    attributes: Sequence[Any] = Attribute(
+        "What it takes; L{txmta.delivery.plugin_attributes.AgentAttribute}."
+    )
 
 
 class ITxmtaMessage(IMessage):

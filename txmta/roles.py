@@ -35,6 +35,7 @@ from txmta.config.place import with_place
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
 from txmta.delivery.pipe import problems as pipe_problems
+from txmta.delivery.plugin import problems as plugin_problems
 from txmta.delivery.registry import AgentRegistry
 from txmta.dns.client_names import ClientNames
 from txmta.dns.exchange import Network
@@ -151,6 +152,7 @@ def problems_of_tables(
     for service in services:
         if service.overrides and service.program in programs:
             problems += _problems_of_overrides(settings, service)
+    problems += problems_of_plugins(services)
     return [*problems, *problems_of_pipes(settings, services)]
 
 
@@ -206,6 +208,18 @@ def problems_of_pipes(
     for service in services:
         if service.type == "unix" and service.program == "pipe":
             found = pipe_problems(service.name, service.arguments, settings)
+            problems += [f"{service.where}: {problem}" for problem in found]
+    return problems
+
+
+def problems_of_plugins(services: Sequence[MasterService]) -> list[str]:
+    """
+    Find the agent of every plugin service, and read its attributes.
+    """
+    problems: list[str] = []
+    for service in services:
+        if service.type == "unix" and service.program == "plugin":
+            found = plugin_problems(service.name, service.arguments, AgentRegistry())
             problems += [f"{service.where}: {problem}" for problem in found]
     return problems
 

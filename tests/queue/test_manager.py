@@ -413,11 +413,12 @@ class TroubleTests(SynchronousTestCase):
         first.report(Outcome(1, Action.FAILED, "5.0.0", "not yours"))
         first.report("sent")  # type: ignore[arg-type]
         first.report(Outcome(0, Action.FAILED, None, None))  # type: ignore[arg-type]
+        first.report(Outcome(0, "failed", "5.0.0", "no"))  # type: ignore[arg-type]
         first.report(busy(first.request.recipients[0]))
         first.report(sent(first.request.recipients[0]))
         first.ended.callback(None)
         first.report(sent(first.request.recipients[0]))
-        self.assertEqual(len(self.warnings()), 5)
+        self.assertEqual(len(self.warnings()), 6)
         world.agent.hands[1].end()
         self.assertEqual(world.row(queue_id).states, {0: RecipientState.DEFERRED})
 

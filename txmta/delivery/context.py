@@ -4,8 +4,8 @@ What a delivery agent is made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -28,7 +28,8 @@ class AgentContext:
         C{<service>_destination_recipient_limit}.
     @ivar settings: of this service, C{-o} overrides applied.
     @ivar reactor: to connect with; also L{clock}, seen as a clock.
-    @ivar clock: monotonic.
+    @ivar clock: monotonic. It is the reactor itself, for libraries that need
+        all of it, such as C{twisted.web.client}.
     @ivar now: wall time.
     @ivar resolver: DNS.
     @ivar sink: for notes and warnings; the queue manager logs outcomes.
@@ -43,6 +44,8 @@ class AgentContext:
     @ivar where: C{"master.cf, line 12"}, for messages.
     @ivar postmaster: hears of trouble in sessions, if he wants to.
     @ivar processes: to watch the pipes and the ends of commands with.
+    @ivar attributes: values of what master.cf says after C{plugin}, by name;
+        some may be secret.
     """
 
     service: str
@@ -55,7 +58,10 @@ class AgentContext:
     table: Callable[[str, str], ITable]
     in_thread: Callable[..., Deferred[Any]]
     addresses: IAddressResolver | None = None
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = field(default=(), repr=False)
     where: str = ""
     processes: IReactorFDSet | None = None
     postmaster: IPostmaster | None = None
+    attributes: Mapping[str, Any] = field(
+        default_factory=dict, repr=False, kw_only=True
+    )

@@ -9,17 +9,19 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}: no such program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from twisted.plugin import IPlugin, getPlugins
+from twisted.plugin import IPlugin
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
 from txmta.delivery.context import AgentContext
+from txmta.delivery.plugin_attributes import AgentAttribute
 from txmta.errors import ConfigError
-from txmta.interfaces import IDeliveryAgent, IDeliveryAgentType
+from txmta.interfaces import IDeliveryAgent, IDeliveryAgentType, IPluginAgentType
+from txmta.plugins import find, trouble
 
 
 @implementer(IPlugin, IDeliveryAgentType)
@@ -40,26 +42,79 @@ class AgentType:
         """
         See L{IDeliveryAgentType.make}.
         """
-        return cast(IDeliveryAgent, namedAny(self.factory)(context))
+        return cast(IDeliveryAgent, self.load()(context))
+
+    def load(self) -> Callable[[object], object]:
+        """
+        Import what makes the agent.
+
+        @raise ConfigError: it cannot be imported.
+        """
+        try:
+            return cast(Callable[[object], object], namedAny(self.factory))
+        except Exception as e:
+            raise ConfigError(
+                [
+                    f"agent {self.program}: {self.factory} cannot be imported: "
+                    f"{trouble(e)}: mend or install what it needs"
+                ]
+            ) from e
+
+
+@implementer(IPluginAgentType)
+@dataclass(frozen=True)
+class PluginAgentType(AgentType):
+    """
+    An agent for C{plugin agent=name}.
+
+    @ivar program: the name.
+    @ivar attributes: what else it takes; their values come as
+        C{context.attributes}.
+    """
+
+    attributes: tuple[AgentAttribute, ...] = ()
 
 
 class AgentRegistry:
     """
     All programs that deliver mail.
+
+    @ivar broken: plug-ins, of whatever kind, that cannot be loaded, and why.
     """
 
     def __init__(self, types: Iterable[IDeliveryAgentType] | None = None) -> None:
         """
         @param types: L{None}: all plug-ins.
         """
-        found = getPlugins(IDeliveryAgentType) if types is None else types
-        self._types = {kind.program: kind for kind in found}
+        self.broken: Sequence[str] = ()
+        if types is None:
+            found = find(IDeliveryAgentType)
+            types, self.broken = found.plugins, found.broken
+        self._types: dict[str, IDeliveryAgentType] = {}
+        self._plugins: list[IPluginAgentType] = []
+        for kind in types:
+            if IPluginAgentType.providedBy(kind):
+                self._plugins.append(kind)
+            else:
+                self._types[kind.program] = kind
 
     def known_programs(self) -> list[str]:
         """
         @return: what master.cf may name, for messages.
         """
         return sorted(self._types)
+
+    def plugin_types(self, name: str) -> Sequence[IPluginAgentType]:
+        """
+        @return: who provides C{plugin agent=name}: one, if all is well.
+        """
+        return [kind for kind in self._plugins if kind.program == name]
+
+    def plugin_names(self) -> list[str]:
+        """
+        @return: what C{plugin agent=} may name, for messages.
+        """
+        return sorted({kind.program for kind in self._plugins})
 
     def make(self, program: str, context: AgentContext) -> IDeliveryAgent:
         """

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -185,6 +186,8 @@ class Dispatcher:
             return
         if ending is None:
             hand.finish(None)
+        elif not isinstance(ending, Deferred):
+            hand.finish(Failure(TypeError(f"deliver() gives {ending!r:.100}")))
         else:
             ending.addBoth(hand.finish).addErrback(self.bug, "delivery")
 

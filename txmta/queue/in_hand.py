@@ -103,8 +103,13 @@ class InHand:
         What the agent calls with each outcome.
         """
         dispatcher = self._dispatcher
-        if not isinstance(outcome, Outcome):
-            self._complain(f"reports {outcome!r:.100}")
+        try:
+            outcome = sound(outcome)
+            known = isinstance(outcome.action, Action)
+        except (AttributeError, TypeError):  # none, or with fields that are none
+            known = False
+        if not known:
+            self._complain(f"reports {outcome!r:.200}")
             return
         recipient = self._left.pop(outcome.n, None) if self._left else None
         if recipient is None:
@@ -116,7 +121,6 @@ class InHand:
                 self._job.owner.onward[outcome.n] = outcome.forward
             dispatcher.reroute(self._job.owner, recipient, outcome.reroute)
             return
-        outcome = sound(outcome)
         if hop_failure(outcome):
             self._hop = (outcome.status, outcome.reason)
         else:
