@@ -138,6 +138,19 @@ class SummaryTests(SynchronousTestCase):
         (forward,) = outcome.forward
         self.assertEqual((forward.recipients, forward.head), ((BOB,), HEAD))
 
+    def test_not_alone(self) -> None:
+        """
+        What would be done again with it: not apart.
+        """
+        for status, action in (("4.2.0", Action.DELAYED), ("5.3.0", Action.FAILED)):
+            bad = Problem(BOB, status, "reason", SENDER, alone=False)
+            outcome = self.outcome("done", problems=(bad,))
+            self.assertEqual((outcome.action, outcome.forward), (action, ()))
+        self.expansion.transports.append(ToTransport("t", BOB, SENDER, ALL, False))
+        outcome = self.outcome("done")
+        assert outcome.reroute is not None
+        self.assertEqual(outcome.reroute.recipient, BOB)
+
     def test_nothing_done(self) -> None:
         """
         Where nothing was done, nothing needs to be apart.

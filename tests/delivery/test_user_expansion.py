@@ -7,6 +7,8 @@ C{tests/interop/test_local_oracle.py}.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.delivery.test_expansion import (
@@ -88,6 +90,43 @@ class ForwardTests(SynchronousTestCase):
         self.assertEqual(
             (boxes(expansion), elsewhere(expansion)), ([], ["joe@here.test"])
         )
+
+    def test_leads_only_to(self) -> None:
+        """
+        Whether a branch can be tried again alone: not where that would repeat
+        what stands beside it.
+        """
+        for text, start, aliases, expected in (
+            ("", "bob", {}, True),
+            ("", "x", {"x": "bob, joe"}, True),
+            ("bob, far@else.test", "x", {"x": "bob"}, False),
+            ("x, far@else.test", "x", {"x": "bob"}, False),
+            ("", "x", {"x": "bob", "bob": "bob, far@else.test"}, False),
+        ):
+            expansion = self.expand(text, start, aliases)
+            found = {box.account.name: box.alone for box in expansion.mailboxes}
+            self.assertIs(found["bob"], expected, (text, aliases))
+        expansion = self.expand("|c, /f")
+        (command,), (file,) = expansion.commands, expansion.files
+        self.assertEqual((command.alone, file.alone), (False, False))
+
+    def test_beside_a_transport(self) -> None:
+        """
+        With mailbox_transport, a user with a .forward file, in an alias, gets
+        a message of his own; who has none does not need one.
+        """
+        rules = replace(RULES, mailbox_transport="lmtp")
+        world = World({"x": "bob, joe"})
+        world.files[FORWARD] = "bob, far@else.test"
+        expansion = world.expand("x", rules)
+        self.assertEqual(elsewhere(expansion), ["bob@here.test"])
+        self.assertEqual(
+            [(to.address, to.alone) for to in expansion.transports],
+            [("joe@here.test", True)],
+        )
+        expansion = world.expand("bob", rules)
+        self.assertEqual(elsewhere(expansion), ["far@else.test"])
+        self.assertEqual([to.alone for to in expansion.transports], [False])
 
     def test_twice(self) -> None:
         """

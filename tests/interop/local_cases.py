@@ -194,6 +194,9 @@ VARIANTS: tuple[tuple[dict[str, str], tuple[Case, ...]], ...] = (
             Case("toforward@here.test"),
             Case("news@here.test", {"users/news/.forward": File("\\news, f@x.test\n")}),
             Case("news@here.test", {"users/news/.forward": File("f@x.test\n")}),
+            Case(
+                "toforward@here.test", {"users/news/.forward": File("news, f@x.test")}
+            ),
         ),
     ),
     (

@@ -46,6 +46,8 @@ class ToMailbox:
     @ivar sender: envelope sender, which an owner- alias may have changed.
     @ivar delivered: for Delivered-To.
     @ivar original: for X-Original-To, or C{""}.
+    @ivar alone: who asks for C{address} gets this, and nothing else; not so
+        for users who list themselves in an alias or .forward file.
     """
 
     account: Account
@@ -53,6 +55,7 @@ class ToMailbox:
     sender: str
     delivered: str
     original: str
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,13 @@ class ToFile:
     delivered: str
     original: str
 
+    @property
+    def alone(self) -> bool:
+        """
+        What stands beside it in an alias or file may be more.
+        """
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class ToCommand:
@@ -78,6 +88,7 @@ class ToCommand:
 
     @ivar account: with whose rights; L{None} for those of default_privs.
     @ivar names: on whose behalf.
+    @ivar alone: as in L{ToMailbox}.
     """
 
     command: str
@@ -86,6 +97,7 @@ class ToCommand:
     sender: str
     delivered: str
     original: str
+    alone: bool = False
 
     @property
     def address(self) -> str:
@@ -101,12 +113,14 @@ class ToTransport:
     Let another transport deliver it.
 
     @ivar transport: C{name} or C{name:nexthop}.
+    @ivar alone: as in L{ToMailbox}.
     """
 
     transport: str
     address: str
     sender: str
     delivered: str
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +131,14 @@ class Problem:
     @ivar address: to which it would have gone.
     @ivar status: 5.x.x bounces, 4.x.x defers.
     @ivar sender: who hears of it.
+    @ivar alone: as in L{ToMailbox}.
     """
 
     address: str
     status: str
     reason: str
     sender: str
+    alone: bool = True
 
 
 @dataclass(slots=True)

@@ -87,6 +87,14 @@ class Item:
         """
         return self.names.address if self.names else self.target.text
 
+    def leads_only_to(self, names: Names) -> bool:
+        """
+        @param names: of the user that the branch has come to.
+        @return: whether who asks for the user gets nothing else; else it was
+            by way of the user's own alias or .forward file.
+        """
+        return not self.owner and self.origin not in (names.local, names.user)
+
 
 More: TypeAlias = Iterator[Item] | None
 Steps: TypeAlias = Generator[Question, Answer, More]
@@ -137,7 +145,14 @@ class State:
         if not self.rules.frozen_delivered_to:
             delivered = names.address
         self.result.mailboxes.append(
-            ToMailbox(account, names.address, item.sender, delivered, item.original)
+            ToMailbox(
+                account,
+                names.address,
+                item.sender,
+                delivered,
+                item.original,
+                item.leads_only_to(names),
+            )
         )
 
     def file(self, item: Item, path: str, account: Account | None) -> None:
@@ -157,7 +172,12 @@ class State:
             )
 
     def command(
-        self, item: Item, names: Names, command: str, account: Account | None
+        self,
+        item: Item,
+        names: Names,
+        command: str,
+        account: Account | None,
+        alone: bool = False,
     ) -> None:
         """
         The branch ends in a command.
@@ -166,7 +186,13 @@ class State:
         if not self.been_here(who, command):
             self.result.commands.append(
                 ToCommand(
-                    command, account, names, item.sender, item.delivered, item.original
+                    command,
+                    account,
+                    names,
+                    item.sender,
+                    item.delivered,
+                    item.original,
+                    alone,
                 )
             )
 
@@ -174,8 +200,9 @@ class State:
         """
         The branch ends in another transport.
         """
+        alone = item.leads_only_to(names)
         self.result.transports.append(
-            ToTransport(transport, names.address, item.sender, item.delivered)
+            ToTransport(transport, names.address, item.sender, item.delivered, alone)
         )
 
     def forward(self, item: Item, address: str) -> None:
@@ -186,13 +213,18 @@ class State:
             key = Onward(item.delivered, item.sender, item.ties)
             self.result.forwards.setdefault(key, []).append(address)
 
-    def problem(self, item: Item, address: str, status: str, reason: str) -> None:
+    def problem(
+        self, item: Item, address: str, status: str, reason: str, alone: bool = True
+    ) -> None:
         """
         The branch ends badly.
         """
-        self.result.problems.append(Problem(address, status, reason, item.sender))
+        problem = Problem(address, status, reason, item.sender, alone)
+        self.result.problems.append(problem)
 
-    def trouble(self, item: Item, trouble: Trouble) -> Iterator[Item]:
+    def trouble(
+        self, item: Item, trouble: Trouble, alone: bool = False
+    ) -> Iterator[Item]:
         """
         As L{problem}, with a warning.
 
@@ -200,7 +232,7 @@ class State:
         """
         if trouble.warning:
             self.warn(trouble.warning)
-        self.problem(item, item.address, trouble.status, trouble.reason)
+        self.problem(item, item.address, trouble.status, trouble.reason, alone)
         return iter(())
 
     def restricted(self, item: Item, what: str) -> Iterator[Item]:
@@ -217,7 +249,7 @@ class State:
         The branch is a mistake of whoever wrote it; bounced as by Postfix.
         """
         self.warn(warning)
-        self.problem(item, item.address, "5.3.5", MISCONFIGURED)
+        self.problem(item, item.address, "5.3.5", MISCONFIGURED, False)
 
     def warn(self, text: str) -> None:
         """

@@ -289,7 +289,7 @@ _To: TypeAlias = ToMailbox | ToFile | ToCommand
 
 
 def _problem(to: _To, error: MailboxError) -> Problem:
-    return Problem(to.address, error.status, error.reason, to.sender)
+    return Problem(to.address, error.status, error.reason, to.sender, to.alone)
 
 
 def _of(to: _To, result: str | Problem) -> str | Problem:
@@ -297,5 +297,5 @@ def _of(to: _To, result: str | Problem) -> str | Problem:
     @return: what was said of a place, now of another branch that leads there.
     """
     if isinstance(result, Problem):
-        return replace(result, address=to.address, sender=to.sender)
+        return replace(result, address=to.address, sender=to.sender, alone=to.alone)
     return result

@@ -5,11 +5,10 @@ Owns: which new messages it makes, and with which DSN parameters; what is tried
     again, as a whole or apart; what is reported.
 Knows nothing of: how anything was delivered.
 
-The rules, in this order. A branch that needs another attempt: the recipient is
-tried again if the branch is its own (its mailbox, its command), or if nothing
-was done for any other; else the branch becomes a message of its own, so that
-nobody gets a second copy for it. A branch that failed: likewise, but the
-recipient itself then fails. Postfix repeats all branches.
+A branch that needs another attempt becomes a message of its own, so that nobody
+gets a second copy for it, if it can be and if anything else was done; else the
+recipient is tried again as a whole, as Postfix does always. A branch that
+failed: likewise, but the recipient itself then fails, whatever else was done.
 
 Sources: Postfix C{local/forward.c}, C{local/bounce_workaround.c},
 C{global/deliver_pass.c}; RFC 3461 section 5.2.7.
@@ -96,9 +95,9 @@ class Summary:
         @return: what the queue manager is told.
         """
         expansion, n = self._expansion, self._recipient.n
-        own = [p for p in done.problems if self._is_own(p.address)]
+        own = [p for p in done.problems if not self._is_apart(p)]
         own.sort(key=lambda problem: problem.status)
-        others = [p for p in done.problems if not self._is_own(p.address)]
+        others = [p for p in done.problems if self._is_apart(p)]
         if own and own[0].status[0] == "4":
             return not_delivered(n, own[0].status, own[0].reason)
         passed = self._passed(done)
@@ -122,10 +121,16 @@ class Summary:
         """
         @return: whether the recipient as a whole is tried again for it.
         """
-        return problem.status[0] == "4" and self._is_own(problem.address)
+        return problem.status[0] == "4" and not self._is_apart(problem)
 
-    def _is_own(self, address: str) -> bool:
-        return address.lower() == self._recipient.address.lower()
+    def _is_apart(self, branch: Problem | ToTransport) -> bool:
+        """
+        @return: whether the branch can be a message of its own. Else that
+            would come back to us and loop, or what is beside it would be
+            done again.
+        """
+        ours = self._recipient.address.lower()
+        return branch.alone and branch.address.lower() != ours
 
     def _delivered(
         self, done: Done, onward: tuple[Forward, ...], expansion: Expansion
@@ -158,7 +163,7 @@ class Summary:
         """
         transports = self._expansion.transports
         for transport in transports:
-            if self._is_own(transport.address):
+            if not self._is_apart(transport):
                 return transport
         busy = done.words or done.problems or self._expansion.forwards
         if len(transports) == 1 and not busy:

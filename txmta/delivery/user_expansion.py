@@ -67,7 +67,8 @@ class UserSteps:
         if account is not None and self._rules.require_home_directory:
             trouble = yield CheckHome(account)
             if isinstance(trouble, Trouble):
-                return self._state.trouble(replace(item, names=names), trouble)
+                alone = item.leads_only_to(names)
+                return self._state.trouble(replace(item, names=names), trouble, alone)
         if account is not None and self._rules.forward_path:
             more = yield from self._forward_file(item, names, account)
             if more is not None:
@@ -93,7 +94,7 @@ class UserSteps:
         if paths not in self._read:
             answer = yield ReadForward(account, paths)
             if isinstance(answer, Trouble):
-                return state.trouble(item, answer)
+                return state.trouble(item, answer, item.leads_only_to(names))
             assert answer is None or isinstance(answer, Listed)
             self._read[paths] = answer
         listed = self._read[paths]
@@ -107,10 +108,19 @@ class UserSteps:
         first = next(members, None)
         if first is None:
             return None
+        if item.where and self._has_transports():
+            # Another transport can get only one recipient in place of the one
+            # that we were asked for: the others get messages of their own.
+            state.forward(item, names.address)
+            return iter(())
         extended = candidates[paths.index(listed.path)].with_extension
         keep = self._rules.propagate_forward and not extended
         item = self._inside(item, names, account, names.suffix if keep else "")
         return self._members(item, chain((first,), members), listed.path)
+
+    def _has_transports(self) -> bool:
+        rules = self._rules
+        return bool(rules.mailbox_transport) or "mailbox_transport_maps" in rules.maps
 
     def _candidates(self, names: Names, account: Account) -> list[Expanded]:
         rules = self._rules
@@ -181,7 +191,8 @@ class UserSteps:
         command = yield from self._map("mailbox_command_maps", names.user)
         command = command or rules.mailbox_command
         if command:
-            state.command(item, names, command, account)
+            alone = item.leads_only_to(names)
+            state.command(item, names, command, account, alone)
         else:
             state.mailbox(item, names, account)
         return None
@@ -201,7 +212,8 @@ class UserSteps:
             state.result.discarded = True
         else:
             reason = f'unknown user: "{names.user}"'
-            state.problem(item, names.address, "5.1.1", reason)
+            alone = item.leads_only_to(names)
+            state.problem(item, names.address, "5.1.1", reason, alone)
         return None
 
     def _luser(self, item: Item, names: Names) -> Iterator[Item]:
