@@ -24,6 +24,13 @@ CONTENT = b"Subject: hello\r\nMessage-ID: <1@x.test>\r\n\r\nWords.\r\n"
 #: Differs from one message to the next.
 VARYING = ("X-Postfix-Queue-ID", "Arrival-Date", "Will-Retry-Until")
 
+ALIASES = {
+    "alias": "ok@y.test",
+    "list": "bad@y.test, ok@y.test",
+    "owned": "ok@y.test",
+    "owner-owned": "box@there.test",
+}
+
 #: Mail for there.test, and so the notices, ends in a Maildir.
 MAIN_CF = """
 myhostname = mx.here.test
@@ -51,7 +58,7 @@ virtual_minimum_uid = 1
 """
 
 
-def play(connection: socket.socket) -> None:
+def play(connection: socket.socket, busy: bool = True) -> None:
     """
     A next hop without DSN that refuses bad@, and has no time for busy@.
     """
@@ -64,7 +71,7 @@ def play(connection: socket.socket) -> None:
                 reply = b"250-hop.test\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
             elif verb.startswith(b"RCPT TO:<BAD@"):
                 reply = b"550 5.1.1 <bad@y.test>: Recipient address rejected\r\n"
-            elif verb.startswith(b"RCPT TO:<BUSY@"):
+            elif verb.startswith(b"RCPT TO:<BUSY") and busy:
                 reply = b"450 4.2.1 mailbox busy\r\n"
             elif verb.startswith(b"DATA"):
                 connection.sendall(b"354 go on\r\n")
@@ -157,8 +164,15 @@ class OracleCase(RunningTestCase):
         self.ours = self.txmta(text)
         self.ours.add(OURS)
         self.ours.maildir("box")
-        for folder in (self.theirs.folder, self.ours.folder):
-            (folder / "aliases").write_text("list: bad@y.test, ok@y.test\n")
+        for server in (self.theirs, self.ours):
+            folder = server.folder
+            (folder / "aliases").write_text(
+                "".join(
+                    # Ours reads the file of alias_maps as aliases(5).
+                    f"{name}{':' * (server is self.ours)} {value}\n"
+                    for name, value in ALIASES.items()
+                )
+            )
         with (self.theirs.folder / "master.cf").open("a") as file:
             file.write("local unix - n n - - local\n")
         self.theirs.start()
@@ -267,6 +281,9 @@ class BounceOracleTests(OracleCase):
             count=1,
         )
         self.assertEqual(self.subjects(ours), ["Successful Mail Delivery Report"])
+        self.compare(b"<alias@local.test> NOTIFY=SUCCESS", count=1)
+        self.compare(b"<list@local.test> NOTIFY=SUCCESS,FAILURE", count=3)
+        self.compare(b"<owned@local.test> NOTIFY=SUCCESS", count=1)
 
     def test_delay(self) -> None:
         """
@@ -285,6 +302,33 @@ class BounceOracleTests(OracleCase):
                 )
             )
             self.assertTrue(re.match(r"\w{3}, ", found["Will-Retry-Until"]))
+
+    def test_cleared(self) -> None:
+        """
+        Who was told of a delay hears when it is over, if that is wanted.
+        """
+        busy = True
+
+        def often_busy(connection: socket.socket) -> None:
+            play(connection, busy)
+
+        self.servers(
+            "delay_warning_time = 1s\nconfirm_delay_cleared = yes\n"
+            "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\n"
+            "queue_run_delay = 1s\n",
+            self.rogue(often_busy).port,
+        )
+        self.compare(b"<busy@y.test>", b"<busyf@y.test> NOTIFY=FAILURE")
+        busy = False
+        for server in (self.theirs, self.ours):
+            (notice,) = self.notices(server, 1)
+            self.assertEqual(
+                [dict(g)["Final-Recipient"] for g in status(notice)[1:]],
+                ["rfc822; busy@y.test"],
+            )
+            self.assertEqual(
+                self.subjects([notice]), ["Successful Mail Delivery Report"]
+            )
 
     def test_expired(self) -> None:
         """
