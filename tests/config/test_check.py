@@ -312,6 +312,12 @@ class ProblemTests(SynchronousTestCase):
             report("virtual_transport = maildrop\n", STOCK),
             "virtual_transport = maildrop: the program pipe is not supported yet",
         )
+        for name in ("mailbox_transport", "fallback_transport"):
+            self.has(
+                report(f"{name} = cyrus:x\n"),
+                f"main.cf, line 1: {name} = cyrus:x: master.cf has no service cyrus "
+                "of type unix: write one of",
+            )
 
     def test_family_value(self) -> None:
         master = STOCK + "slow unix - - n - - smtp\n"
