@@ -195,8 +195,14 @@ class SuccessTests(TellingCase):
         """
         self.world.agent.answer = sent
         sender = f"double-bounce@{HOST}"
-        self.world.put(recipients=[to("a@one", SUCCESS)], sender=sender)
+        queue_id = self.world.put(recipients=[to("a@one", SUCCESS)], sender=sender)
         self.assertEqual(self.world.store.rows, {})
+        self.assertEqual(self.world.sink.of(Notified), [])
+        self.assertIn(
+            f"bounce: {queue_id}: not sending trace/success notification for "
+            "double-bounce message",
+            self.world.sink.lines(),
+        )
 
 
 class DelayTests(TellingCase):

@@ -38,7 +38,7 @@ from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import Event, GoAhead, Over, Stage, Target
-from txmta.smtp.client_recording import ClientRecording
+from txmta.smtp.client_recording import Unrecorded
 from txmta.smtp.client_upload import Body, Drain, Upload
 from txmta.smtp.downgrade import Downgrade
 from txmta.smtp.stuffing import Stuffer
@@ -92,7 +92,7 @@ class ClientConnection(Protocol):
         self.listener = listener
         self.opened = 0.0
         self.failure: Failure | None = None
-        self.recording: ClientRecording | None = None
+        self.recording = Unrecorded()
         self._clock = clock
         self._limits = limits
         self._body: Body | None = None
@@ -112,8 +112,7 @@ class ClientConnection(Protocol):
         self._body = body
         seven_bit = transaction.body != "8BITMIME" or self.engine.offered.eight_bit
         self._conversion = None if seven_bit else self._limits.conversion
-        if self.recording is not None:
-            self.recording.begin(transaction.envelope.sender)
+        self.recording.begin(transaction.envelope.sender)
         events = self.engine.begin(transaction)
         self._arm()
         self._handle(events)
@@ -144,8 +143,7 @@ class ClientConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         engine = self.engine
-        if self.recording is not None:
-            self.recording.heard(data)
+        self.recording.heard(data)
         heard = engine.replies
         events = engine.receive(data)
         # Only a whole reply buys more time, so that a server cannot hold us
@@ -159,8 +157,7 @@ class ClientConnection(Protocol):
         self._stop_timer()
         self._stop_upload()
         self._handle(self.engine.lost())
-        if self.recording is not None:
-            self.recording.tell()
+        self.recording.tell()
 
     # What the upload calls.
 
@@ -214,8 +211,7 @@ class ClientConnection(Protocol):
     def _flush(self) -> None:
         octets = self.engine.take()
         if octets:
-            if self.recording is not None:
-                self.recording.said(octets)
+            self.recording.said(octets)
             self._send(octets)
 
     def _send(self, octets: bytes) -> None:

@@ -29,7 +29,35 @@ PROTOCOL = "protocol"
 _WRONG = re.compile(rb"^(?:50[0-9]|555)", re.MULTILINE)
 
 
-class ClientRecording:
+class Unrecorded:
+    """
+    A connection that nobody wants to hear of.
+    """
+
+    __slots__ = ()
+
+    def begin(self, sender: str) -> None:
+        """
+        A transaction begins.
+        """
+
+    def said(self, octets: bytes) -> None:
+        """
+        Commands are sent.
+        """
+
+    def heard(self, octets: bytes) -> None:
+        """
+        Octets have arrived.
+        """
+
+    def tell(self) -> None:
+        """
+        The connection is gone: tell the postmaster if there was trouble.
+        """
+
+
+class ClientRecording(Unrecorded):
     """
     One connection.
     """
@@ -47,33 +75,21 @@ class ClientRecording:
         self._harmless = False
 
     def begin(self, sender: str) -> None:
-        """
-        A transaction begins. Trouble with mail to the postmaster is not told
-        by more such mail.
-        """
+        # Trouble with mail to the postmaster is not told by more such mail.
         self._harmless = sender.lower() == self._postmaster.sender.lower()
 
     def said(self, octets: bytes) -> None:
-        """
-        Commands are sent.
-        """
         self._said.append((True, octets[:MAX_PIECE]))
         if octets.startswith((b"EHLO", b"HELO")):
             # A server that does not know EHLO is an old one, not in trouble.
             self._harmless = octets.startswith(b"EHLO")
 
     def heard(self, octets: bytes) -> None:
-        """
-        Octets have arrived.
-        """
         self._said.append((False, octets[:MAX_PIECE]))
         if not self._harmless and _WRONG.search(octets):
             self._trouble = True
 
     def tell(self) -> None:
-        """
-        The connection is gone: tell the postmaster if there was trouble.
-        """
         if not self._trouble:
             return
         self._trouble = False

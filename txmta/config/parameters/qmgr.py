@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import re
 
-from txmta.config.declare import Status, boolean, count, string, time, words
+from txmta.config.declare import (
+    Parameter,
+    Status,
+    boolean,
+    count,
+    string,
+    time,
+    words,
+)
 
 
 def _feedback(text: str) -> str:
@@ -29,6 +37,15 @@ def _feedback(text: str) -> str:
     if not 0 <= value <= 1:
         raise ValueError("is out of range: the number must be from 0 to 1")
     return text.strip()
+
+
+def _service(name: str, what: str) -> Parameter[str]:
+    return string(
+        name,
+        doc=f"The service {what}.",
+        status=Status.NO_EFFECT,
+        note="The queue manager does it itself.",
+    )
 
 
 class QmgrParameters:
@@ -309,6 +326,16 @@ class QmgrParameters:
         note="Which class a session belongs to is read from the codes of its replies; "
         "-o notify_classes in master.cf does not count; refused content is policy, "
         "not data.",
+    )
+    bounce_service_name = _service("bounce", "that returns mail")
+    defer_service_name = _service("defer", "that notes delays")
+    trace_service_name = _service("trace", "that notes deliveries")
+    queue_service_name = _service("qmgr", "that is told of new mail")
+    destination_concurrency_feedback_debug = boolean(
+        "no",
+        doc="Log each change of the concurrency of a destination.",
+        status=Status.NO_EFFECT,
+        note="It is not logged.",
     )
     in_flow_delay = time(
         "1s",
