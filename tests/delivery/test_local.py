@@ -658,6 +658,14 @@ class CommandTests(UserCase):
             self.configure(mailbox_command="cmd", default_privs="joe")
             self.accounts["bob"] = replace(self.accounts["bob"], uid=0)
             self.accounts["joe"] = replace(self.accounts["joe"], uid=uid)
+            identity = Identity(uid, frozenset((1000,)))  # also as root
+            self.agent = LocalAgent(
+                self.setting.context,
+                self.accounts.get,
+                lambda identity=identity: identity,  # type: ignore[misc]
+                self.fs,
+                self.commands,
+            )
             outcome = self.outcome("bob")
             if uid == 0:
                 self.assertEqual((outcome.status, self.commands.ran), ("4.3.5", []))
