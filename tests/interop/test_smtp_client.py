@@ -95,14 +95,17 @@ class AgentCase(TestCase):
         return agent
 
     def deliver(
-        self, nexthop: str, content: bytes, *addresses: str, **envelope: Any
+        self,
+        nexthop: str,
+        content: bytes,
+        *addresses: str,
+        sender: str = "me@example.org",
+        **envelope: Any,
     ) -> Deferred[None]:
         recipients = tuple(
             Recipient(n, a, a) for n, a in enumerate(addresses or ("a@example.com",))
         )
-        message = Envelope(
-            "QID", NOW, "me@example.org", recipients, LOCAL_CLIENT, **envelope
-        )
+        message = Envelope("QID", NOW, sender, recipients, LOCAL_CLIENT, **envelope)
         holder = Content(content)
         request = DeliveryRequest(
             "smtp", nexthop, message, recipients, len(content), lambda: holder

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from txmta.errors import ConfigError
 from txmta.master.privileges import Account
 
-#: Below queue_directory.
-SUBDIRECTORIES: Sequence[str] = ("content",)
+#: Below queue_directory; sockets of others are put into private, as with Postfix.
+SUBDIRECTORIES: Sequence[str] = ("content", "private")
 
 
 def prepare_queue(path: str, owner: Account) -> None:
