@@ -27,6 +27,7 @@ from txmta.delivery.command import Command, Commands
 from txmta.delivery.command_copy import Style
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.local import LocalAgent
+from txmta.delivery.local_answers import ABSENT_FOR
 from txmta.delivery.mailbox import Identity
 from txmta.delivery.message import Message
 from txmta.delivery.questions import Account
@@ -465,6 +466,19 @@ class ForwardFileTests(UserCase):
         for name, expected in (("bob", "base"), ("bob+a", "ext"), ("bob+b", "base")):
             (forward,) = self.outcome(name).forward
             self.assertEqual(forward.recipients, (f"{expected}@else.test",))
+
+    def test_absent(self) -> None:
+        """
+        That there is none is remembered for a second.
+        """
+        self.outcome("bob")
+        self.forward("bob", "far@else.test")
+        self.assertEqual(self.outcome("bob").forward, ())
+        self.setting.clock.advance(ABSENT_FOR)
+        self.assertEqual(len(self.outcome("bob").forward), 1)
+        self.outcome("bob")
+        (self.home / "bob" / ".forward").unlink()
+        self.assertEqual(self.outcome("bob").forward, ())
 
     def test_not_trusted(self) -> None:
         """

@@ -350,10 +350,10 @@ class OracleTests(TestCase):
             self.postfix.configure(settings)
             self.postfix.run("reload")
             time.sleep(1)
-            ours = Ours(self.home, settings)
-            self.addCleanup(ours.agent.stop)
             for case in cases:
                 theirs = self.postfix.deliver(case)
+                ours = Ours(self.home, settings)
+                self.addCleanup(ours.agent.stop)
                 result = await ours.deliver(case)
                 different += compare(case, result, theirs)
         self.assertEqual(different, [], "\n".join(different))

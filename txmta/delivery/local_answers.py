@@ -53,6 +53,13 @@ USER_MAPS = (
     "fallback_transport_maps",
 )
 
+#: Seconds for which it is remembered that a user has no .forward file: a look
+#: for each message costs a busy mailbox a tenth. Our own choice.
+ABSENT_FOR = 1.0
+
+#: Users of whom that is remembered.
+MAX_ABSENT = 10_000
+
 
 class TableFailure(MailError):
     """
@@ -94,6 +101,7 @@ class Answers:
         self._users = users
         self._identity = identity
         self._find_uid = find_uid
+        self._absent: dict[tuple[str, ...], float] = {}
 
         def tables(items: Sequence[str], parameter: str) -> list[ITable]:
             return [context.table(item, parameter) for item in items]
@@ -179,11 +187,18 @@ class Answers:
         return None
 
     async def _forward(self, question: ReadForward) -> Listed | Trouble | None:
-        account = question.account
+        account, paths = question.account, question.paths
+        seconds, absent = self._context.clock.seconds, self._absent
+        if seconds() < absent.get(paths, 0.0):
+            return None
         ours = account.uid == self._identity().uid
         found: Listed | Trouble | None = await self._context.in_thread(
-            read_forward, account, question.paths, ours
+            read_forward, account, paths, ours
         )
+        if found is None:
+            while len(absent) >= MAX_ABSENT:
+                del absent[next(iter(absent))]
+            absent[paths] = seconds() + ABSENT_FOR
         return found
 
     async def _include(self, question: ReadInclude) -> Listed | Trouble:
