@@ -154,6 +154,8 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._socket = None
+        if self._upload and (octets := self._upload.last_words()):
+            self.dataReceived(octets)
         self._stop_timer()
         self._stop_upload()
         self._handle(self.engine.lost())
@@ -250,7 +252,8 @@ class ClientConnection(Protocol):
         stuffer = plain if conversion is None else Downgrade(conversion, plain)
         if body.whole is None:
             self._queued = True
-            self._upload = Upload(body, stuffer, self._tcp.write, self)
+            twin = self._socket and self._socket.dup()
+            self._upload = Upload(body, stuffer, self._tcp.write, self, twin)
             self._consumer.registerProducer(self._upload, False)
             return
         octets = stuffer.feed(body.whole) + stuffer.finish()

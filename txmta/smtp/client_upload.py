@@ -12,6 +12,8 @@ Errors: what C{IContent.read} fails with is given to C{failed}.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,7 +79,13 @@ class Upload:
         stuffer: Stuffer | Downgrade,
         write: Callable[[bytes], object],
         owner: IUploading,
+        twin: socket.socket | None = None,
     ) -> None:
+        """
+        @param twin: a duplicate of the socket that C{write} leads to; closed
+            with the upload.
+        """
+        self._twin = twin
         self._body = body
         self._content = body.content
         self._stuffer = stuffer
@@ -118,6 +126,20 @@ class Upload:
         The connection is gone, or of no use.
         """
         self._stopped = True
+        if self._twin is not None:
+            self._twin.close()
+            self._twin = None
+
+    def last_words(self) -> bytes:
+        """
+        A server that does not want the rest says so and hangs up, often with
+        octets unread; then a write fails, after which Twisted does not read.
+
+        @return: what it had said.
+        """
+        with contextlib.suppress(OSError):
+            return b"" if self._twin is None else self._twin.recv(4096)
+        return b""
 
     def _got(self, block: bytes) -> None:
         if self._stopped:

@@ -501,6 +501,25 @@ class DirectTests(ConnectionCase):
         self.lose()
         self.assertEqual([e[0] for e in self.events], ["failed", "over"])
 
+    def test_last_words(self) -> None:
+        """
+        A server that refuses a large message half-way and hangs up is heard,
+        even if the transport finds out while it writes.
+        """
+        for said, expected in (
+            (b"552 5.3.4 too big\r\n", "5.3.4"),
+            (b"552 5.3", "4.4.2"),
+            (b"", "4.4.2"),
+        ):
+            self.setUp()
+            self.begin(Content(b"x\r\n" * 100000))
+            self.connection.dataReceived(OK * 2 + GO)
+            self.theirs.send(said)
+            self.theirs.close()
+            self.lose()
+            self.assertEqual([e[0] for e in self.events], ["failed", "over"])
+            self.assertEqual(self.events[0][1], expected)
+
 
 class ConversionTests(ConnectionCase):
     """
