@@ -305,6 +305,8 @@ class Outcome:
     @ivar forward: new messages that replace this recipient, or, when it
         failed or goes another way, come with its end; none are made when it is
         tried again. Their ids go into a C{reason} that ends with "forwarded".
+    @ivar bounce_to: who hears of a failure in place of the sender: the owner of
+        a list whose command or file it is; or C{""}.
     @ivar dsn_passed: the next hop speaks DSN, and reports success itself
         (RFC 3461 section 5.2.1).
     @ivar reroute: the recipient is to go this way instead (mailbox_transport,
@@ -325,6 +327,7 @@ class Outcome:
     forward: tuple[Forward, ...] = ()
     dsn_passed: bool = False
     reroute: Route | None = None
+    bounce_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,16 @@ class SummaryTests(SynchronousTestCase):
         )
         self.assertEqual([f.recipients for f in outcome.forward], [(FAR,), (BOB,)])
 
+    def test_owner(self) -> None:
+        """
+        The owner of a list hears of its command.
+        """
+        for sender, bounce_to in ((SENDER, ""), ("owner@x", "owner@x")):
+            outcome = self.outcome(problems=(problem("5.3.0", ALL, sender),))
+            self.assertEqual(
+                (outcome.action, outcome.bounce_to), (Action.FAILED, bounce_to)
+            )
+
     def test_by_sender(self) -> None:
         """
         Whoever forwards hears of it.

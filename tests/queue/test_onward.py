@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.queue.doubles import World, no_user, sent
 from tests.queue.test_reroute import pass_to
 from txmta.events import Delivery
-from txmta.model import Action, Forward, Outcome, Recipient
+from txmta.model import Action, Forward, Notify, Outcome, Recipient
+from txmta.queue.store.memory import Row
 
 ONWARD = (Forward("s@x.test", ("far@x.test",), b"Delivered-To: a@here\r\n"),)
 
@@ -79,6 +80,42 @@ class OnwardTests(SynchronousTestCase):
         ]
         self.assertIs(delivery.outcome.action, Action.FAILED)
         self.assertNotIn("forwarded", delivery.outcome.reason)
+
+    def test_bounce_to(self) -> None:
+        """
+        The owner of a list gets the bounce of its command, whatever the
+        sender wants to hear; the sender gets those of the others.
+        """
+        world = self.world()
+
+        def answer(recipient: Recipient) -> Outcome:
+            outcome = no_user(recipient)
+            return (
+                replace(outcome, bounce_to="owner@owner.test")
+                if recipient.n
+                else outcome
+            )
+
+        world.local.answer = answer
+        world.resolver.routes["owner.test"] = "smtp"  # where notices stay
+        addresses = ("a@here", "list@here")
+        never = int(Notify.NEVER)
+        recipients = [Recipient(n, a, a, "", never) for n, a in enumerate(addresses)]
+        queue_id = world.put(recipients=recipients)
+        (bounce,) = world.others(queue_id)
+        self.assertEqual(self.to(bounce), "owner@owner.test")
+        self.assertEqual(bounce.envelope.sender, "")
+        queue_id = world.put(*addresses)
+        found = {
+            self.to(b): b.content
+            for b in world.others(queue_id, bounce.envelope.queue_id)
+        }
+        self.assertEqual(set(found), {"owner@owner.test", "sender@example.com"})
+        self.assertIn(b"<list@here>", found["owner@owner.test"])
+        self.assertNotIn(b"<a@here>", found["owner@owner.test"])
+
+    def to(self, row: Row) -> str:
+        return row.envelope.recipients[0].address
 
     def test_soft_bounce(self) -> None:
         world = self.world(soft_bounce="yes")

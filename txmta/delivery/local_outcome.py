@@ -114,7 +114,16 @@ class Summary:
         if own:
             # Bounced, and forwarded to whoever else there is.
             status, reason = own[0].status, one_line(own[0].reason)
-            return Outcome(n, Action.FAILED, status, reason, _RELAY, forward=onward)
+            sender = own[0].sender
+            return Outcome(
+                n,
+                Action.FAILED,
+                status,
+                reason,
+                _RELAY,
+                forward=onward,
+                bounce_to="" if sender == self._sender else sender,
+            )
         return self._delivered(done, onward, expansion)
 
     def repeats(self, problem: Problem) -> bool:

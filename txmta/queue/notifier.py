@@ -145,7 +145,23 @@ class Notifier:
         return Deferred.fromCoroutine(self._make(plans, envelope, size))
 
     def _of_failure(self, envelope: Envelope, failed: Told) -> list[_Plan]:
-        settings, sender = self._parts.settings, envelope.sender
+        groups: dict[str, list[tuple[Recipient, Outcome]]] = {}
+        for recipient, outcome in failed:
+            groups.setdefault(outcome.bounce_to, []).append((recipient, outcome))
+        return [
+            plan
+            for owner, told in groups.items()
+            for plan in self._of_failure_to(owner, envelope, told)
+        ]
+
+    def _of_failure_to(
+        self, owner: str, envelope: Envelope, failed: Told
+    ) -> list[_Plan]:
+        """
+        @param owner: of a list, who hears of it whatever the sender of the
+            message wanted to be told (RFC 3461 section 5.2.7.3); or C{""}.
+        """
+        settings, sender = self._parts.settings, owner or envelope.sender
         double_bounce = self._letters.double_bounce
         if self._letters.is_double_bounce(sender):
             self._warn(
@@ -158,9 +174,10 @@ class Notifier:
             to = settings.notice_recipient_2bounce
             return [_Plan("failure", double_bounce, to, failed, False, True)]
         plans = []
-        told = _wanted(failed, Notify.FAILURE)
+        told = failed if owner else _wanted(failed, Notify.FAILURE)
+        headers_only = envelope.ret == "HDRS" and not owner
         if told:
-            plans.append(_Plan("failure", "", sender, told, envelope.ret == "HDRS"))
+            plans.append(_Plan("failure", "", sender, told, headers_only))
         if "bounce" in self._classes:
             to = settings.bounce_notice_recipient
             plans.append(_Plan("failure", double_bounce, to, failed, copy=True))
