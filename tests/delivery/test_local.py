@@ -403,7 +403,8 @@ class RunCommands(Commands):
     ) -> str:
         self.ran.append((command, head))
         if command.text in self.fail:
-            raise MailboxError(self.fail[command.text], f"{command.text} failed")
+            said = f"{command.text} failed"
+            raise MailboxError(self.fail[command.text], said, f"x-unix; {said}")
         return ""
 
     def stop(self) -> None:
@@ -719,6 +720,7 @@ class CommandTests(UserCase):
             (outcome.action, outcome.status, outcome.reason),
             (Action.FAILED, "5.3.0", "bad failed"),
         )
+        self.assertEqual(outcome.diagnostic, "x-unix; bad failed")
         self.assertEqual(outcome.forward[0].recipients, ("far@else.test",))
         self.assertEqual(len(self.mail("bob")), 1)
         self.assertEqual(self.commands.texts, ["bad", "good"])

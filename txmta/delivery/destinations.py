@@ -132,6 +132,7 @@ class Problem:
     @ivar status: 5.x.x bounces, 4.x.x defers.
     @ivar sender: who hears of it.
     @ivar alone: as in L{ToMailbox}.
+    @ivar diagnostic: as in L{Outcome<txmta.model.Outcome>}.
     """
 
     address: str
@@ -139,6 +140,7 @@ class Problem:
     reason: str
     sender: str
     alone: bool = True
+    diagnostic: str = ""
 
 
 @dataclass(slots=True)

@@ -289,7 +289,9 @@ _To: TypeAlias = ToMailbox | ToFile | ToCommand
 
 
 def _problem(to: _To, error: MailboxError) -> Problem:
-    return Problem(to.address, error.status, error.reason, to.sender, to.alone)
+    return Problem(
+        to.address, error.status, error.reason, to.sender, to.alone, error.diagnostic
+    )
 
 
 def _of(to: _To, result: str | Problem) -> str | Problem:

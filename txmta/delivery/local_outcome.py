@@ -19,7 +19,7 @@ Errors: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txmta.delivery.copy import delivered_head
 from txmta.delivery.destinations import Expansion, Onward, Problem, Ties, ToTransport
@@ -54,11 +54,22 @@ class Done:
     problems: Sequence[Problem] = ()
 
 
-def not_delivered(n: int, status: str, reason: str) -> Outcome:
+def not_delivered(n: int, status: str, reason: str, diagnostic: str = "") -> Outcome:
     """
     @return: an outcome whose action follows from the status.
     """
-    return Outcome(n, _ACTIONS[status[0]], status, one_line(reason), _RELAY)
+    return Outcome(
+        n,
+        _ACTIONS[status[0]],
+        status,
+        one_line(reason),
+        _RELAY,
+        diagnostic=one_line(diagnostic),
+    )
+
+
+def _of(n: int, problem: Problem) -> Outcome:
+    return not_delivered(n, problem.status, problem.reason, problem.diagnostic)
 
 
 def one_line(text: str) -> str:
@@ -99,7 +110,7 @@ class Summary:
         own.sort(key=lambda problem: problem.status)
         others = [p for p in done.problems if self._is_apart(p)]
         if own and own[0].status[0] == "4":
-            return not_delivered(n, own[0].status, own[0].reason)
+            return _of(n, own[0])
         passed = self._passed(done)
         onward = self._onward(passed)
         others.sort(key=lambda problem: problem.status)
@@ -108,19 +119,14 @@ class Summary:
         ):
             onward += self._apart(others)
         elif others:
-            return not_delivered(n, others[0].status, others[0].reason)
+            return _of(n, others[0])
         if passed:
             return self._reroute(passed, onward)
         if own:
             # Bounced, and forwarded to whoever else there is.
-            status, reason = own[0].status, one_line(own[0].reason)
             sender = own[0].sender
-            return Outcome(
-                n,
-                Action.FAILED,
-                status,
-                reason,
-                _RELAY,
+            return replace(
+                _of(n, own[0]),
                 forward=onward,
                 bounce_to="" if sender == self._sender else sender,
             )
