@@ -97,6 +97,7 @@ _LINE = re.compile(
 )
 _STATUS = {
     Action.DELIVERED: "sent",
+    Action.EXPANDED: "sent",
     Action.DELAYED: "deferred",
     Action.FAILED: "bounced",
 }
