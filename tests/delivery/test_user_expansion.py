@@ -340,7 +340,8 @@ class MailboxTests(SynchronousTestCase):
 
     def test_not_asked(self) -> None:
         """
-        With mailbox_transport nobody needs to know the user.
+        With mailbox_transport nobody needs to know the user; else one question
+        is enough.
         """
         asked: list[Question] = []
 
@@ -351,6 +352,10 @@ class MailboxTests(SynchronousTestCase):
 
         Curious({}).expand("bob", Rules(mailbox_transport="t"))
         self.assertFalse([q for q in asked if isinstance(q, FindUser)])
+        for name in ("bob", "nobody"):
+            asked.clear()
+            Curious({}).expand(name, RULES)
+            self.assertEqual(len([q for q in asked if isinstance(q, FindUser)]), 1)
 
 
 class UnknownTests(SynchronousTestCase):

@@ -61,9 +61,9 @@ class UserSteps:
         """
         @param names: a recipient that is no alias.
         """
-        account = None
+        account, asked = None, False
         if self._rules.require_home_directory or self._rules.forward_path:
-            account = yield from self._find(names)
+            account, asked = (yield from self._find(names)), True
         if account is not None and self._rules.require_home_directory:
             trouble = yield CheckHome(account)
             if isinstance(trouble, Trouble):
@@ -73,7 +73,7 @@ class UserSteps:
             more = yield from self._forward_file(item, names, account)
             if more is not None:
                 return more
-        return (yield from self._mailbox(item, names, account))
+        return (yield from self._mailbox(item, names, account, asked))
 
     def _find(self, names: Names) -> Generator[Question, Answer, Account | None]:
         account = yield FindUser(names.user)
@@ -175,7 +175,12 @@ class UserSteps:
         assert value is None or isinstance(value, str)
         return value or ""
 
-    def _mailbox(self, item: Item, names: Names, account: Account | None) -> Steps:
+    def _mailbox(
+        self, item: Item, names: Names, account: Account | None, asked: bool
+    ) -> Steps:
+        """
+        @param account: whose mailbox it is, if somebody has C{asked} already.
+        """
         state, rules = self._state, self._rules
         if state.been_here("mailbox", names.local):
             return None
@@ -184,7 +189,7 @@ class UserSteps:
         if transport:
             state.transport(item, names, transport)
             return None
-        if account is None:
+        if not asked:
             account = yield from self._find(names)
         if account is None:
             return (yield from self._unknown(item, names))
