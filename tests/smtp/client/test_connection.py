@@ -558,9 +558,10 @@ class ConversionTests(ConnectionCase):
         for reply in (OK, OK, GO):
             self.connection.dataReceived(reply)
         octets = b""
-        while not octets.endswith(b"\r\n.\r\n"):
+        for _ in range(100):
             self.wire.drain()
             octets += self.wire.told()
+        self.assertEqual(octets[-5:], b"\r\n.\r\n")
         return octets.removesuffix(b".\r\n")
 
     def test_converted(self) -> None:

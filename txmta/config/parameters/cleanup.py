@@ -158,7 +158,8 @@ class CleanupParameters:
         "sendmail, verify",
         doc="Where mail comes from of which we find out if it needs SMTPUTF8, by"
         " octets beyond ASCII in an address or a header: sendmail, smtpd, qmqpd,"
-        " forward, bounce, notify, verify, all. Other mail needs it if its client said so.",
+        " forward, bounce, notify, verify, all. Other mail needs it if its client"
+        " said so.",
         among=(
             *("sendmail", "smtpd", "qmqpd", "forward"),
             *("bounce", "notify", "verify", "all"),
