@@ -270,7 +270,7 @@ class MalformedTests(RunningTestCase):
         self.addCleanup(sink.close)
         server = start(self.txmta, boxes, sink)
         send(server.port, self.forms, chunked)
-        server.wait_until_idle()
+        server.wait_for_log(": removed", len(self.forms))
         for n, (name, content) in enumerate(self.forms):
             for place in PLACES:
                 octets = arrived(boxes, sink, place, n)
@@ -365,7 +365,7 @@ class OracleTests(RunningTestCase):
         self.carry(postfix, False)
         server = start(self.txmta, own, sink)
         send(server.port, self.forms, False)
-        server.wait_until_idle()
+        server.wait_for_log(": removed", len(self.forms))
         for n, (name, _) in enumerate(self.forms):
             theirs = arrived(boxes, postfix.sink, "r", n)
             ours = arrived(own, sink, "r", n)
