@@ -1,0 +1,3 @@
+"""
+C{trial txmta_http_hook}
+"""
