@@ -374,7 +374,7 @@ class WordsTests(AgentCase):
         await deferToThread(postfix.run, "start")
         self.addCleanup(deferToThread, postfix.close)
         self.agent = self.make(lmtp_connection_cache_on_demand="no")
-        different = []
+        different: list[tuple[str, object, object]] = []
         for name, script in CASES.items():
             server.script = script
             server.commands = []
