@@ -43,6 +43,7 @@ trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 virtual unix - n n - - virtual
 discard unix - - n - - discard
 error unix - - n - - error
