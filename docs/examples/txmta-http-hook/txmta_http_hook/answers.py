@@ -77,11 +77,11 @@ def of_failure(host: str, failure: Failure) -> Verdict:
 
     @param host: with port.
     """
-    for error in causes(failure):
-        if isinstance(error, TLSError | VerificationError | CertificateError):
-            reason = f"certificate of {host} is not trusted: {words(error)}"
+    for cause in causes(failure):
+        if isinstance(cause, TLSError | VerificationError | CertificateError):
+            reason = f"certificate of {host} is not trusted: {words(cause)}"
             return Verdict(Action.DELAYED, "4.7.5", reason)
-    error = failure.value
+    error = next(causes(failure))
     if isinstance(error, DNSLookupError):
         reason, status = f"host {host} is not found", "4.4.3"
     elif isinstance(error, ConnectError):
