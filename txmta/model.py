@@ -330,6 +330,12 @@ class Outcome:
     bounce_to: str = ""
 
 
+def _nothing() -> None:
+    """
+    Nobody wants to know.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryRequest:
     """
@@ -348,6 +354,9 @@ class DeliveryRequest:
         passes on as its own failure.
     @ivar before_queue_manager: seconds (first of C{delays=}).
     @ivar in_queue_manager: seconds (second of C{delays=}).
+    @ivar joins: an agent calls it, once, when nothing is left of this
+        delivery but to wait until it is written together with others: it no
+        longer counts for <transport>_destination_concurrency_limit.
     """
 
     transport: str
@@ -358,6 +367,7 @@ class DeliveryRequest:
     open_content: Callable[[], IContent | Deferred[IContent]]
     before_queue_manager: float = 0.0
     in_queue_manager: float = 0.0
+    joins: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

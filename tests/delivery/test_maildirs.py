@@ -17,7 +17,14 @@ from txmta.delivery.copy import to_lines
 from txmta.delivery.directories import MaildirPath
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.maildir import MaildirWriter
-from txmta.delivery.maildirs import BLOCK, MAX_BATCH, MAX_STREAMS, PATIENCE, Maildirs
+from txmta.delivery.maildirs import (
+    BLOCK,
+    MAX_BATCH,
+    MAX_JOINED,
+    MAX_STREAMS,
+    PATIENCE,
+    Maildirs,
+)
 from txmta.errors import StoreUnavailable
 
 ONE = MaildirPath("/one", ("m",))
@@ -103,6 +110,18 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual(
             self.writer.batches, [(TWO, [b"x"]), (ONE, [b"0", b"1", b"2"])]
         )
+
+    def test_joins(self) -> None:
+        """
+        What waits for others says so; but not all that may come.
+        """
+        joined: list[None] = []
+        for _ in range(MAX_JOINED + 5):
+            self.maildirs.put(ONE, b"1", lambda: joined.append(None))
+        # The first is what the others wait for.
+        self.assertEqual(len(joined), MAX_JOINED - 1)
+        while self.threads.waiting:
+            self.threads.run()
 
     def test_each_its_own_result(self) -> None:
         results = [self.maildirs.put(ONE, m) for m in (b"good", b"bad", b"good")]

@@ -5,6 +5,8 @@ L{txmta.delivery.mboxes}
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,23 @@ class BatchTests(MboxesCase):
         self.assertEqual(self.bodies(), [b"0\n\n", b"1\n\n", b"2\n\n"])
         self.assertEqual(self.fs.calls.count("fsync mbox"), 1)
         self.assertEqual(self.fs.calls.count("open mbox.lock"), 1)
+
+    def test_joins(self) -> None:
+        """
+        What waits for others says so, if it is all of its request.
+        """
+        joined: list[str] = []
+        for name, addresses in (("1", 1), ("2", 1), ("3", 2)):
+            what = replace(
+                request(*["a@here.test"] * addresses),
+                joins=partial(joined.append, name),
+            )
+            message = self.successResultOf(Deferred.fromCoroutine(Message.open(what)))
+            stamp = Stamp("s@else.test", "", "")
+            done = self.mboxes.deliver(message, self.file(), stamp)
+            Deferred.fromCoroutine(done)
+        self.assertEqual(joined, ["2"])
+        self.run_all()
 
     def test_one_thread_at_a_time(self) -> None:
         """

@@ -509,3 +509,70 @@ class PropertyTests(SynchronousTestCase):
             queue.succeeded(job)
             queue.done(job, 0.0)
         self.assertEqual(set(left.values()), {0})
+
+
+class JoinedTests(SynchronousTestCase):
+    """
+    Deliveries that only wait to be written with others.
+    """
+
+    def setUp(self) -> None:
+        self.limits = Limits(concurrency=2, recipients=1, processes=4)
+        self.queue = TransportQueue[str]("local", self.limits)
+
+    def fill(self, count: int) -> None:
+        for n in range(count):
+            self.queue.add("here.test", f"m{n}", recipient(0, "r@here.test"), 0.0)
+
+    def test_place(self) -> None:
+        """
+        Each gives its place at the destination to another one, once; in the
+        transport it keeps it.
+        """
+        self.fill(9)
+        first, second = take(self.queue)
+        self.queue.joined(second, 0.0)
+        self.queue.joined(second, 0.0)
+        (third,) = take(self.queue)
+        self.queue.joined(third, 0.0)
+        self.assertEqual(len(take(self.queue)), 1)
+        self.queue.joined(first, 0.0)
+        self.assertEqual(take(self.queue), [])
+
+    def test_over(self) -> None:
+        """
+        When it is over it gives back its place in the transport only.
+        """
+        self.fill(9)
+        jobs = take(self.queue)
+        for job in jobs:
+            self.queue.joined(job, 0.0)
+        self.assertEqual(len(take(self.queue)), 2)
+        for job in jobs:
+            self.queue.succeeded(job)
+            self.queue.done(job, 0.0)
+        self.assertEqual(take(self.queue), [])
+        self.assertEqual(self.queue.busy, 2)
+
+    def test_forgotten(self) -> None:
+        """
+        The lane may be gone by then, and another one in its place.
+        """
+        self.fill(1)
+        (old,) = take(self.queue)
+        self.queue.joined(old, 0.0)
+        self.fill(3)
+        self.assertEqual(len(take(self.queue)), 2)
+        self.queue.done(old, 0.0)
+        self.assertEqual(take(self.queue), [])
+
+    def test_rate_delay(self) -> None:
+        """
+        With destination_rate_delay the next one has to wait for its end.
+        """
+        limits = Limits(concurrency=2, recipients=1, destination_delay=1.0)
+        self.queue = TransportQueue("local", limits)
+        self.fill(2)
+        (job,) = take(self.queue)
+        self.queue.joined(job, 0.0)
+        self.assertEqual(take(self.queue), [])

@@ -37,6 +37,11 @@ from txmta.interfaces import IContent
 MAX_BATCH = 16
 MAX_BATCH_SIZE = 1 << 20
 
+#: Messages that may wait for one mailbox without counting for its concurrency:
+#: the next batch can form while one is written, and one mailbox whose disk
+#: hangs takes no more of a transport's deliveries.
+MAX_JOINED = 2 * MAX_BATCH
+
 #: Seconds that a message waits for a Maildir that does not answer.
 PATIENCE = 30.0
 
@@ -87,9 +92,15 @@ class Maildirs:
         self._busy: dict[MaildirPath, _Box] = {}
         self._streams = DeferredSemaphore(MAX_STREAMS)
 
-    def put(self, path: MaildirPath, octets: bytes) -> Deferred[None]:
+    def put(
+        self,
+        path: MaildirPath,
+        octets: bytes,
+        joins: Callable[[], None] = lambda: None,
+    ) -> Deferred[None]:
         """
         @param octets: a whole message, with LF.
+        @param joins: called if it waits for others.
         @return: fires when it is safe on disk, or fails with MailboxError.
         """
         waiting = _Waiting(octets, Deferred())
@@ -102,6 +113,9 @@ class Maildirs:
         else:
             with self._lock:
                 box.waiting.append(waiting)
+                count = len(box.waiting)
+            if count <= MAX_JOINED:
+                joins()
         return waiting.done
 
     async def stream(self, path: MaildirPath, head: bytes, content: IContent) -> None:

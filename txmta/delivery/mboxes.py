@@ -36,6 +36,7 @@ from txmta.delivery.maildirs import (
     BLOCK,
     MAX_BATCH,
     MAX_BATCH_SIZE,
+    MAX_JOINED,
     MAX_STREAMS,
     PATIENCE,
 )
@@ -106,10 +107,10 @@ class Mboxes:
             waiting = _Waiting(file, before + quoted(message.lines) + b"\n")
         else:
             waiting = _Waiting(file, before, message.content)
-        self._put(waiting)
+        self._put(waiting, message.joins)
         await waiting.done
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _put(self, waiting: _Waiting, joins: Callable[[], None]) -> None:
         path = waiting.file.path
         lane = self._lanes.get(path)
         if lane is None:
@@ -120,6 +121,9 @@ class Mboxes:
         else:
             with self._lock:
                 lane.waiting.append(waiting)
+                count = len(lane.waiting)
+            if count <= MAX_JOINED:
+                joins()
 
     async def _run(self, lane: _Lane) -> None:
         attempts = 0

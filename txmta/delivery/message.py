@@ -10,6 +10,8 @@ L{MessageDamaged<txmta.errors.MessageDamaged>} pass through.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 
 from txmta.delivery.copy import Stamp, delivered_to, to_lines
@@ -35,6 +37,8 @@ class Message:
         C{content} is to be read block by block (L{LineEnds
         <txmta.delivery.copy.LineEnds>}).
     @ivar size: octets of C{content}.
+    @ivar joins: see L{DeliveryRequest<txmta.model.DeliveryRequest>}; for a
+        request of one recipient.
     @ivar delivered: what L{delivered_to} found.
     """
 
@@ -46,6 +50,7 @@ class Message:
         self.lines = to_lines(head) if content.size <= SMALL else None
         self.size = content.size
         self.delivered = delivered_to(head)
+        self.joins: Callable[[], None] = lambda: None
 
     @classmethod
     async def open(cls, request: DeliveryRequest) -> Message:
@@ -56,17 +61,20 @@ class Message:
         if isinstance(content, Deferred):
             content = await content
         try:
-            return cls(content, await _read_head(content))
+            message = cls(content, await _read_head(content))
         except BaseException:
             content.close()
             raise
+        if len(request.recipients) == 1:
+            message.joins = request.joins
+        return message
 
     async def deliver(self, maildirs: Maildirs, path: MaildirPath, s: Stamp) -> None:
         """
         @raise MailboxError: why it is not there.
         """
         if self.lines is not None:
-            await maildirs.put(path, s.encode() + self.lines)
+            await maildirs.put(path, s.encode() + self.lines, self.joins)
         else:
             await maildirs.stream(path, s.encode(), self.content)
 

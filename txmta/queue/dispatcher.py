@@ -137,6 +137,7 @@ class Dispatcher:
         transport: str,
         nexthop: str,
         recipients: tuple[Recipient, ...],
+        *joins: Callable[[], None],
     ) -> DeliveryRequest:
         envelope, activated = message.envelope, message.activated
         return DeliveryRequest(
@@ -148,7 +149,12 @@ class Dispatcher:
             partial(self._content, envelope.queue_id),
             max(activated - message.arrival, 0.0),
             self._steady() - activated,
+            *joins,
         )
+
+    def _joined(self, queue: Queue, job: Job[ActiveMessage]) -> None:
+        queue.joined(job, self.seconds())
+        self.pump(queue)
 
     def pump(self, queue: Queue) -> None:
         """
@@ -176,7 +182,13 @@ class Dispatcher:
 
     def _deliver(self, queue: Queue, job: Job[ActiveMessage]) -> None:
         agent = self._parts.agents[queue.name]
-        request = self._request(job.owner, queue.name, job.lane.nexthop, job.recipients)
+        request = self._request(
+            job.owner,
+            queue.name,
+            job.lane.nexthop,
+            job.recipients,
+            partial(self._joined, queue, job),
+        )
         hand = InHand(self, queue, job, request, agent.name)
         self.in_hand += 1
         try:

@@ -27,9 +27,11 @@ Owner = TypeVar("Owner")
 class Job(Generic[Owner]):
     """
     One delivery: what goes to the agent in one request.
+
+    @ivar joined: it no longer counts for its destination's concurrency.
     """
 
-    __slots__ = ("lane", "owner", "recipients", "window")
+    __slots__ = ("joined", "lane", "owner", "recipients", "window")
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Job(Generic[Owner]):
         window: Window,
         recipients: tuple[Recipient, ...],
     ) -> None:
+        self.joined = False
         self.lane = lane
         self.owner = owner
         self.window = window

@@ -118,12 +118,28 @@ class TransportQueue(Generic[Owner]):
         """
         self.busy -= 1
         lane, window = job.lane, job.window
+        if job.joined:  # its lane may be forgotten, and another one made
+            if self._lanes.get(lane.nexthop) is lane:
+                self._forget(lane)
+            return
         if self._limits.destination_delay and window.reason is None:
             window.open_at = now + self._limits.destination_delay
             self._wait(lane, window)
         lane.done(job)
         self._queue(lane, now)
         self._forget(lane)
+
+    def joined(self, job: Job[Owner], now: float) -> None:
+        """
+        A delivery only waits to be written with others: it gives its place
+        at the destination to the next one, but not its place in the
+        transport.
+        """
+        if job.joined or self._limits.destination_delay:
+            return
+        job.joined = True
+        job.lane.done(job)
+        self._queue(job.lane, now)
 
     def succeeded(self, job: Job[Owner]) -> None:
         """
