@@ -47,12 +47,12 @@ class CrashCase(SynchronousTestCase):
         self._numbers = itertools.count(1)
 
     @contextmanager
-    def site(self) -> Iterator[Site]:
+    def site(self, make: type[Site] = Site) -> Iterator[Site]:
         """
         @return: a new one, which is gone afterwards.
         """
         folder = self.folder / str(next(self._numbers))
-        site = Site(folder, forks=self.forks)
+        site = make(folder, forks=self.forks)
         try:
             yield site
         finally:

@@ -26,10 +26,14 @@ CALLS = (
     *("write", "pwrite64", "sendto", "sendmsg", "fsync", "fdatasync"),
     *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
     *("unlink", "unlinkat", "openat", "mkdir", "mkdirat", "ftruncate", "fallocate"),
+    *("fcntl", "vfork"),
 )
 
+#: The locks of mailbox files; those of SQLite are others.
+LOCKS = "OFD_SETLK"
+
 #: Calls that are broken by an error, not by a kill.
-ERRORS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "renameat")
+ERRORS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "fcntl")
 
 #: Any thread, see above.
 ANY = "any"
@@ -104,7 +108,9 @@ def points_of_all(calls: Iterable[Call]) -> list[Point]:
 
 
 def _changes(call: Call) -> bool:
-    # Files that are only read are counted by strace, but are no points.
+    # What changes nothing is counted by strace, but is no point.
+    if call.name == "fcntl":
+        return LOCKS in call.arguments
     return call.name != "openat" or "O_CREAT" in call.arguments
 
 

@@ -95,17 +95,23 @@ class ForkServer:
         self._lock = threading.Lock()
 
     def fork(
-        self, mutation: str, arguments: Sequence[str], log: Path, held: bool = False
+        self,
+        mutation: str,
+        arguments: Sequence[str],
+        log: Path,
+        held: bool = False,
+        owner: tuple[int, int] | None = None,
     ) -> Forked:
         """
         @param mutation: of L{tests.crash.launch}.
         @param arguments: of twistd.
         @param log: of what the server says.
         @param held: it stops itself before it does anything.
+        @param owner: uid and gid to start as.
 
         Any thread may call.
         """
-        request = json.dumps([mutation, list(arguments), str(log), held])
+        request = json.dumps([mutation, list(arguments), str(log), held, owner])
         with self._lock:
             self._socket.sendall(request.encode() + b"\n")
             line = self._answers.readline()
@@ -163,7 +169,11 @@ def _checkpoint_soon() -> None:
 
 
 def _become_server(
-    mutation: str, arguments: Sequence[str], log: str, held: bool
+    mutation: str,
+    arguments: Sequence[str],
+    log: str,
+    held: bool,
+    owner: tuple[int, int] | None,
 ) -> None:
     from tests.crash import launch
 
@@ -172,6 +182,10 @@ def _become_server(
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
+    if owner and os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(owner[1])
+        os.setuid(owner[0])
     if held:
         os.kill(os.getpid(), signal.SIGSTOP)
     _name_threads()

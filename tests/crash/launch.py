@@ -19,6 +19,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.scripts.twistd import run
 
+from tests.crash.place_mutations import PLACE_MUTATIONS
+
 
 def synchronous_off() -> None:
     """
@@ -138,6 +140,21 @@ def one_thread() -> None:
     pools.ThreadPool = lambda least, _most, name: pool(least, 1, name)
 
 
+def short_writes() -> None:
+    """
+    Not a broken promise: mailboxes are written a few octets at a time, so
+    that a kill leaves half a message.
+    """
+    from txmta.delivery.filesystem import FileSystem
+
+    mailboxes: Any = FileSystem
+    mailboxes.write = staticmethod(lambda fd, data: os.write(fd, data[:SHORT]))
+    one_thread()
+
+
+#: Octets of a short write.
+SHORT = 150
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
@@ -152,14 +169,14 @@ MUTATIONS: dict[str, Callable[[], None]] = {
 
 #: What else changes a server.
 MODES: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (delivers_nothing, one_thread)
+    each.__name__: each for each in (delivers_nothing, one_thread, short_writes)
 }
 
 
 def main(arguments: Sequence[str]) -> None:
     name, *rest = arguments
     if name:
-        (MUTATIONS | MODES)[name]()
+        (MUTATIONS | PLACE_MUTATIONS | MODES)[name]()
     sys.argv = ["twistd", *rest]
     run()
 

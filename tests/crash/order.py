@@ -2,7 +2,8 @@
 In which order a server did things, and whether that keeps its promise.
 
 Owns: the rules: content on disk before the row, the row before 250, a mailbox
-    file and its directory before the recipient is recorded.
+    file and its directory, or what was appended to one, before the recipient
+    is recorded.
 Knows nothing of: how calls were recorded (L{tests.crash.trace}).
 
 Sources: the architecture's "order of promises".
@@ -28,6 +29,7 @@ CONTENT_DIRECTORY_SYNC = _is("fsync|fdatasync", "/queue/content>")
 MAIL_FILE_SYNC = _is("fsync|fdatasync", "/me/tmp/")
 VISIBLE = _is("rename|renameat|link|linkat", "new")
 MAIL_DIRECTORY_SYNC = _is("fsync|fdatasync", "/me/new>")
+MBOX_SYNC = _is("fsync|fdatasync", "/mail/box>")
 
 
 def _first(
@@ -88,3 +90,21 @@ def delivering(calls: Sequence[Call]) -> list[str]:
     if visible and directory and directory.start <= visible.end:
         broken.append("the directory was synced before the name was in it")
     return broken
+
+
+def appending(calls: Sequence[Call]) -> list[str]:
+    """
+    @param calls: of a server that took one message and appended it to a
+        mailbox file.
+    @return: which promises it broke.
+    """
+    queued = _first(calls, QUEUED)
+    if queued is None:
+        return ["no 250 was sent"]
+    recorded = _first(calls, WAL, queued.end)
+    if recorded is None:
+        return ["the delivery was not recorded"]
+    synced = _first(calls, MBOX_SYNC)
+    if synced is None or synced.end >= recorded.start:
+        return ["the file was not on disk before the recipient was recorded"]
+    return []

@@ -17,7 +17,6 @@ cache in spite of a flush is not in it.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import random
 import shutil
@@ -26,8 +25,9 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.crash.disks import Disk
@@ -44,7 +44,6 @@ SIZE = 128 << 20
 #: at any instant.
 LATER = "later@example.org"
 
-#: What the client sends, again and again.
 KINDS = (
     *THREE,
     Mail("kept", (LATER,), 2000),
@@ -79,7 +78,8 @@ class Load:
     @ivar sent: all that it tried.
     """
 
-    def __init__(self, site: Site, seed: int) -> None:
+    def __init__(self, site: Site, kinds: Sequence[Mail], seed: int) -> None:
+        self._kinds = kinds
         self.sent: list[Mail] = []
         self._site = site
         self._random = random.Random(seed)
@@ -88,11 +88,11 @@ class Load:
         self._thread.start()
 
     def _run(self) -> None:
-        kinds = itertools.cycle(KINDS)
+        kinds = itertools.cycle(self._kinds)
         for n, kind in enumerate(kinds):
             if self._end.wait(self._random.uniform(0, 0.03)):
                 return
-            mail = Mail(f"{kind.name}-{n}", kind.recipients, kind.size)
+            mail = replace(kind, name=f"{kind.name}-{n}")
             self.sent.append(mail)
             self._site.send(mail)
 
@@ -104,7 +104,13 @@ class Load:
 class PowerCuts:
     """
     One server under load, which may be cut off any number of times.
+
+    @cvar kinds: what the client sends, again and again.
+    @cvar place: makes what it happens in.
     """
+
+    kinds: Sequence[Mail] = KINDS
+    place: type[Site] = Site
 
     def __init__(self, folder: Path, forks: ForkServer, apart: bool, seed: int) -> None:
         """
@@ -116,7 +122,7 @@ class PowerCuts:
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
         self._disks = [self._disk() for _ in range(1 + apart)]
-        self._site = Site(
+        self._site = self.place(
             folder / "live",
             self._disks[0].root / "queue",
             self._disks[-1].root / "mail",
@@ -142,7 +148,7 @@ class PowerCuts:
         """
         self._site.sink.refused = LATER
         self._site.start(mutation)
-        load = Load(self._site, self._random.randrange(1 << 30))
+        load = Load(self._site, self.kinds, self._random.randrange(1 << 30))
         try:
             for _ in range(cuts):
                 time.sleep(self._random.uniform(0.05, 0.3))
@@ -160,7 +166,7 @@ class PowerCuts:
                 wait_for_stop(site.pid)
                 try:
                     promised = dict(site.promised)
-                    relayed = copy.deepcopy(site.sink.arrivals)
+                    relayed = site.elsewhere()
                     sent = list(load.sent)
                     roots = self._copy(folder, mounted)
                 finally:
@@ -184,7 +190,7 @@ class PowerCuts:
         promised: dict[str, Mail],
         relayed: Arrivals,
     ) -> Verdict:
-        site = Site(
+        site = self.place(
             self._folder / f"cut-{next(self._numbers)}",
             roots[0] / "queue",
             roots[-1] / "mail",

@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from tests.crash import faults
@@ -25,15 +26,19 @@ from tests.crash.site import PATIENCE, Site
 from tests.crash.trace import Strace, calls
 from tests.crash.verdict import Verdict, judge
 
-#: Sent before a server is watched, so that its threads and mailboxes are there.
-WARM = tuple(Mail(f"warm-{m.name}", m.recipients, m.size) for m in THREE)
-
-#: Sent after a fault is over.
 AFTER = Mail("after", ("r@example.org", "me@example.com"), 2000)
 
 #: Seconds in which an idle server has made its checkpoint, and a killed one
 #: is dead.
 SOON = IDLE * 3
+
+
+def warm(mails: Sequence[Mail]) -> Sequence[Mail]:
+    """
+    @return: what is sent before a server is watched, so that its threads and
+        mailboxes are there.
+    """
+    return [replace(mail, name=f"warm-{mail.name}") for mail in mails]
 
 
 def queued(site: Site) -> int:
@@ -67,10 +72,12 @@ def wait_while_running(
 class Scenario:
     """
     @cvar messages: all that its client sends.
+    @cvar place: makes what it happens in.
     """
 
     name = ""
     messages: Sequence[Mail] = THREE
+    place: type[Site] = Site
 
     def count(self, site: Site) -> list[Point]:
         """
@@ -110,11 +117,13 @@ class Apart(Scenario):
     One message after the other, in a server that is warm.
 
     @cvar mode: of L{tests.crash.launch}.
+    @cvar watched: sent while faults strike.
     """
 
     name = "apart"
     mode = "one_thread"
-    messages: Sequence[Mail] = (*WARM, *THREE)
+    watched: Sequence[Mail] = THREE
+    messages: Sequence[Mail] = (*warm(THREE), *THREE)
 
     def __init__(self, mutation: str = "") -> None:
         """
@@ -128,7 +137,7 @@ class Apart(Scenario):
         threads = faults.roles(site.pid)
         log = site.folder / "strace"
         strace = Strace(site.pid, log, faults.CALLS)
-        self._send(site)
+        self._send(site, self.watched)
         time.sleep(SOON)
         strace.stop()
         return faults.points_of_threads(calls(log), threads)
@@ -146,17 +155,17 @@ class Apart(Scenario):
             *point.inject("signal=KILL"),
             threads="",
         )
-        self._send(site)
+        self._send(site, self.watched)
         died = site.wait_for_end(SOON)
         strace.stop()
         return died
 
     def _warm_up(self, site: Site) -> None:
         site.start(self._mutation)
-        self._send(site, WARM)
+        self._send(site, warm(self.watched))
         time.sleep(SOON)
 
-    def _send(self, site: Site, mails: Sequence[Mail] = THREE) -> None:
+    def _send(self, site: Site, mails: Sequence[Mail]) -> None:
         for mail in mails:
             if site.running:
                 site.send(mail)
@@ -166,10 +175,13 @@ class Apart(Scenario):
 class Failing(Apart):
     """
     As L{Apart}, with one call that fails instead of a kill.
+
+    @cvar after: sent after a fault is over.
     """
 
     name = "failing"
-    messages = (*WARM, *THREE, AFTER)
+    after = AFTER
+    messages = (*Apart.messages, AFTER)
 
     def fail(self, site: Site, point: Point, error: str) -> tuple[str, list[bytes]]:
         """
@@ -187,7 +199,7 @@ class Failing(Apart):
             thread, log, [point.call], *point.inject(f"error={error}"), threads=""
         )
         replies: list[bytes] = []
-        for mail in THREE:
+        for mail in self.watched:
             replies += site.send(mail)
             # A deferred message is tried again after a second.
             wait_while_running(site, lambda: not queued(site), 2 * SOON)
@@ -202,7 +214,7 @@ class Failing(Apart):
         """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            if any(reply.startswith(b"250") for reply in site.send(AFTER)):
+            if any(reply.startswith(b"250") for reply in site.send(self.after)):
                 return True
             time.sleep(0.1)
         return False
@@ -216,7 +228,7 @@ class Together(Apart):
     name = "together"
     mode = ""
 
-    def _send(self, site: Site, mails: Sequence[Mail] = THREE) -> None:
+    def _send(self, site: Site, mails: Sequence[Mail]) -> None:
         with ThreadPoolExecutor(len(mails)) as clients:
             list(clients.map(site.send, mails))
         wait_while_running(site, lambda: not queued(site))
@@ -229,8 +241,8 @@ class Deferred(Apart):
 
     name = "deferred"
 
-    def _send(self, site: Site, mails: Sequence[Mail] = THREE) -> None:
-        site.sink.refusals = 0 if mails is WARM else 2
+    def _send(self, site: Site, mails: Sequence[Mail]) -> None:
+        site.sink.refusals = 2 if mails is self.watched else 0
         for mail in mails:
             site.send(mail)
         wait_while_running(site, lambda: not queued(site))

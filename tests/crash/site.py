@@ -49,6 +49,7 @@ minimal_backoff_time = 1s
 maximal_backoff_time = 1s
 queue_run_delay = 1s
 smtp_connect_timeout = 5s
+notify_classes =
 """
 
 MASTER_CF = """\
@@ -74,8 +75,13 @@ class Site:
     """
     One server and its folder.
 
+    @cvar as_owner: the server is started as mail_owner; else as we are, and
+        becomes mail_owner if that is root.
+    @ivar owner: uid and gid of mail_owner.
     @ivar promised: messages answered with 250, by Message-ID.
     """
+
+    as_owner = False
 
     def __init__(
         self,
@@ -103,18 +109,26 @@ class Site:
             for path in {folder, self.queue.parent, self.mail.parent}:
                 path.chmod(0o755)
                 os.chown(path, uid, gid)
-        text = MAIN_CF.format(
-            sink=self.sink.port,
-            mail=self.mail,
-            queue=self.queue,
-            folder=folder,
-            uid=uid,
-            gid=gid,
-        )
+        self.owner = uid, gid
+        text = self.main_cf()
         if owner:
             text += "mail_owner = nobody\n"
         (folder / "main.cf").write_text(text)
-        (folder / "master.cf").write_text(MASTER_CF.format(port=self.port))
+        (folder / "master.cf").write_text(self.master_cf())
+
+    def main_cf(self) -> str:
+        uid, gid = self.owner
+        return MAIN_CF.format(
+            sink=self.sink.port,
+            mail=self.mail,
+            queue=self.queue,
+            folder=self.folder,
+            uid=uid,
+            gid=gid,
+        )
+
+    def master_cf(self) -> str:
+        return MASTER_CF.format(port=self.port)
 
     @property
     def pid(self) -> int:
@@ -158,7 +172,8 @@ class Site:
             f"--config={self.folder}/main.cf",
         )
         if self._forks is not None:
-            self._process = self._forks.fork(mutation, arguments, log, held)
+            owner = self.owner if self.as_owner else None
+            self._process = self._forks.fork(mutation, arguments, log, held, owner)
             return
         with open(log, "ab") as output:
             self._process = subprocess.Popen(
@@ -166,6 +181,9 @@ class Site:
                 stdout=output,
                 stderr=output,
                 cwd=Path(__file__).parents[2],
+                user=self.owner[0] if self.as_owner else None,
+                group=self.owner[1] if self.as_owner else None,
+                extra_groups=[] if self.as_owner and os.getuid() == 0 else None,
             )
 
     def _answers(self) -> bool:
@@ -245,7 +263,10 @@ class Site:
         @return: the reply to the content, or the one that ended it before.
         """
         commands = [b"MAIL FROM:<a@example.net>\r\n"]
-        commands += [f"RCPT TO:<{each}>\r\n".encode() for each in mail.recipients]
+        notify = f" NOTIFY={mail.notify}" if mail.notify else ""
+        commands += [
+            f"RCPT TO:<{each}>{notify}\r\n".encode() for each in mail.recipients
+        ]
         for command in (*commands, b"DATA\r\n"):
             put(command)
             reply = get()
@@ -275,7 +296,7 @@ class Site:
                 return line
 
             get()
-            s.sendall(b"HELO client.example.net\r\n")
+            s.sendall(b"EHLO client.example.net\r\n")
             get()
             yield s.sendall, get
 
@@ -296,7 +317,16 @@ class Site:
         @return: all that was delivered.
         """
         found = self.mailbox()
-        found.copies.update(self.sink.arrivals.copies)
+        found.update(self.elsewhere())
+        return found
+
+    def elsewhere(self) -> Arrivals:
+        """
+        @return: what was delivered, but for mailboxes: no power cut of ours
+            takes it away.
+        """
+        found = Arrivals()
+        found.update(self.sink.arrivals)
         return found
 
     def wait_until_delivered(self, seconds: float = PATIENCE) -> bool:
@@ -307,9 +337,9 @@ class Site:
         while time.monotonic() < end:
             copies = self.arrived().copies
             if all(
-                (mail.name, recipient) in copies
+                (mail.name, place) in copies
                 for mail in self.promised.values()
-                for recipient in mail.recipients
+                for place in mail.places
             ):
                 return True
             time.sleep(0.01)

@@ -39,17 +39,25 @@ class Result:
     broken: list[str] = field(default_factory=list)
 
 
-class ErrorTests(CrashCase):
-    scenario = Failing()
+class ErrorCase(CrashCase):
+    """
+    Has calls fail.
 
-    def test_every_call(self) -> None:
+    @cvar scenario: in which they do.
+    @cvar files: on which they do.
+    """
+
+    scenario: Failing = Failing()
+    files = FILES
+
+    def fail_all(self, slices: int) -> None:
         """
-        Whatever call fails, no 250 is false and nothing bounces.
+        @param slices: of so many points one is taken.
         """
-        with self.site() as site:
-            found = [p for p in self.scenario.count(site) if wanted(p)]
+        with self.site(self.scenario.place) as site:
+            found = [p for p in self.scenario.count(site) if wanted(p, self.files)]
         points = [(p, error) for p in found for error in ("EIO", "ENOSPC")]
-        points = points[:: SLICES if SLICE else 1]
+        points = points[::slices]
         seen: Counter[tuple[str, str]] = Counter()
         refused: Counter[tuple[str, str]] = Counter()
         broken: list[str] = []
@@ -70,7 +78,7 @@ class ErrorTests(CrashCase):
     def fail_at(self, point: Point, error: str) -> Result:
         where = f"{error} at {point}"
         try:
-            with self.site() as site:
+            with self.site(self.scenario.place) as site:
                 failed, replies = self.scenario.fail(site, point, error)
                 result = Result(failed)
                 for reply in replies:
@@ -83,14 +91,22 @@ class ErrorTests(CrashCase):
                 verdict = self.scenario.finish(site)
         except AssertionError as e:
             return Result(broken=[f"{where}: {e}"])
-        if not verdict.kept:
+        if not verdict.kept or verdict.begun:
             # A bounce would be among the torn: nobody sent such a message.
             result.broken.append(f"{where}: {verdict}")
         return result
 
 
-def wanted(point: Point) -> bool:
-    if point.call not in ERRORS or not FILES.search(point.what):
+class ErrorTests(ErrorCase):
+    def test_every_call(self) -> None:
+        """
+        Whatever call fails, no 250 is false and nothing bounces.
+        """
+        self.fail_all(SLICES if SLICE else 1)
+
+
+def wanted(point: Point, files: re.Pattern[str]) -> bool:
+    if point.call not in ERRORS or not files.search(point.what):
         return False
     log = point.call == "pwrite64" and point.what.endswith("-wal")
     return not log or point.n % LOG_WRITES == 1

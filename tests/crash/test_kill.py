@@ -8,13 +8,14 @@ start with all three in the queue. After each kill the server is started again
 and left to finish: each message answered with 250 has arrived whole, and
 nothing torn was ever visible.
 
-With C{TXMTA_SLICE} every tenth point is taken.
+With C{TXMTA_SLICE} every fifteenth point is taken.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.crash.case import CrashCase
@@ -23,7 +24,7 @@ from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.support import SLICE
 
 #: Of so many points a slice takes one.
-SLICES = 10
+SLICES = 15
 
 
 @dataclass
@@ -37,20 +38,26 @@ class Tally:
     lost: int = 0
     torn: int = 0
     doubled: int = 0
+    begun: int = 0
     broken: list[str] = field(default_factory=list)
 
 
-class KillTests(CrashCase):
-    def test_every_call(self) -> None:
+class KillCase(CrashCase):
+    """
+    Kills.
+    """
+
+    def kill_all(self, scenarios: Sequence[Scenario], slices: int, least: int) -> None:
         """
-        No acknowledged message is lost or torn, wherever the server dies.
+        @param slices: of so many points one is taken.
+        @param least: so many must be reached.
         """
         tallies: dict[tuple[str, str, str], Tally] = {}
         points = [
             (scenario, point)
-            for scenario in SCENARIOS
+            for scenario in scenarios
             for point in self.points(scenario)
-        ][:: SLICES if SLICE else 1]
+        ][::slices]
         for (scenario, point), tally in self.in_parallel(self.kill, points):
             key = scenario.name, point.role, point.call
             _add(tallies.setdefault(key, Tally()), tally)
@@ -59,13 +66,13 @@ class KillTests(CrashCase):
         self.assertEqual(broken, [])
         killed = sum(tally.killed for tally in tallies.values())
         self.assertGreater(killed, len(points) * 8 // 10)
-        self.assertGreater(killed, 500 // SLICES if SLICE else 500)
+        self.assertGreater(killed, least // slices)
 
     def points(self, scenario: Scenario) -> list[Point]:
         """
         @return: the calls of a run in which nobody dies.
         """
-        with self.site() as site:
+        with self.site(scenario.place) as site:
             points = scenario.count(site)
         print(f"\n{scenario.name}:", file=sys.stderr)
         for (role, call, what), n in sorted(
@@ -76,7 +83,7 @@ class KillTests(CrashCase):
 
     def kill(self, scenario: Scenario, point: Point) -> Tally:
         try:
-            with self.site() as site:
+            with self.site(scenario.place) as site:
                 died = scenario.kill(site, point)
                 verdict = scenario.finish(site)
         except AssertionError as e:
@@ -87,10 +94,19 @@ class KillTests(CrashCase):
             len(verdict.lost),
             len(verdict.torn),
             verdict.doubled,
+            verdict.begun,
         )
         if not verdict.kept:
             tally.broken.append(f"{scenario.name}: killed at {point}: {verdict}")
         return tally
+
+
+class KillTests(KillCase):
+    def test_every_call(self) -> None:
+        """
+        No acknowledged message is lost or torn, wherever the server dies.
+        """
+        self.kill_all(SCENARIOS, SLICES if SLICE else 1, 500)
 
 
 def _add(total: Tally, tally: Tally) -> None:
@@ -99,12 +115,13 @@ def _add(total: Tally, tally: Tally) -> None:
     total.lost += tally.lost
     total.torn += tally.torn
     total.doubled += tally.doubled
+    total.begun += tally.begun
     total.broken += tally.broken
 
 
 def _print(tallies: dict[tuple[str, str, str], Tally]) -> None:
     out = sys.stderr
-    names = ("killed", "missed", "lost", "torn", "doubled")
+    names = ("killed", "missed", "lost", "torn", "doubled", "begun")
     head = "".join(f"{name:>9}" for name in names)
     print(f"\n{'scenario':<9}{'thread':<14}{'call':<11}{head}", file=out)
     total = Tally()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,7 +22,11 @@ from tests.support import require
 class OrderCase(SynchronousTestCase):
     """
     Watches a server take and deliver one message.
+
+    @cvar make: what is watched.
     """
+
+    make: type[Site] = Site
 
     def setUp(self) -> None:
         require("strace")
@@ -29,7 +34,7 @@ class OrderCase(SynchronousTestCase):
         # mail_owner must be able to read the configuration.
         self.folder.chmod(0o755)
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.site = Site(self.folder / "site")
+        self.site = self.make(self.folder / "site")
         self.addCleanup(self.site.close)
 
     def watch(self, mail: Mail, mutation: str = "") -> list[Call]:
@@ -38,7 +43,7 @@ class OrderCase(SynchronousTestCase):
         """
         self.site.start(mutation)
         # The first message makes directories; the second is the one watched.
-        self.site.send(Mail("first", mail.recipients, 100))
+        self.site.send(replace(mail, name="first", size=100))
         self.site.wait_until_delivered()
         time.sleep(0.5)
         strace = Strace(self.site.pid, self.folder / "strace.log", CALLS)

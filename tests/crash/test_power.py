@@ -26,13 +26,17 @@ CUTS = 10
 SERVERS = 1 if SLICE else 5
 
 #: In a slice, cuts of one server.
-SLICED = 7
+SLICED = 5
 
 
 class PowerCase(CrashCase):
     """
     Makes disks.
+
+    @cvar make: what is cut off.
     """
+
+    make = PowerCuts
 
     def setUp(self) -> None:
         require_root("mounts file systems in files")
@@ -48,7 +52,7 @@ class PowerCase(CrashCase):
         folder.mkdir()
         folder.chmod(0o755)
         try:
-            power = PowerCuts(folder, self.forks, apart, seed)
+            power = self.make(folder, self.forks, apart, seed)
         except subprocess.CalledProcessError as e:
             raise SkipTest(f"cannot mount a file system in a file: {e}") from e
         try:
@@ -56,11 +60,10 @@ class PowerCase(CrashCase):
         finally:
             power.close()
 
-
-class PowerTests(PowerCase):
-    def test_cuts(self) -> None:
+    def cut_all(self, servers: int, cuts: int) -> None:
         """
-        No acknowledged message is lost or torn, whenever the power goes.
+        @param servers: of each of the four kinds.
+        @param cuts: of one server.
         """
         broken: list[str] = []
         print(
@@ -71,10 +74,10 @@ class PowerTests(PowerCase):
         kinds = list(itertools.product((False, True), ("0", "500")))
         for number, (apart, centiseconds) in enumerate(kinds):
             count = lost = torn = doubled = 0
-            for server in range(SERVERS):
-                seed = number * SERVERS + server
+            for server in range(servers):
+                seed = number * servers + server
                 with writeback(centiseconds), self.cuts(apart, seed) as power:
-                    for verdict in power.run(SLICED if SLICE else CUTS):
+                    for verdict in power.run(cuts):
                         count += 1
                         lost += len(verdict.lost)
                         torn += len(verdict.torn)
@@ -88,3 +91,11 @@ class PowerTests(PowerCase):
                 file=sys.stderr,
             )
         self.assertEqual(broken, [])
+
+
+class PowerTests(PowerCase):
+    def test_cuts(self) -> None:
+        """
+        No acknowledged message is lost or torn, whenever the power goes.
+        """
+        self.cut_all(SERVERS, SLICED if SLICE else CUTS)

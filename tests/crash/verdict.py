@@ -7,10 +7,11 @@ Knows nothing of: servers, disks, faults.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tests.crash.mails import Arrivals, Mail, body_hash
+from tests.crash.mails import NOTICE, Arrivals, Mail, body_hash
 
 #: Copies of one message for one recipient that one fault may cause: an
 #: attempt that was not recorded is made again.
@@ -24,12 +25,15 @@ class Verdict:
     @ivar torn: what arrived and is no whole message that was sent.
     @ivar repeated: recipients with more copies than a fault explains.
     @ivar doubled: how many got a second copy.
+    @ivar begun: copies that end too early, in places where a killed writer
+        leaves such, and that can be taken for nothing else.
     """
 
     lost: list[str]
     torn: list[str]
     repeated: list[str]
     doubled: int = 0
+    begun: int = 0
 
     @property
     def kept(self) -> bool:
@@ -47,16 +51,28 @@ def judge(
     @param promised: by Message-ID, what was answered with 250.
     @param arrived: at all destinations.
     """
-    whole = {mail.name: body_hash(mail.content) for mail in sent}
+    mails = {mail.name: mail for mail in sent}
+    whole = {mail.name: body_hash(mail.content) for mail in mails.values()}
     verdict = Verdict([], [], [])
-    for (name, recipient), copies in arrived.copies.items():
-        what = f"{name or 'nameless'} for {recipient}"
-        verdict.torn += [what for copy in copies if copy != whole.get(name)]
-        verdict.doubled += len(copies) > 1
-        if len(copies) > COPIES:
-            verdict.repeated.append(f"{what}: {len(copies)} times")
+    got: set[tuple[str, str]] = set()
+    begun: Counter[str] = Counter()
+    for (name, place), copies in arrived.copies.items():
+        what = f"{name or 'nameless'} for {place}"
+        good = [copy for copy in copies if copy in (whole.get(name), NOTICE)]
+        cut = [copy for copy in copies if (name, place, copy) in arrived.begun]
+        begun[place] += len([copy for copy in cut if copy not in good])
+        verdict.torn += [what for copy in copies if copy not in (*good, *cut)]
+        if name in mails and place not in mails[name].places:
+            verdict.torn.append(f"{what}, where it does not belong")
+        if good:
+            got.add((name, place))
+        verdict.doubled += len(good) > 1
+        if len(good) > COPIES:
+            verdict.repeated.append(f"{what}: {len(good)} times")
+    verdict.begun = begun.total()
+    verdict.torn += [f"{n} pieces in {each}" for each, n in begun.items() if n > 1]
     for mail in promised.values():
-        for recipient in mail.recipients:
-            if (mail.name, recipient) not in arrived.copies:
-                verdict.lost.append(f"{mail.name} for {recipient}")
+        for place in mail.places:
+            if (mail.name, place) not in got:
+                verdict.lost.append(f"{mail.name} for {place}")
     return verdict
