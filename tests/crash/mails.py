@@ -74,7 +74,8 @@ def begins_one(octets: bytes) -> bool:
     @return: whether it is the beginning of a message, and of no other than its
         Message-ID says.
     """
-    head, empty, body = octets.partition(b"\n\n")
+    # The last line end may be of whoever came next, after half a line.
+    head, empty, body = octets.removesuffix(b"\n").partition(b"\n\n")
     lines = head.split(b"\n")
     if not empty:
         # The last line may have been cut anywhere.
