@@ -30,7 +30,7 @@ FILES = ("mail/box", "mail/file", "spool/nobody")
 
 #: Of so many points of the mixed scenario one is taken: most are in the log of
 #: the database, and come again and again.
-MIXED = 3
+MIXED = 6
 
 #: Sent after a fault is over.
 AFTER_PLACES = replace(

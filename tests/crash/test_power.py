@@ -26,7 +26,7 @@ CUTS = 10
 SERVERS = 1 if SLICE else 5
 
 #: In a slice, cuts of one server.
-SLICED = 5
+SLICED = 3
 
 
 class PowerCase(CrashCase):
