@@ -34,7 +34,7 @@ MAY_IMPORT = {
 }
 
 #: Modules at the top that know the packages; nobody below imports them.
-COMPOSITION = {"tap", "build", "roles", "test_suite"}
+COMPOSITION = {"tap", "build", "roles", "start_check", "test_suite"}
 
 #: Modules that decide and do not act.
 PURE = (

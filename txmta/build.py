@@ -29,7 +29,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IReactorCore,
     IReactorFDSet,
-    IReactorProcess,
     IReactorSocket,
     IReactorTCP,
     IReactorThreads,
@@ -58,13 +57,13 @@ from txmta.master.log_file import open_for
 from txmta.master.privileges import Account, become, server_account
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
-from txmta.roles import Roles, Shared, problems_of_tables
+from txmta.roles import Roles, Shared
+from txmta.start_check import problems_of_tables
 
 
 class Reactor(
     IReactorCore,
     IReactorFDSet,
-    IReactorProcess,
     IReactorSocket,
     IReactorTCP,
     IReactorThreads,

@@ -102,7 +102,7 @@ def _tokens(lexer: re.Pattern[bytes], value: bytes) -> Iterator[_Token]:
         at = found.end()
         kind = found.lastgroup or ""
         if kind == "comment":
-            at = _after_comment(value, found.start())
+            at = after_comment(value, found.start())
         elif kind == "quoted":
             yield kind, _ESCAPE_OR_SPACE.sub(_unquoted, found["quoted"])
         elif kind != "space":
@@ -118,7 +118,12 @@ def _unquoted(found: re.Match[bytes]) -> bytes:
     return found[0].rpartition(b"\n")[2]
 
 
-def _after_comment(value: bytes, start: int) -> int:
+def after_comment(value: bytes, start: int) -> int:
+    """
+    @param start: where a comment opens.
+    @return: where it ends, nested ones and quoted characters considered
+        (RFC 5322 section 3.2.2); the end of C{value} if it does not.
+    """
     depth = 0
     for part in _COMMENT.finditer(value, start):
         depth += (part[0] == b"(") - (part[0] == b")")

@@ -12,7 +12,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -27,15 +27,9 @@ from txmta.cleanup.internal import complete, internal_head
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
 from txmta.config.by_default import tables_by_default
-from txmta.config.check_values import NETWORKS
-from txmta.config.declare import Status
 from txmta.config.master_cf import Service as MasterService
-from txmta.config.networks import wrong
-from txmta.config.place import with_place
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
-from txmta.delivery.pipe import problems as pipe_problems
-from txmta.delivery.plugin import problems as plugin_problems
 from txmta.delivery.registry import AgentRegistry
 from txmta.dns.client_names import ClientNames
 from txmta.dns.exchange import Network
@@ -51,13 +45,11 @@ from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
 from txmta.queue.postmaster import Postmaster
 from txmta.queue.store.sqlite import SqliteStore, Threads
-from txmta.queue.templates import load as load_templates
 from txmta.rewrite.classes import DomainLists, RecipientTables
 from txmta.rewrite.resolver import AddressResolver
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.poller import Poller
 from txmta.smtp.service import Services, server_factory
-from txmta.smtp.service import problems as smtpd_problems
 from txmta.smtp.transport import write_at_once
 
 if TYPE_CHECKING:
@@ -127,134 +119,6 @@ class Tables:
         @return: the list of addresses that a parameter holds.
         """
         return self.lists.addresses(parameter, getattr(settings, parameter))
-
-
-def problems_of_tables(
-    settings: Settings, services: Sequence[MasterService]
-) -> list[str]:
-    """
-    Make everything that reads the configuration once, and forget it.
-
-    @return: what cannot be made, one line each, with file and line.
-    """
-    names = set(settings.definitions)
-    if any(s.program == "local" for s in services):
-        names.add("alias_maps")  # if only by default
-    found = [
-        *smtpd_problems(settings),
-        *_problems_of_classes(settings),
-        *_problems_of_templates(settings),
-        *_problems_of_lists(settings, NETWORKS),
-        *problems_of_agents(settings, names),
-    ]
-    problems = [with_place(each, settings) for each in found]
-    programs = ("smtpd", *AgentRegistry().known_programs())
-    for service in services:
-        if service.overrides and service.program in programs:
-            problems += _problems_of_overrides(settings, service)
-    problems += problems_of_plugins(services)
-    return [*problems, *problems_of_pipes(settings, services)]
-
-
-def _problems_of_overrides(settings: Settings, service: MasterService) -> list[str]:
-    try:
-        special = settings.override(service.overrides, service.where)
-    except ConfigError as e:
-        return list(e.problems)
-    found = [
-        *_problems_of_lists(special, service.overrides),
-        *problems_of_agents(special, service.overrides),
-    ]
-    if service.type == "inet" and service.program == "smtpd":
-        found += smtpd_problems(special)
-    return [with_place(each, special) for each in found]
-
-
-def _problems_of_classes(settings: Settings) -> list[str]:
-    try:
-        Tables.open(settings, float, lambda text: None)
-    except ConfigError as e:
-        return list(e.problems)
-    except ValueError:
-        pass  # our own addresses: told by the check
-    return []
-
-
-def _problems_of_lists(settings: Settings, names: Iterable[str]) -> list[str]:
-    """
-    @param names: of any parameters; those that are lists of networks count.
-    """
-    registry = TableRegistry(float, lambda text: None)
-    lists = MatchLists(registry.table, (), float, lambda text: None)
-    problems: list[str] = []
-    for name in names:
-        if name in NETWORKS:
-            # What is wrong in itself is told by the check, in better words.
-            words = [word for word in getattr(settings, name) if not wrong(word)]
-            try:
-                lists.addresses(name, words)
-            except ConfigError as e:
-                problems += e.problems
-    return problems
-
-
-def problems_of_pipes(
-    settings: Settings, services: Sequence[MasterService]
-) -> list[str]:
-    """
-    Read the attributes of every pipe service.
-    """
-    problems: list[str] = []
-    for service in services:
-        if service.type == "unix" and service.program == "pipe":
-            found = pipe_problems(service.name, service.arguments, settings)
-            problems += [f"{service.where}: {problem}" for problem in found]
-    return problems
-
-
-def problems_of_plugins(services: Sequence[MasterService]) -> list[str]:
-    """
-    Find the agent of every plugin service, and read its attributes.
-    """
-    problems: list[str] = []
-    for service in services:
-        if service.type == "unix" and service.program == "plugin":
-            found = plugin_problems(service.name, service.arguments, AgentRegistry())
-            problems += [f"{service.where}: {problem}" for problem in found]
-    return problems
-
-
-def _problems_of_templates(settings: Settings) -> list[str]:
-    try:
-        load_templates(settings, lambda text: None)
-    except ConfigError as e:
-        return list(e.problems)
-    return []
-
-
-def problems_of_agents(settings: Settings, names: Iterable[str]) -> list[str]:
-    """
-    Open every table of the parameters C{names}.
-
-    @return: what cannot be opened, one line each.
-    """
-    aliases = (*settings.alias_maps, *settings.alias_database)
-    registry = TableRegistry(
-        float, lambda text: None, aliases, by_default=tables_by_default(settings)
-    )
-    problems: list[str] = []
-    for name in sorted(names):
-        parameter = settings.parameter(name)
-        if parameter is None or parameter.kind != "tables":
-            continue
-        if parameter.status not in (Status.HONOURED, Status.APPROXIMATED):
-            continue
-        for item in getattr(settings, parameter.attribute):
-            try:
-                registry.table(item, name)
-            except ConfigError as e:
-                problems += e.problems
-    return problems
 
 
 class Roles:

@@ -122,7 +122,7 @@ def real_context(
     return replace(
         Setting(tables, service, **chosen).context,
         clock=reactor,
-        processes=reactor,
+        descriptors=reactor,
         in_thread=deferToThread,
         arguments=words,
         where="master.cf",

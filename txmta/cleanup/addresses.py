@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from txmta.address import quote, unquote
+from txmta.mime_fields import after_comment
 
 if TYPE_CHECKING:
     from txmta.interfaces import IAddressResolver
@@ -45,7 +46,6 @@ _TOKEN = re.compile(
 )
 _WORDS = frozenset(("word", "literal"))
 _ADDRESS_KINDS = _WORDS | {".", "@"}
-_COMMENT = re.compile(rb"\\.|[()]", re.DOTALL)
 
 
 class _Token(NamedTuple):
@@ -74,18 +74,9 @@ def _tokens(value: bytes, limit: int) -> Iterator[_Token]:
         elif kind == "operator":
             kind = match[0].decode()
             if kind == "(":
-                at = _after_comment(value, start)
+                at = after_comment(value, start)
                 continue
         yield _Token(kind, start, at)
-
-
-def _after_comment(value: bytes, start: int) -> int:
-    depth = 0
-    for part in _COMMENT.finditer(value, start):
-        depth += (part[0] == b"(") - (part[0] == b")")
-        if depth == 0:
-            return part.end()
-    return len(value)
 
 
 def _found(value: bytes, limit: int) -> Iterator[list[_Token]]:

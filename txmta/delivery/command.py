@@ -35,6 +35,7 @@ from twisted.internet.interfaces import IReactorFDSet
 
 from txmta.address import quote
 from txmta.config.settings import Settings
+from txmta.delivery.blocks import read_block
 from txmta.delivery.command_copy import CommandCopy, Style
 from txmta.delivery.context import AgentContext
 from txmta.delivery.filesystem import MailboxError
@@ -42,7 +43,6 @@ from txmta.delivery.hearing import Hearing
 from txmta.delivery.message import Message
 from txmta.delivery.programs import SHELL, Child, IListener, Program, Programs
 from txmta.delivery.sysexits import MAX_OUTPUT, Ending, diagnostic, verdict
-from txmta.errors import StoreUnavailable
 
 #: C{PATH} of every command: _PATH_DEFPATH of the C library.
 DEFAULT_PATH = b"/usr/bin:/bin"
@@ -191,7 +191,7 @@ class Commands:
         self._directory = context.settings.queue_directory
         self._environment = base_environment(context.settings, os.environb)
         self._programs = programs or Programs(
-            cast(IReactorFDSet, context.processes), context.in_thread
+            cast(IReactorFDSet, context.descriptors), context.in_thread
         )
         self._running: set[Child] = set()
         self._stopped = False
@@ -307,14 +307,8 @@ async def _feed(
     if not await _write(child, hearing, head):
         return
     content = message.content
-    offset = 0
-    while offset < content.size:
-        block = content.read(offset, BLOCK)
-        if isinstance(block, Deferred):
-            block = await block
-        if not block:
-            raise StoreUnavailable("content is shorter than it should be")
-        offset += len(block)
+    for offset in range(0, content.size, BLOCK):
+        block = await read_block(content, offset, BLOCK)
         if not await _write(child, hearing, copy.feed(block)):
             return
     await _write(child, hearing, copy.finish())

@@ -43,7 +43,7 @@ class AgentContext:
     @ivar arguments: what follows the program in master.cf, less C{-o}.
     @ivar where: C{"master.cf, line 12"}, for messages.
     @ivar postmaster: hears of trouble in sessions, if he wants to.
-    @ivar processes: to watch the pipes and the ends of commands with.
+    @ivar descriptors: to watch the pipes and the ends of commands with.
     @ivar attributes: values of what master.cf says after C{plugin}, by name;
         some may be secret.
     """
@@ -60,7 +60,7 @@ class AgentContext:
     addresses: IAddressResolver | None = None
     arguments: tuple[str, ...] = field(default=(), repr=False)
     where: str = ""
-    processes: IReactorFDSet | None = None
+    descriptors: IReactorFDSet | None = None
     postmaster: IPostmaster | None = None
     attributes: Mapping[str, Any] = field(
         default_factory=dict, repr=False, kw_only=True

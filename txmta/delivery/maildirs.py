@@ -25,11 +25,11 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from txmta.delivery.blocks import read_block
 from txmta.delivery.copy import LineEnds
 from txmta.delivery.directories import MaildirPath
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.maildir import MaildirStream, MaildirWriter
-from txmta.errors import StoreUnavailable
 from txmta.interfaces import IContent
 
 #: Messages, and octets, written together. Our own choice: most of the gain
@@ -141,11 +141,7 @@ class Maildirs:
             await self._in_thread(file.write, head)
             lines = LineEnds()
             for offset in range(0, content.size, BLOCK):
-                block = content.read(offset, BLOCK)
-                if isinstance(block, Deferred):
-                    block = await block
-                if len(block) < min(BLOCK, content.size - offset):
-                    raise StoreUnavailable("content is shorter than it should be")
+                block = await read_block(content, offset, BLOCK)
                 await self._in_thread(file.write, lines.feed(block))
             await self._in_thread(file.write, lines.finish())
             await self._in_thread(file.finish)

@@ -28,6 +28,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
 from twisted.internet.task import deferLater
 
+from txmta.delivery.blocks import read_block
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp
 from txmta.delivery.filesystem import FileSystem, MailboxError
@@ -44,7 +45,6 @@ from txmta.delivery.mbox import MboxLines, head, quoted
 from txmta.delivery.mbox_file import MboxAppending, MboxWriter
 from txmta.delivery.mbox_open import MboxFile
 from txmta.delivery.message import Message
-from txmta.errors import StoreUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IContent
 
@@ -233,11 +233,7 @@ class Mboxes:
         await self._thread(lane, appending.write, before)
         lines = MboxLines()
         for offset in range(0, content.size, BLOCK):
-            block = content.read(offset, BLOCK)
-            if isinstance(block, Deferred):
-                block = await block
-            if len(block) < min(BLOCK, content.size - offset):
-                raise StoreUnavailable("content is shorter than it should be")
+            block = await read_block(content, offset, BLOCK)
             await self._thread(lane, appending.write, lines.feed(block))
         await self._thread(lane, appending.write, lines.finish())
         await self._thread(lane, appending.finish)

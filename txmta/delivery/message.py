@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
+from txmta.delivery.blocks import read_block
 from txmta.delivery.copy import Stamp, delivered_to, to_lines
 from txmta.delivery.directories import MaildirPath
 from txmta.delivery.maildirs import Maildirs
-from txmta.errors import StoreUnavailable
 from txmta.interfaces import IContent
 from txmta.model import DeliveryRequest
 
@@ -88,12 +88,7 @@ class Message:
 async def _read_head(content: IContent) -> bytes:
     head = b""
     while len(head) < min(content.size, MAX_HEAD):
-        block = content.read(len(head), SMALL)
-        if isinstance(block, Deferred):
-            block = await block
-        head += block
-        if len(block) < min(SMALL, content.size - len(head) + len(block)):
-            raise StoreUnavailable("content is shorter than it should be")
+        head += await read_block(content, len(head), SMALL)
         if b"\r\n\r\n" in head:
             break
     return head

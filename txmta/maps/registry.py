@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from twisted.plugin import getPlugins
-
 from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
+from txmta.plugins import find
 
 _ALIAS_PARAMETERS = ("alias_maps", "alias_database")
 
@@ -48,7 +47,8 @@ class TableRegistry:
         self._warn = warn
         self._aliases = frozenset(_bare(item) for item in aliases)
         self._by_default = by_default or {}
-        found = getPlugins(ITableType) if types is None else types
+        # What cannot be loaded is told with the delivery agents.
+        found = find(ITableType).plugins if types is None else types
         self._types = {kind.prefix: kind for kind in found}
         self._open: dict[tuple[str, bool], ITable] = {}
 

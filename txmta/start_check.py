@@ -1,0 +1,158 @@
+"""
+What is looked at before anything starts: tables, lists, templates, attributes.
+
+Owns: making once all that reads the configuration, and telling what cannot be
+    made, all at once, with file and line.
+Knows nothing of: what main.cf may say (L{txmta.config.check}), sockets.
+
+Errors: none leaves here; they are the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from txmta.config.by_default import tables_by_default
+from txmta.config.check_values import NETWORKS
+from txmta.config.declare import Status
+from txmta.config.master_cf import Service as MasterService
+from txmta.config.networks import wrong
+from txmta.config.place import with_place
+from txmta.config.settings import Settings
+from txmta.delivery.pipe import problems as pipe_problems
+from txmta.delivery.plugin import problems as plugin_problems
+from txmta.delivery.registry import AgentRegistry
+from txmta.errors import ConfigError
+from txmta.maps.match import MatchLists
+from txmta.maps.registry import TableRegistry
+from txmta.queue.templates import load as load_templates
+from txmta.roles import Tables
+from txmta.smtp.service import problems as smtpd_problems
+
+
+def problems_of_tables(
+    settings: Settings, services: Sequence[MasterService]
+) -> list[str]:
+    """
+    Make everything that reads the configuration once, and forget it.
+
+    @return: what cannot be made, one line each, with file and line.
+    """
+    names = set(settings.definitions)
+    if any(s.program == "local" for s in services):
+        names.add("alias_maps")  # if only by default
+    found = [
+        *smtpd_problems(settings),
+        *_problems_of_classes(settings),
+        *_problems_of_templates(settings),
+        *_problems_of_lists(settings, NETWORKS),
+        *problems_of_agents(settings, names),
+    ]
+    problems = [with_place(each, settings) for each in found]
+    programs = ("smtpd", *AgentRegistry().known_programs())
+    for service in services:
+        if service.overrides and service.program in programs:
+            problems += _problems_of_overrides(settings, service)
+    problems += problems_of_plugins(services)
+    return [*problems, *problems_of_pipes(settings, services)]
+
+
+def _problems_of_overrides(settings: Settings, service: MasterService) -> list[str]:
+    try:
+        special = settings.override(service.overrides, service.where)
+    except ConfigError as e:
+        return list(e.problems)
+    found = [
+        *_problems_of_lists(special, service.overrides),
+        *problems_of_agents(special, service.overrides),
+    ]
+    if service.type == "inet" and service.program == "smtpd":
+        found += smtpd_problems(special)
+    return [with_place(each, special) for each in found]
+
+
+def _problems_of_classes(settings: Settings) -> list[str]:
+    try:
+        Tables.open(settings, float, lambda text: None)
+    except ConfigError as e:
+        return list(e.problems)
+    except ValueError:
+        pass  # our own addresses: told by the check
+    return []
+
+
+def _problems_of_lists(settings: Settings, names: Iterable[str]) -> list[str]:
+    """
+    @param names: of any parameters; those that are lists of networks count.
+    """
+    registry = TableRegistry(float, lambda text: None)
+    lists = MatchLists(registry.table, (), float, lambda text: None)
+    problems: list[str] = []
+    for name in names:
+        if name in NETWORKS:
+            # What is wrong in itself is told by the check, in better words.
+            words = [word for word in getattr(settings, name) if not wrong(word)]
+            try:
+                lists.addresses(name, words)
+            except ConfigError as e:
+                problems += e.problems
+    return problems
+
+
+def problems_of_pipes(
+    settings: Settings, services: Sequence[MasterService]
+) -> list[str]:
+    """
+    Read the attributes of every pipe service.
+    """
+    problems: list[str] = []
+    for service in services:
+        if service.type == "unix" and service.program == "pipe":
+            found = pipe_problems(service.name, service.arguments, settings)
+            problems += [f"{service.where}: {problem}" for problem in found]
+    return problems
+
+
+def problems_of_plugins(services: Sequence[MasterService]) -> list[str]:
+    """
+    Find the agent of every plugin service, and read its attributes.
+    """
+    problems: list[str] = []
+    for service in services:
+        if service.type == "unix" and service.program == "plugin":
+            found = plugin_problems(service.name, service.arguments, AgentRegistry())
+            problems += [f"{service.where}: {problem}" for problem in found]
+    return problems
+
+
+def _problems_of_templates(settings: Settings) -> list[str]:
+    try:
+        load_templates(settings, lambda text: None)
+    except ConfigError as e:
+        return list(e.problems)
+    return []
+
+
+def problems_of_agents(settings: Settings, names: Iterable[str]) -> list[str]:
+    """
+    Open every table of the parameters C{names}.
+
+    @return: what cannot be opened, one line each.
+    """
+    aliases = (*settings.alias_maps, *settings.alias_database)
+    registry = TableRegistry(
+        float, lambda text: None, aliases, by_default=tables_by_default(settings)
+    )
+    problems: list[str] = []
+    for name in sorted(names):
+        parameter = settings.parameter(name)
+        if parameter is None or parameter.kind != "tables":
+            continue
+        if parameter.status not in (Status.HONOURED, Status.APPROXIMATED):
+            continue
+        for item in getattr(settings, parameter.attribute):
+            try:
+                registry.table(item, name)
+            except ConfigError as e:
+                problems += e.problems
+    return problems
