@@ -21,6 +21,7 @@ from pathlib import Path
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.interop.listening import serve_each
 from tests.interop.tools import (
     ENVIRONMENT,
     FAMILIES,
@@ -275,7 +276,7 @@ class Rogue:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, self.port), family=family)
         self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._listener, self._counted)
 
     def close(self) -> None:
         # close() alone does not wake up accept()
@@ -283,16 +284,9 @@ class Rogue:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(
-                target=self._serve, args=(connection,), daemon=True
-            ).start()
+    def _counted(self, connection: socket.socket) -> None:
+        self.connections += 1
+        self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(PATIENCE)

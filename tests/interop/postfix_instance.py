@@ -4,7 +4,6 @@ A Postfix of the test's own, and a sink behind it that keeps what it relays.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.interop.listening import serve_each
 from tests.support import PATH
 
 _MASTER_CF = """\
@@ -86,7 +86,7 @@ class Sink:
         self._messages: list[bytes] = []
         self.kept: dict[str, bytes] = {}
         self.mail: dict[str, str] = {}
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._listener, self._serve)
 
     def close(self) -> None:
         self._listener.close()
@@ -99,21 +99,6 @@ class Sink:
             if not self._arrived.wait_for(lambda: self._messages, PATIENCE):
                 raise AssertionError("Postfix has not relayed the message")
             return self._messages.pop(0)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(
-                target=self._serve_or_not, args=(connection,), daemon=True
-            ).start()
-
-    def _serve_or_not(self, connection: socket.socket) -> None:
-        # Postfix hangs up on idle connections without a word.
-        with contextlib.suppress(ConnectionError):
-            self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines:

@@ -11,7 +11,6 @@ import re
 import smtplib
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from twisted.internet.threads import deferToThread
 from tests.delivery.doubles import NOW, Sink
 from tests.delivery.smtp.doubles import Names
 from tests.interop.dovecot import Dovecot
+from tests.interop.listening import serve_each
 from tests.interop.postfix_instance import PATIENCE, Postfix
 from tests.interop.running import _MASTER_CF as DEFAULT
 from tests.interop.running import RunningTestCase, Txmta
@@ -274,22 +274,12 @@ class ScriptedServer:
         self._listener.bind(path)
         self._listener.listen()
         os.chmod(path, 0o666)
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._listener, self._converse)
 
     def close(self) -> None:
         self._listener.close()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(
-                target=self._serve_or_not, args=(connection,), daemon=True
-            ).start()
-
-    def _serve_or_not(self, connection: socket.socket) -> None:
+    def _converse(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             connection.settimeout(PATIENCE)
             with connection.makefile("rb") as lines:

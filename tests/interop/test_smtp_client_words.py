@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from tests.interop.listening import serve_each
 from tests.interop.postfix_instance import PATIENCE, Postfix
 from tests.interop.test_smtp_client import AgentCase
 from tests.support import require, require_root
@@ -96,20 +96,10 @@ class Script:
         self.replies: Mapping[str, bytes | None] = FRIENDLY
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._listener, self._serve)
 
     def close(self) -> None:
         self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(
-                target=self._serve, args=(connection,), daemon=True
-            ).start()
 
     def _serve(self, connection: socket.socket) -> None:
         replies = self.replies

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import threading
 from collections.abc import Sequence
 from typing import Any
 
+from tests.interop.listening import serve_each
 from tests.interop.postfix_instance import PATIENCE, Postfix
 from tests.interop.running import RunningTestCase
 from tests.interop.tools import wait_for
@@ -80,7 +80,7 @@ class NextHop:
         self.messages = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._listener, self._serve)
 
     def close(self) -> None:
         self._listener.close()
@@ -92,16 +92,6 @@ class NextHop:
         wait_for(lambda: self.messages, lambda: f"no message: {self.commands}")
         heard, self.commands, self.messages = self.commands, [], 0
         return sorted(heard)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(
-                target=self._serve, args=(connection,), daemon=True
-            ).start()
 
     def _serve(self, connection: socket.socket) -> None:
         # Whoever has said QUIT does not wait for the answer.
