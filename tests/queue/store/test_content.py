@@ -157,6 +157,49 @@ class FileContentTests(DirectoryCase):
         self.assertFalse(self.is_open())
 
 
+class CachedTests(DirectoryCase):
+    def read(self, data: bytes, size: int, threads: list[str]) -> Any:
+        path = self.directory / "content"
+        path.write_bytes(data)
+
+        def in_thread(*call: Any) -> Deferred[Any]:
+            threads.append("thread")
+            return Deferred()
+
+        file = FileContent(os.open(path, os.O_RDONLY), size, in_thread)
+        self.addCleanup(os.close, file._fd)
+        return file.read(1, 4)
+
+    def test_at_hand(self) -> None:
+        """
+        What has just been written needs no thread.
+        """
+        threads: list[str] = []
+        self.assertEqual(self.read(b"012345", 6, threads), b"1234")
+        self.assertEqual(threads, [])
+
+    def test_short(self) -> None:
+        """
+        What cannot all be had at once is asked for in a thread, which waits.
+        """
+        threads: list[str] = []
+        self.assertIsInstance(self.read(b"012", 6, threads), Deferred)
+        self.assertEqual(threads, ["thread"])
+
+    def test_failure(self) -> None:
+        """
+        A system that cannot say is asked again in a thread.
+        """
+
+        def fail(*args: object) -> int:
+            raise OSError(errno.EOPNOTSUPP, "not supported")
+
+        self.patch(os, "preadv", fail)
+        threads: list[str] = []
+        self.assertIsInstance(self.read(b"012345", 6, threads), Deferred)
+        self.assertEqual(threads, ["thread"])
+
+
 class ReserveTests(DirectoryCase):
     size = 1 << 20
 
