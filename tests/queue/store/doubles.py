@@ -72,7 +72,10 @@ class Faults:
 
         class Connection(sqlite3.Connection):
             def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
-                faults.fault(sql)
+                # A batch alone is a transaction of its own.
+                alone = sql.startswith("INSERT INTO batch") and not self.in_transaction
+                for each in ("BEGIN IMMEDIATE", sql, "COMMIT") if alone else (sql,):
+                    faults.fault(each)
                 return super().execute(sql, *rest)
 
             def executemany(self, sql: str, *rest: Any) -> sqlite3.Cursor:

@@ -259,7 +259,7 @@ class FileTests(SqliteCase):
             real(fd)
 
         def fault(sql: str) -> None:
-            if sql.startswith("INSERT INTO message"):
+            if sql.startswith("INSERT INTO batch"):
                 seen.append("row")
 
         self.faults.fault = fault

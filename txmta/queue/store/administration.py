@@ -230,7 +230,7 @@ def delete_rows(
             "SELECT 1 FROM message WHERE id = ?", (number,)
         ).fetchall()
     ]
-    delete(connection, [(c.number,) for c in there])
+    delete(connection, [c.number for c in there])
     return there
 
 

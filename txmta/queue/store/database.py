@@ -32,6 +32,7 @@ from txmta.errors import StoreUnavailable
 from txmta.queue.store.content import sync_directory
 from txmta.queue.store.schema import (
     APPLICATION_ID,
+    BATCH,
     CONNECTION_PRAGMAS,
     FILE_PRAGMAS,
     PROMISES,
@@ -158,6 +159,7 @@ class Database:
         try:
             self._configure(connection)
             self._check(connection, path)
+            connection.executescript(BATCH)
         except BaseException:
             connection.close()
             raise

@@ -93,24 +93,25 @@ class Insert(Operation):
         attributes = encode_attributes(envelope)
         crc = self.crc if content is None else crc32(content)
         crc = checksum(crc, envelope.sender, attributes, envelope.recipients)
-        rows.messages.append(
+        recipients: list[tuple[object, ...]] = [
+            (number, r.n, to_text(r.address), encode_info(r))
+            for r in envelope.recipients
+        ]
+        first = recipients[0] if recipients else _NOBODY
+        rows.changes.append(
             (
+                _MESSAGE,
                 number,
                 to_text(envelope.sender),
                 attributes,
                 self.size,
                 crc,
                 int(content is None),
+                content,
+                *first[1:],
             )
         )
-        rows.recipients.extend(
-            [
-                (number, r.n, to_text(r.address), encode_info(r))
-                for r in envelope.recipients
-            ]
-        )
-        if content is not None:
-            rows.contents.append((number, content))
+        rows.recipients += recipients[1:]
 
 
 class Record(Operation):
@@ -146,7 +147,7 @@ class Record(Operation):
         for insert in self.inserts:
             insert.add(rows)
         if self.last:
-            rows.finished.append((self.number,))
+            rows.finish(self.number)
             self.result = True
         else:
             rows.later.append(self._update)
@@ -167,7 +168,7 @@ class Record(Operation):
         self.result = not left
         if not left:
             self.stored = is_stored(connection, number)
-            rows.finished.append((number,))
+            rows.finish(number)
         elif self.due is not None:
             # On hold it stays on hold, and "expire" (due < 0) set meanwhile
             # is for the next attempt.
@@ -245,75 +246,81 @@ class Rows:
     they were asked for, then deletes.
     """
 
-    __slots__ = ("contents", "finished", "later", "messages", "recipients")
+    __slots__ = ("changes", "finished", "later", "recipients")
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        self.messages: list[tuple[object, ...]] = []
+        self.changes: list[tuple[object, ...]] = []
         self.recipients: list[tuple[object, ...]] = []
-        self.contents: list[tuple[object, ...]] = []
         self.later: list[Later] = []
-        self.finished: list[tuple[int]] = []
+        self.finished: list[tuple[object, ...]] = []
         for operation in operations:
             operation.add(self)
+
+    def finish(self, number: int) -> None:
+        """
+        Remove a message.
+        """
+        self.finished.append((_FINISHED, number, *_NOTHING[2:]))
 
     def write(self, connection: sqlite3.Connection) -> None:
         """
         Do it all in one transaction; afterwards it is on disk.
         """
+        if not self.later and not self.recipients:
+            rows = self.changes + self.finished
+            if len(rows) <= _BULKS[-1]:
+                # A statement alone is a transaction of its own.
+                change(connection, rows)
+                return
         connection.execute("BEGIN IMMEDIATE")
-        if self.messages:
-            self._insert(connection)
+        change(connection, self.changes)
+        _insert_recipients(connection, self.recipients)
         for later in self.later:
             later(connection, self)
-        if self.finished:
-            delete(connection, self.finished)
+        change(connection, self.finished)
         connection.execute("COMMIT")
 
-    def _insert(self, connection: sqlite3.Connection) -> None:
-        _in_bulk(connection, _INSERT_MESSAGES, self.messages)
-        _in_bulk(connection, _INSERT_RECIPIENTS, self.recipients)
-        _in_bulk(connection, _INSERT_CONTENTS, self.contents)
 
+#: What a row of the view C{batch} asks for.
+_MESSAGE, _FINISHED = 1, 2
+_NOTHING = (None,) * 11
+_NOBODY = (None,) * 4
 
 #: Rows that one statement takes. SQLite gives up the interpreter's lock at each
 #: step, and the reactor has it by the time it wants it back: a row for each
 #: step costs more in waiting for each other than in SQL. Powers of two, so
 #: that few statements are prepared, and kept.
-_BULKS = (32, 16, 8, 4, 2, 1)
+_BULKS = (1, 2, 4, 8, 16, 32, 64)
 
 
-def _statements(start: str, row: str, end: str = "") -> dict[int, str]:
-    return {n: f"{start}{', '.join([row] * n)}{end}" for n in _BULKS}
+def _statements(start: str, row: str) -> dict[int, str]:
+    return {n: f"{start}{', '.join([row] * n)}" for n in _BULKS}
 
 
-_INSERT_MESSAGES = _statements(
-    "INSERT INTO message VALUES ", "(?, 0, 0, NULL, ?, ?, ?, ?, ?)"
-)
-_INSERT_RECIPIENTS = _statements("INSERT INTO recipient VALUES ", "(?, ?, ?, 0, ?)")
-_INSERT_CONTENTS = _statements("INSERT INTO content VALUES ", "(?, 0, ?)")
-_DELETES = tuple(
-    _statements(f"DELETE FROM {table} WHERE {key} IN (", "?", ")")
-    for table, key in (
-        ("message", "id"),
-        ("recipient", "message"),
-        ("content", "message"),
-    )
-)
+_CHANGES = _statements("INSERT INTO batch VALUES ", f"({', '.join('?' * 11)})")
+_RECIPIENTS = _statements("INSERT INTO recipient VALUES ", "(?, ?, ?, 0, ?)")
 
 
-def _in_bulk(
-    connection: sqlite3.Connection,
-    statements: dict[int, str],
-    rows: Sequence[tuple[object, ...]],
+def change(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """
+    @param rows: of the view C{batch}.
+    """
+    most = _BULKS[-1]
+    for start in range(0, len(rows), most):
+        part = rows[start : start + most]
+        bulk = 1 << (len(part) - 1).bit_length()
+        values = chain(*part, *[_NOTHING] * (bulk - len(part)))
+        connection.execute(_CHANGES[bulk], tuple(values))
+
+
+def _insert_recipients(
+    connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]
 ) -> None:
-    """
-    @param statements: by the number of rows that each takes.
-    """
     start = 0
-    for bulk in _BULKS:
+    for bulk in reversed(_BULKS):
         while len(rows) - start >= bulk:
             values = chain.from_iterable(rows[start : start + bulk])
-            connection.execute(statements[bulk], tuple(values))
+            connection.execute(_RECIPIENTS[bulk], tuple(values))
             start += bulk
 
 
@@ -327,9 +334,8 @@ def is_stored(connection: sqlite3.Connection, number: int) -> bool:
     return row is not None and row[0] == 1
 
 
-def delete(connection: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
+def delete(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     """
     Remove messages, in the transaction that is open.
     """
-    for statements in _DELETES:
-        _in_bulk(connection, statements, numbers)
+    change(connection, [(_FINISHED, number, *_NOTHING[2:]) for number in numbers])

@@ -50,6 +50,33 @@ CREATE TABLE content (
 );
 """
 
+#: A row put into this view of a writing connection is done to the tables: all
+#: that a transaction usually has to do is one statement so, and one step of
+#: SQLite, in which the interpreter's lock is given up once. Of C{kind} 1: a
+#: message with its first recipient and its content; 2: a message is finished;
+#: NULL: nothing.
+BATCH = """
+CREATE TEMP VIEW batch (
+    kind, id, sender, attributes, size, checksum, storage, data, n, address, info
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TEMP TRIGGER batch_message INSTEAD OF INSERT ON batch WHEN NEW.kind = 1
+BEGIN
+    INSERT INTO message VALUES (
+        NEW.id, 0, 0, NULL, NEW.sender, NEW.attributes, NEW.size, NEW.checksum,
+        NEW.storage
+    );
+    INSERT INTO recipient SELECT NEW.id, NEW.n, NEW.address, 0, NEW.info
+        WHERE NEW.n IS NOT NULL;
+    INSERT INTO content SELECT NEW.id, 0, NEW.data WHERE NEW.data IS NOT NULL;
+END;
+CREATE TEMP TRIGGER batch_finished INSTEAD OF INSERT ON batch WHEN NEW.kind = 2
+BEGIN
+    DELETE FROM message WHERE id = NEW.id;
+    DELETE FROM recipient WHERE message = NEW.id;
+    DELETE FROM content WHERE message = NEW.id;
+END;
+"""
+
 #: Set before the first table is made; they live in the file.
 PAGE_SIZE = 4096
 FILE_PRAGMAS = (f"page_size = {PAGE_SIZE}", "auto_vacuum = NONE", "journal_mode = WAL")
