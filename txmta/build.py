@@ -26,15 +26,6 @@ from typing import TextIO
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IReactorCore,
-    IReactorFDSet,
-    IReactorSocket,
-    IReactorTCP,
-    IReactorThreads,
-    IReactorTime,
-    IReactorUDP,
-)
 from twisted.logger import Logger
 
 from txmta.config.check import check
@@ -57,22 +48,9 @@ from txmta.master.log_file import open_for
 from txmta.master.privileges import Account, become, server_account
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
-from txmta.roles import Roles, Shared
+from txmta.roles.shared import Reactor, Shared
+from txmta.roles.single import Roles
 from txmta.start_check import problems_of_tables
-
-
-class Reactor(
-    IReactorCore,
-    IReactorFDSet,
-    IReactorSocket,
-    IReactorTCP,
-    IReactorThreads,
-    IReactorTime,
-    IReactorUDP,
-):
-    """
-    All that we use of a reactor.
-    """
 
 
 @dataclass(frozen=True)

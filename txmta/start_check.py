@@ -26,7 +26,7 @@ from txmta.errors import ConfigError
 from txmta.maps.match import MatchLists
 from txmta.maps.registry import TableRegistry
 from txmta.queue.templates import load as load_templates
-from txmta.roles import Tables
+from txmta.roles.shared import Tables
 from txmta.smtp.service import problems as smtpd_problems
 
 

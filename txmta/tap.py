@@ -16,8 +16,9 @@ from typing import Any, cast
 from twisted.application.service import IService
 from twisted.python.usage import Options as _Options
 
-from txmta.build import Reactor, load, make_service, say_fatal
+from txmta.build import load, make_service, say_fatal
 from txmta.errors import ConfigError
+from txmta.roles.shared import Reactor
 
 
 class Options(_Options):

@@ -1,0 +1,175 @@
+"""
+What the roles are made from: settings, reactor, log; tables; threads.
+
+Owns: opening what is looked up; threads for blocking work.
+Knows nothing of: what any role does, and in which process.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorFDSet,
+    IReactorSocket,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUDP,
+)
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from txmta.config.addresses import own_addresses
+from txmta.config.by_default import tables_by_default
+from txmta.config.master_cf import Service as MasterService
+from txmta.config.settings import Settings
+from txmta.dns.exchange import Network
+from txmta.dns.resolver import Resolver
+from txmta.dns.udp import QuietUDP
+from txmta.events import Warn
+from txmta.interfaces import IClientList, IEventSink
+from txmta.maps.match import MatchLists
+from txmta.maps.registry import TableRegistry
+from txmta.rewrite.classes import DomainLists, RecipientTables
+from txmta.rewrite.resolver import AddressResolver
+
+
+class Reactor(
+    IReactorCore,
+    IReactorFDSet,
+    IReactorSocket,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUDP,
+):
+    """
+    All that we use of a reactor.
+    """
+
+
+@dataclass(frozen=True)
+class Shared:
+    """
+    What every role is made from.
+
+    @ivar now: wall time.
+    """
+
+    settings: Settings
+    services: Sequence[MasterService]
+    reactor: Reactor
+    now: Callable[[], float]
+    sink: IEventSink
+
+    def open_tables(self) -> Tables:
+        """
+        @raise ConfigError: with all that cannot be opened.
+        """
+        return Tables.open(self.settings, self.reactor.seconds, self._warn)
+
+    def make_resolver(self) -> Resolver:
+        """
+        @return: asks name servers; one for each process.
+        """
+        reactor = self.reactor
+        return Resolver(Network(QuietUDP(reactor), reactor, reactor))
+
+    def of(self, service: MasterService) -> Settings:
+        """
+        @return: what counts for one service of master.cf.
+        """
+        if not service.overrides:
+            return self.settings
+        return self.settings.override(service.overrides, service.where)
+
+    def _warn(self, text: str) -> None:
+        self.sink.emit(Warn("maps", text))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """
+    Everything that is looked up in tables and lists.
+    """
+
+    registry: TableRegistry
+    lists: MatchLists
+    addresses: AddressResolver
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        seconds: Callable[[], float],
+        warn: Callable[[str], None],
+    ) -> Tables:
+        """
+        @param seconds: a monotonic clock.
+        @raise ConfigError: with all that cannot be opened.
+        """
+        aliases = (*settings.alias_maps, *settings.alias_database)
+        registry = TableRegistry(
+            seconds, warn, aliases, by_default=tables_by_default(settings)
+        )
+        parents = settings.parent_domain_matches_subdomains
+        lists = MatchLists(registry.table, parents, seconds, warn)
+        domains = DomainLists(
+            lists.strings("mydestination", settings.mydestination),
+            lists.strings("virtual_mailbox_domains", settings.virtual_mailbox_domains),
+            lists.domains("relay_domains", settings.relay_domains),
+            own_addresses(settings),
+        )
+        recipients = RecipientTables.open(settings, registry.table)
+        return cls(registry, lists, AddressResolver(settings, domains, recipients))
+
+    def open_list(self, settings: Settings, parameter: str) -> IClientList:
+        """
+        @return: the list of addresses that a parameter holds.
+        """
+        return self.lists.addresses(parameter, getattr(settings, parameter))
+
+
+class Pools:
+    """
+    Threads for blocking work, apart for each who needs some.
+    """
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._pools: list[ThreadPool] = []
+
+    def runner(self, name: str, threads: int) -> Callable[..., Deferred[Any]]:
+        """
+        @return: runs a callable in a thread, and gives a Deferred.
+        """
+        pool = ThreadPool(0, threads, name)
+        self._pools.append(pool)
+        return partial(deferToThreadPool, self._reactor, pool)
+
+    def start(self) -> None:
+        for pool in self._pools:
+            pool.start()
+
+    def stop(self) -> None:
+        """
+        Wait for what is under way.
+        """
+        for pool in self._pools:
+            pool.stop()
+
+
+async def maybe_later(result: object) -> None:
+    """
+    Wait for a result that may be a Deferred.
+    """
+    if isinstance(result, Deferred):
+        await result

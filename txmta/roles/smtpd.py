@@ -1,0 +1,115 @@
+"""
+The SMTP server of one process.
+
+Owns: one factory for each listening socket, and their end.
+Knows nothing of: who delivers what it takes, and in which process.
+
+Errors: L{ConfigError<txmta.errors.ConfigError>}.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from twisted.internet.interfaces import IListeningPort
+
+from txmta.cleanup.service import Cleanup
+from txmta.config.addresses import own_addresses
+from txmta.dns.client_names import ClientNames
+from txmta.interfaces import IPostmaster, IQueueStore, IResolver
+from txmta.master.binding import Bound
+from txmta.roles.shared import Shared, Tables, maybe_later
+from txmta.smtp.factory import SMTPServerFactory
+from txmta.smtp.poller import Poller
+from txmta.smtp.service import Services, server_factory
+from txmta.smtp.transport import write_at_once
+
+#: Seconds that sessions may take to end when we stop.
+SESSIONS = 10.0
+
+
+@dataclass(frozen=True)
+class SmtpdParts:
+    """
+    What the SMTP server needs of the others.
+
+    @ivar store: takes what comes in.
+    @ivar poller: of this process.
+    @ivar postmaster: hears of trouble in sessions.
+    """
+
+    tables: Tables
+    resolver: IResolver
+    store: IQueueStore
+    postmaster: IPostmaster
+    poller: Poller
+
+
+class SmtpdRole:
+    """
+    All services of master.cf that are SMTP servers.
+    """
+
+    def __init__(self, shared: Shared, parts: SmtpdParts) -> None:
+        self._shared = shared
+        self._parts = parts
+        self._own = own_addresses(shared.settings)
+        self._smtpds: list[tuple[SMTPServerFactory, IListeningPort]] = []
+
+    def listen(self, sockets: Iterable[Bound]) -> None:
+        """
+        @param sockets: bound; they stay open and belong to the caller.
+        @raise ConfigError: a service cannot be made from its settings.
+        """
+        for bound in sockets:
+            self._listen(bound)
+
+    async def drain(self, limit: float = SESSIONS) -> None:
+        """
+        Accept nothing more; let sessions end.
+
+        @param limit: seconds after which they are told to.
+        """
+        for _factory, port in self._smtpds:
+            await maybe_later(port.stopListening())
+        for drained in [factory.drain(limit) for factory, _port in self._smtpds]:
+            await drained
+
+    def _listen(self, bound: Bound) -> None:
+        shared, parts = self._shared, self._parts
+        service = bound.listen.service
+        settings = shared.of(service)
+        factory = server_factory(
+            settings,
+            Services(
+                shared.reactor,
+                shared.now,
+                shared.sink,
+                Cleanup(settings, parts.store, shared.sink, parts.tables.addresses),
+                parts.store,
+                parts.tables.addresses,
+                ClientNames(parts.resolver, shared.reactor),
+                partial(parts.tables.open_list, settings),
+                self._own,
+                parts.postmaster,
+            ),
+            service.name,
+            service.maxproc or _most_connections(),
+        )
+        port = shared.reactor.adoptStreamPort(
+            bound.socket.fileno(), bound.socket.family, factory
+        )
+        write_at_once(port, parts.poller)
+        self._smtpds.append((factory, port))
+
+
+def _most_connections() -> int:
+    """
+    @return: so many that half of the descriptors are left for files,
+        deliveries and DNS.
+    """
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(50, soft // 2) if soft != resource.RLIM_INFINITY else 0
