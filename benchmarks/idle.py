@@ -1,7 +1,7 @@
 """
 What idle sessions cost: memory of the server before, with, and after them.
 
-    python -m benchmarks.idle [--sessions 2000]
+    python -m benchmarks.idle [--sessions 2000] [--server multi]
 
 Each session has said EHLO and then says nothing. Prints a table in MB (PSS:
 pages that processes share count once), and what each session adds. Exit status
@@ -20,11 +20,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.servers import PATIENCE, Sink, Txmta, memory
+from benchmarks.servers import KINDS, PATIENCE, Server, Sink, memory
 
 #: Megabytes that 2,000 sessions may add.
 LIMIT = 60.0
 FOR_SESSIONS = 2000
+
+#: Postfix would need a process for each session.
+OURS = ("txmta", "single", "multi")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Figures:
     after: float
 
 
-def measure(server: Txmta, count: int) -> Figures:
+def measure(server: Server, count: int) -> Figures:
     before = memory(server.pid)
     sessions = [greet(server.port) for _ in range(count)]
     try:
@@ -91,7 +94,9 @@ def report(figures: Figures, count: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Memory of idle sessions.")
     parser.add_argument("--sessions", type=int, default=FOR_SESSIONS)
-    count = parser.parse_args().sessions
+    parser.add_argument("--server", choices=OURS, default="txmta")
+    options = parser.parse_args()
+    count, kind = options.sessions, KINDS[options.server]
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2 * count + 200:
         print(f"the hard limit of open files, {hard}, is too low", file=sys.stderr)
@@ -101,7 +106,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="txmta-idle-") as folder:
             Path(folder).chmod(0o755)
-            server = Txmta(Path(folder) / "txmta", sink.port)
+            server = kind(Path(folder) / "txmta", sink.port)
             try:
                 figures = measure(server, count)
             finally:

@@ -9,6 +9,7 @@ message. CPU: all processes of the server. Run as root (Postfix wants it)::
     python -m benchmarks.relay --messages 5000 --rounds 3
     python -m benchmarks.relay --messages 20 --sessions 2 --recipients 1000
     python -m benchmarks.relay --messages 60 --sessions 4 --size 5000000
+    python -m benchmarks.relay --servers single multi postfix
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.servers import (
+    KINDS,
+    REFERENCE,
     Peak,
-    Postfix,
     Server,
     Sink,
-    Txmta,
     cpu,
     missing_programs,
     thread_cpu,
@@ -151,12 +152,14 @@ def table(rows: dict[str, list[Figures]], load: Load) -> str:
             f"{statistics.median(f.main for f in figures):>13.0f}"
             f"{statistics.median(f.memory for f in figures):>9.1f}"
         )
-    if len(rows) == 2:
-        ours, theirs = rows.values()
+    theirs = rows.get(REFERENCE, [])
+    for name, ours in rows.items():
+        if not theirs or ours is theirs:
+            continue
         rates = [a.rate / b.rate for a, b in zip(ours, theirs, strict=True)]
         cpus = [a.cpu / b.cpu for a, b in zip(ours, theirs, strict=True)]
         lines.append(
-            f"ratio of rates {statistics.median(rates):.2f} "
+            f"{name}: ratio of rates {statistics.median(rates):.2f} "
             f"({min(rates):.2f} to {max(rates):.2f}), "
             f"of CPU {statistics.median(cpus):.2f} "
             f"({min(cpus):.2f} to {max(cpus):.2f})"
@@ -172,14 +175,14 @@ def main() -> int:
     parser.add_argument("--recipients", type=int, default=1, help="at most 1000")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kept", action="store_true", help="keep connections")
-    parser.add_argument("--only", choices=("txmta", "postfix"))
+    parser.add_argument(
+        "--servers", nargs="+", choices=KINDS, default=("txmta", "postfix")
+    )
     options = parser.parse_args()
     if missing := missing_programs():
         print(f"cannot measure: apt-get install postfix ({', '.join(missing)} missing)")
         return 1
-    kinds: list[type[Server]] = [Txmta, Postfix]
-    if options.only:
-        kinds = [k for k in kinds if k.name.lower() == options.only]
+    kinds = [KINDS[name] for name in options.servers]
     load = Load(
         options.messages,
         options.sessions,

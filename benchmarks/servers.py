@@ -221,7 +221,14 @@ maillog_file = {log}
 
 
 class Txmta(Server):
+    """
+    In whatever arrangement counts by default.
+
+    @cvar process_model: of main.cf, or C{""} for the default.
+    """
+
     name = "txmta"
+    process_model: ClassVar[str] = ""
 
     def _start(self, sink: int) -> int:
         log = self.folder / "mail.log"
@@ -230,6 +237,8 @@ class Txmta(Server):
             owner = pwd.getpwnam("nobody")
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
             text += "mail_owner = nobody\n"
+        if self.process_model:
+            text += f"process_model = {self.process_model}\n"
         text += self.extra
         (self.folder / "main.cf").write_text(text)
         (self.folder / "master.cf").write_text(
@@ -259,6 +268,16 @@ class Txmta(Server):
     def queue_is_empty(self) -> bool:
         log = (self.folder / "mail.log").read_text()
         return log.count("]: ") > 0 and log.count(": removed") == log.count(" client=")
+
+
+class Single(Txmta):
+    name = "single"
+    process_model = "single"
+
+
+class Multi(Txmta):
+    name = "multi"
+    process_model = "multi"
 
 
 class Postfix(Server):
@@ -307,6 +326,15 @@ class Postfix(Server):
             if any(p.is_file() for p in (self.folder / "queue" / queue).rglob("*")):
                 return False
         return True
+
+
+#: By the word that the benchmarks take.
+KINDS: dict[str, type[Server]] = {
+    kind.name.lower(): kind for kind in (Txmta, Single, Multi, Postfix)
+}
+
+#: The one that the others are compared with.
+REFERENCE = Postfix.name
 
 
 def missing_programs() -> list[str]:
