@@ -73,6 +73,8 @@ PURE = (
     "dns/cache.py",
     "dns/resolv_conf.py",
     "log/postfix.py",
+    "master/frames.py",
+    "master/records.py",
     "maps/braces.py",
     "maps/patterns.py",
     "maps/text.py",
