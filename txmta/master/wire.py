@@ -1,0 +1,264 @@
+"""
+Delivery requests as records that pass over a link between processes.
+
+Owns: what the records C{recipients} and C{deliver} hold.
+Knows nothing of: links, frames, who sends; which transports there are.
+
+A request for many recipients goes in parts: C{recipients} records, then
+C{deliver} with the rest. The parts of one request follow each other. At the
+other end, C{envelope.recipients} are those of the request, not all that are
+still to do.
+
+Sources: Postfix C{global/deliver_request.c}, C{global/rcpt_print.c}.
+
+Errors: L{BadDelivery}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from txmta.master.wire_fields import (
+    MAX_NUMBER,
+    MAX_SECONDS,
+    MAX_SIZE,
+    MAX_TEXTS,
+    PART,
+    BadDelivery,
+    Record,
+    check_fields,
+    check_list,
+    check_number,
+    check_queue_id,
+    check_seconds,
+    check_texts,
+    field,
+    key_of,
+    seconds_within,
+)
+from txmta.model import Client, DeliveryRequest, Envelope, Recipient
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from txmta.interfaces import IContent
+
+#: Recipients in one request. smtpd takes 1,000 in a message, an alias has
+#: 50,000 at most.
+MAX_RECIPIENTS = 100_000
+
+_ENVELOPE = 15
+
+
+def encode_request(key: int, request: DeliveryRequest) -> list[Record]:
+    """
+    @param key: names the delivery; of one life of the queue manager.
+    @raise BadDelivery: it cannot pass.
+    """
+    recipients = request.recipients
+    if not 0 < len(recipients) <= MAX_RECIPIENTS:
+        raise BadDelivery("too many recipients")
+    check_number(request.size, MAX_SIZE)
+    texts = (request.transport, request.nexthop)
+    check_texts(texts)
+    times = [
+        seconds_within(request.before_queue_manager),
+        seconds_within(request.in_queue_manager),
+    ]
+    envelope = _encode_envelope(request.envelope)
+    _check_envelope(envelope)
+    parts = list(_parts(recipients))
+    last = parts.pop()
+    records: list[Record] = [
+        {"t": "recipients", "key": key, "recipients": part} for part in parts
+    ]
+    records.append(
+        {
+            "t": "deliver",
+            "key": key,
+            "transport": request.transport,
+            "nexthop": request.nexthop,
+            "size": request.size,
+            "times": times,
+            "envelope": envelope,
+            "recipients": last,
+        }
+    )
+    return records
+
+
+def _parts(recipients: Sequence[Recipient]) -> Iterator[list[list[Any]]]:
+    """
+    @return: at least one part, none empty.
+    """
+    part: list[list[Any]] = []
+    texts: list[str] = []
+    characters = 0
+    for r in recipients:
+        n, address = r.n, r.address
+        check_number(n, MAX_NUMBER)
+        if r.original == address and not r.orcpt and not r.notify:
+            item: list[Any] = [n, address]
+            own: tuple[str, ...] = (address,)
+        else:
+            own = (address, r.original, r.orcpt)
+            item = [n, *own, check_number(int(r.notify), 256)]
+        size = sum(map(len, own))
+        if part and (len(part) == PART or characters + size > MAX_TEXTS):
+            check_texts(texts)
+            yield part
+            part, texts, characters = [], [], 0
+        part.append(item)
+        texts.extend(own)
+        characters += size
+    check_texts(texts)
+    yield part
+
+
+def _encode_envelope(envelope: Envelope) -> list[Any]:
+    client = envelope.client
+    return [
+        envelope.queue_id,
+        envelope.sender,
+        envelope.helo,
+        envelope.protocol,
+        envelope.body,
+        envelope.ret,
+        envelope.envid,
+        client.address,
+        client.name,
+        client.reverse_name,
+        client.label,
+        client.port,
+        envelope.arrival,
+        envelope.smtputf8,
+        envelope.local_origin,
+    ]
+
+
+def _check_envelope(items: list[Any]) -> None:
+    check_texts(items[:11])
+    check_queue_id(items[0])
+    port, arrival, smtputf8, local_origin = items[11:]
+    check_number(port, 65536)
+    check_seconds(arrival, -MAX_SECONDS)
+    if type(smtputf8) is not bool or type(local_origin) is not bool:
+        raise BadDelivery("a flag is none")
+
+
+#: Gives the content of a delivery, by its key and queue id.
+Opener = Callable[[int, str], "IContent | Deferred[IContent]"]
+
+
+class RequestReader:
+    """
+    Puts requests together from the records of one link.
+    """
+
+    def __init__(self, content: Opener, joins: Callable[[int], None]) -> None:
+        """
+        @param content: opens content, when an agent asks for it.
+        @param joins: told when an agent calls C{joins} of a request, with its
+            key.
+        """
+        self._content = content
+        self._joins = joins
+        self._key = -1
+        self._parts: list[Recipient] = []
+
+    def part(self, record: Record) -> None:
+        """
+        Take a C{recipients} record.
+
+        @raise BadDelivery: and the reader must be thrown away.
+        """
+        check_fields(record, 3)
+        key = key_of(record)
+        if self._parts and key != self._key:
+            raise BadDelivery("parts of two requests")
+        self._key = key
+        self._parts += _decode_recipients(field(record, "recipients"))
+        if len(self._parts) > MAX_RECIPIENTS:
+            raise BadDelivery("too many recipients")
+
+    def whole(self, record: Record) -> tuple[int, DeliveryRequest]:
+        """
+        Take a C{deliver} record.
+
+        @return: its key, and what it asks for.
+        @raise BadDelivery: and the reader must be thrown away.
+        """
+        check_fields(record, 8)
+        key = key_of(record)
+        recipients = _decode_recipients(field(record, "recipients"))
+        if self._parts:
+            if key != self._key:
+                raise BadDelivery("parts of two requests")
+            recipients, self._parts = self._parts + recipients, []
+            if len(recipients) > MAX_RECIPIENTS:
+                raise BadDelivery("too many recipients")
+        if len(recipients) > 1 and len({r.n for r in recipients}) < len(recipients):
+            raise BadDelivery("a recipient twice")
+        transport, nexthop = field(record, "transport"), field(record, "nexthop")
+        check_texts((transport, nexthop))
+        before, within = check_list(field(record, "times"), 2, 2)
+        envelope = _decode_envelope(field(record, "envelope"), tuple(recipients))
+        return key, DeliveryRequest(
+            transport,
+            nexthop,
+            envelope,
+            envelope.recipients,
+            check_number(field(record, "size"), MAX_SIZE),
+            partial(self._content, key, envelope.queue_id),
+            check_seconds(before),
+            check_seconds(within),
+            partial(self._joins, key),
+        )
+
+
+def _decode_recipients(items: object) -> list[Recipient]:
+    recipients: list[Recipient] = []
+    texts: list[str] = []
+    for item in check_list(items, 1, PART):
+        if type(item) is not list:
+            raise BadDelivery("not a recipient")
+        if len(item) == 2:
+            n, address = item
+            texts.append(address)
+            recipient = Recipient(n, address, address)
+        elif len(item) == 5:
+            n, address, original, orcpt, notify = item
+            texts += address, original, orcpt
+            check_number(notify, 256)
+            recipient = Recipient(n, address, original, orcpt, notify)
+        else:
+            raise BadDelivery("not a recipient")
+        check_number(n, MAX_NUMBER)
+        recipients.append(recipient)
+    check_texts(texts)
+    return recipients
+
+
+def _decode_envelope(value: object, recipients: tuple[Recipient, ...]) -> Envelope:
+    items = check_list(value, _ENVELOPE, _ENVELOPE)
+    _check_envelope(items)
+    queue_id, sender, helo, protocol, body, ret, envid = items[:7]
+    address, name, reverse_name, label, port, arrival, smtputf8, local_origin = items[
+        7:
+    ]
+    return Envelope(
+        queue_id,
+        arrival,
+        sender,
+        recipients,
+        Client(address, port, name, reverse_name, label),
+        helo,
+        protocol,
+        body,
+        smtputf8,
+        ret,
+        envid,
+        local_origin,
+    )
