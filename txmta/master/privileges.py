@@ -15,7 +15,6 @@ Errors: L{ConfigError<txmta.errors.ConfigError>} while nothing has changed;
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pwd
 from collections.abc import Iterator
@@ -23,9 +22,7 @@ from dataclasses import dataclass
 
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
-
-_PR_SET_DUMPABLE = 4
-_PR_SET_NO_NEW_PRIVS = 38
+from txmta.master import kernel
 
 
 class PrivilegesRemain(ConfigError):
@@ -109,14 +106,48 @@ def become(account: Account) -> None:
     """
     if os.geteuid() != 0:
         return
+    change_ids(account)
+    # Best effort, for a server in one process: the ids count.
+    with contextlib.suppress(OSError):
+        forbid_new_rights()
+        forbid_tracing()
+
+
+def change_ids(account: Account, *, bounding: bool = False) -> None:
+    """
+    From root to C{account}, with no group and no capability.
+
+    @param bounding: nor may a program give us one.
+    @raise PrivilegesRemain: it did not work.
+    """
     try:
         os.setgroups([])
         os.setresgid(account.gid, account.gid, account.gid)
+        if bounding:
+            kernel.drop_bounding_set()
         os.setresuid(account.uid, account.uid, account.uid)
+        # Root's inheritable ones, as of a container, would be left.
+        kernel.give_up_capabilities()
     except OSError as e:
         raise PrivilegesRemain(f"cannot become {account.name}: {e.strerror}") from e
     _verify(account)
-    _restrict()
+    if bounding and kernel.bounding_set():
+        raise PrivilegesRemain("have kept capabilities in the bounding set")
+
+
+def forbid_new_rights() -> None:
+    """
+    None from set-uid programs, for this thread and those that it starts.
+    """
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def forbid_tracing() -> None:
+    """
+    No core dumps, which would show mail; no tracing by other processes of the
+    account. A change of ids undoes it.
+    """
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def _verify(account: Account) -> None:
@@ -124,24 +155,13 @@ def _verify(account: Account) -> None:
         raise PrivilegesRemain(f"have not become {account.name} altogether")
     if os.getgroups() not in ([], [account.gid]):
         raise PrivilegesRemain("have kept groups of root")
+    if any(kernel.capabilities()):
+        raise PrivilegesRemain("have kept capabilities")
     try:
         os.setresuid(0, 0, 0)
     except PermissionError:
         return
     raise PrivilegesRemain("could become root again")
-
-
-def _restrict() -> None:
-    """
-    No rights from set-uid programs; no core dumps, which would show mail, and
-    no tracing by other processes of the account. Best effort: the ids count.
-    """
-    try:
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-    except (OSError, AttributeError):
-        return  # not Linux
-    prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _own_name(uid: int) -> str:
