@@ -21,6 +21,7 @@ ROOT = Path(txmta.__file__).parent
 #: Packages that each package may import, besides itself, C{txmta.config} and
 #: the modules at the top of C{txmta}. They meet in C{build.py}.
 MAY_IMPORT = {
+    "admin": {"maps", "queue"},  # commands read and write what the server keeps
     "cleanup": set[str](),
     "config": set[str](),
     "delivery": {"smtp"},  # the smtp agent drives the smtp client
@@ -47,6 +48,8 @@ PURE = (
     "mime_fields.py",
     "model.py",
     "quoted_printable.py",
+    "admin/header_recipients.py",
+    "admin/sendmail_options.py",
     "cleanup/addresses.py",
     "cleanup/characters.py",
     "cleanup/duplicates.py",
@@ -82,6 +85,7 @@ PURE = (
     "maps/braces.py",
     "maps/patterns.py",
     "maps/text.py",
+    "queue/maildrop.py",
     "rewrite/standard.py",
     "delivery/smtp_hosts.py",
     "delivery/smtp_recipients.py",

@@ -30,6 +30,7 @@ from txmta.model import (
     QueueName,
     Reply,
     Route,
+    Submission,
     Transcript,
 )
 
@@ -189,9 +190,12 @@ class ICleanup(Interface):
     Takes envelopes and content, gives a message in the queue.
     """
 
-    def open(envelope: Envelope) -> ICleanupMessage:
+    def open(
+        envelope: Envelope, submission: Submission | None = None
+    ) -> ICleanupMessage:
         """
         @param envelope: complete; its queue id came from the store.
+        @param submission: who handed it in, if it did not come by SMTP.
         """
 
 
@@ -237,9 +241,10 @@ class IIncoming(Interface):
         """
 
 
-class IQueueStore(Interface):
+class IQueueEntrance(Interface):
     """
-    The queue. Every method that gives a Deferred may fail with
+    What the queue is to whoever takes mail. Every method that gives a
+    Deferred may fail with
     L{StoreUnavailable<txmta.errors.StoreUnavailable>}, and with nothing else.
     """
 
@@ -269,6 +274,13 @@ class IQueueStore(Interface):
         """
         @param doorbell: called after commits with the new queue ids; a hint.
         """
+
+
+class IQueueStore(IQueueEntrance):
+    """
+    The queue, as the queue manager has it. What it promises about failures
+    holds for all of it.
+    """
 
     def claim(
         limit: int, now: float

@@ -157,6 +157,19 @@ class Envelope:
     local_origin: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """
+    Who handed in a message with the sendmail command.
+
+    @ivar uid: of the user.
+    @ivar full_name: for the C{From:} header, if the message has none; or C{""}.
+    """
+
+    uid: int
+    full_name: str = ""
+
+
 #: The "client" of bounces and forwards, as Postfix logs it.
 LOCAL_CLIENT = Client("127.0.0.1", 0, "localhost", "localhost", "localhost[127.0.0.1]")
 

@@ -38,10 +38,10 @@ from txmta.interfaces import (
     ICleanupMessage,
     IEventSink,
     IIncoming,
-    IQueueStore,
+    IQueueEntrance,
 )
 from txmta.mime import Mime, MimeRules
-from txmta.model import Envelope, Reply
+from txmta.model import Envelope, Reply, Submission
 
 _TOO_MANY_HOPS = Reply(554, "5.4.0", "Error: too many hops")
 _BAD_CHARACTER = Reply(550, "5.7.1", "disallowed character")
@@ -56,7 +56,7 @@ class Cleanup:
     def __init__(
         self,
         settings: Settings,
-        store: IQueueStore,
+        store: IQueueEntrance,
         sink: IEventSink,
         addresses: IAddressResolver | None = None,
     ) -> None:
@@ -94,10 +94,13 @@ class Cleanup:
             completion.complete if completion else None,
         )
 
-    def open(self, envelope: Envelope) -> CleanupMessage:
+    def open(
+        self, envelope: Envelope, submission: Submission | None = None
+    ) -> CleanupMessage:
         rules = self._local if envelope.local_origin else self._remote
         incoming = self._store.open(envelope)
-        return CleanupMessage(self, envelope, incoming, HeaderSection(rules))
+        section = HeaderSection(rules)
+        return CleanupMessage(self, envelope, incoming, section, submission)
 
     def characters(self) -> CharacterFilter | None:
         """
@@ -119,6 +122,7 @@ class CleanupMessage:
     __slots__ = (
         *("_characters", "_cleanup", "_eight_bit", "_envelope", "_incoming"),
         *("_lead", "_mime", "_refusal", "_section", "_strays"),
+        "_submission",
     )
 
     def __init__(
@@ -127,13 +131,15 @@ class CleanupMessage:
         envelope: Envelope,
         incoming: IIncoming,
         section: HeaderSection,
+        submission: Submission | None = None,
     ) -> None:
         self._cleanup = cleanup
         self._envelope = envelope
         self._incoming = incoming
         self._section = section
         settings = cleanup.settings
-        self._lead = trace.received(envelope, settings)
+        self._submission = submission
+        self._lead = trace.received(envelope, settings, submission)
         self._refusal: Reply | None = None
         self._strays = StrayFilter() if settings.cleanup_replace_stray_cr_lf else None
         self._characters = cleanup.characters()
@@ -191,7 +197,9 @@ class CleanupMessage:
         if self._mime is not None:
             self._mime.feed(head + rest)
         if section.done:
-            added = trace.missing(section.seen, self._envelope, settings)
+            added = trace.missing(
+                section.seen, self._envelope, settings, self._submission
+            )
             self._tell_message_ids(b"Message-Id: " in added)
             self._incoming.write(b"".join((self._lead, head, added, rest)))
         elif head:

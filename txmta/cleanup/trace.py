@@ -20,7 +20,7 @@ from collections.abc import Set
 from txmta.address import quote
 from txmta.cleanup.dates import compact_date, mail_date
 from txmta.config.settings import Settings
-from txmta.model import Envelope
+from txmta.model import Envelope, Submission
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -29,14 +29,19 @@ _NOT_HELO = re.compile('[\x00-\x20\x7f-\x9f\u2028\u2029<>()\\\\";@]')
 
 _VISIBLE = frozenset((b"to", b"cc", b"resent-to", b"resent-cc"))
 
+# A name that needs no quotes: atoms, and what is not ASCII.
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff -]*")
 
-def received(envelope: Envelope, settings: Settings) -> bytes:
+
+def received(
+    envelope: Envelope, settings: Settings, submission: Submission | None = None
+) -> bytes:
     """
     @return: the Received: header of a message from the network, or of one
         made here.
     """
     if not envelope.protocol:
-        return received_here(envelope, settings)
+        return received_here(envelope, settings, submission)
     client = envelope.client
     address = client.address
     if ":" in address:
@@ -56,16 +61,19 @@ def received(envelope: Envelope, settings: Settings) -> bytes:
     return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
 
 
-def received_here(envelope: Envelope, settings: Settings) -> bytes:
+def received_here(
+    envelope: Envelope, settings: Settings, submission: Submission | None = None
+) -> bytes:
     """
     @return: the Received: header of a message that did not come by SMTP.
     """
-    text = f"Received: {_by(settings)}\r\n\tid {envelope.queue_id}; "
+    user = f", from userid {submission.uid}" if submission else ""
+    text = f"Received: {_by(settings, user)}\r\n\tid {envelope.queue_id}; "
     return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
 
 
-def _by(settings: Settings) -> str:
-    return f"by {settings.myhostname} ({settings.mail_name})"
+def _by(settings: Settings, user: str = "") -> str:
+    return f"by {settings.myhostname} ({settings.mail_name}{user})"
 
 
 def message_id(envelope: Envelope, settings: Settings) -> bytes:
@@ -76,7 +84,12 @@ def message_id(envelope: Envelope, settings: Settings) -> bytes:
     return b"<" + compact_date(int(envelope.arrival)) + _octets(right)
 
 
-def missing(seen: Set[bytes], envelope: Envelope, settings: Settings) -> bytes:
+def missing(
+    seen: Set[bytes],
+    envelope: Envelope,
+    settings: Settings,
+    submission: Submission | None = None,
+) -> bytes:
     """
     @param seen: names of headers that the message has, in lower case.
     @return: the headers that it ought to have, to stand after its own.
@@ -92,11 +105,26 @@ def missing(seen: Set[bytes], envelope: Envelope, settings: Settings) -> bytes:
     if key + b"date" not in seen:
         out += name + b"Date: " + mail_date(int(envelope.arrival)) + b"\r\n"
     if key + b"from" not in seen:
-        sender = _safe(quote(envelope.sender)) or "MAILER-DAEMON"
-        out += name + b"From: " + _octets(sender) + b"\r\n"
+        full_name = submission.full_name if submission else ""
+        out += name + b"From: " + _octets(_from(envelope, full_name)) + b"\r\n"
     if settings.undisclosed_recipients_header and not seen & _VISIBLE:
         out += _octets(settings.undisclosed_recipients_header) + b"\r\n"
     return out
+
+
+def _from(envelope: Envelope, full_name: str) -> str:
+    address = _safe(quote(envelope.sender))
+    if not address:
+        return "MAILER-DAEMON"
+    if not full_name:
+        return address
+    name = _safe(full_name)
+    if _PHRASE.fullmatch(name):
+        name = " ".join(name.split())
+    else:
+        name = name.replace("\\", "\\\\").replace('"', '\\"')
+        name = f'"{name}"'
+    return f"{name} <{address}>".lstrip()
 
 
 def _safe(text: str) -> str:

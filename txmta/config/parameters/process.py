@@ -79,9 +79,17 @@ class ProcessParameters:
     setgid_group = string(
         "postdrop",
         check=_account,
-        doc="The group of the set-gid commands, which may write to maildrop.",
-        status=Status.NOT_YET,
-        note="There are no set-gid commands yet.",
+        doc="The group of the maildrop directory, and so of what is handed in there.",
+        status=Status.APPROXIMATED,
+        note="No command of ours is set-gid: everybody may write into maildrop, and "
+        "nobody but the mail system may list it. Counts when started as root.",
+    )
+    authorized_submit_users = words(
+        "static:anyone",
+        doc="Login names that may hand in mail with sendmail: names, /file, "
+        "type:table, ! for those that may not.",
+        status=Status.APPROXIMATED,
+        note="sendmail says so; pickup removes what comes in another way.",
     )
     default_privs = string(
         "nobody",

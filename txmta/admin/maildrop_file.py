@@ -1,0 +1,95 @@
+"""
+A new file in maildrop: there for good, or not at all.
+
+Owns: its name, which nobody can guess; the order of writing, syncing and making it
+    count; that it is gone if it was not finished.
+Knows nothing of: what is written.
+
+Sources: Postfix C{global/mail_stream.c}; fsync(2); open(2).
+
+Errors: C{OSError}; L{Refused<txmta.admin.sendmail_options.Refused>} without a
+maildrop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from txmta.admin.sendmail_options import EX_TEMPFAIL, Refused
+
+#: Octets that are written at a time.
+_BLOCK = 1 << 16
+
+#: A complete file: its owner may do all, the mail system may read it.
+COMPLETE = 0o740
+
+
+class NewFile:
+    """
+    A file in maildrop, which is gone again unless it was finished.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._path = os.path.join(folder, os.urandom(16).hex())
+        self._finished = False
+
+    def __enter__(self) -> NewFile:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _interrupted)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(self._path, flags, 0o600)
+        except FileNotFoundError as e:
+            raise Refused(
+                f"{self._folder} does not exist: start the server once, which makes "
+                "it; or name another main.cf with -C",
+                EX_TEMPFAIL,
+            ) from e
+        except OSError as e:
+            # The name is for nobody's eyes while the file may be there.
+            raise OSError(e.errno, e.strerror, self._folder) from e
+        self._file = open(fd, "wb", _BLOCK)
+        self.write = self._file.write
+        return self
+
+    def finish(self, first_line: bytes) -> None:
+        """
+        Everything is written: make it last, then make it count.
+        """
+        self._file.flush()
+        fd = self._file.fileno()
+        os.pwrite(fd, first_line, 0)
+        os.fsync(fd)
+        os.fchmod(fd, COMPLETE)
+        # The mode; and with it, as file systems with a journal go, the name,
+        # for who may not read the directory cannot sync it.
+        os.fsync(fd)
+        _sync_directory(self._folder)
+        self._finished = True
+
+    def __exit__(self, *_error: object) -> None:
+        if not self._finished:
+            os.unlink(self._path)
+        try:
+            self._file.close()
+        except OSError:
+            if self._finished:
+                raise
+
+
+def _sync_directory(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    raise SystemExit(EX_TEMPFAIL)
