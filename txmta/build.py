@@ -22,7 +22,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
@@ -51,6 +51,12 @@ from txmta.master.sockets import listens
 from txmta.roles.shared import Reactor, Shared
 from txmta.roles.single import Roles
 from txmta.start_check import problems_of_tables
+
+
+class StartFailed(Exception):
+    """
+    The server cannot start, and has said why.
+    """
 
 
 @dataclass(frozen=True)
@@ -119,11 +125,29 @@ def say_fatal(problems: Iterable[str]) -> None:
     One line each on standard error: our own, as long as we have one, and not
     what twistd has made of it, which goes to its log.
     """
-    ours: TextIO | None = sys.__stderr__
-    if ours is None or os.path.samestat(os.fstat(2), os.stat(os.devnull)):
-        ours = sys.stderr
+    ours: TextIO | None = sys.stderr if _detached() else sys.__stderr__
     for problem in problems:
         print(f"txmta: fatal: {problem}", file=ours, flush=True)
+
+
+def _detached() -> bool:
+    """
+    Whether twistd has made a daemon of us.
+    """
+    return sys.__stderr__ is None or os.path.samestat(os.fstat(2), os.stat(os.devnull))
+
+
+def _end(error: ConfigError, settings: Settings) -> NoReturn:
+    """
+    The server cannot start.
+    """
+    problems = [with_place(each, settings) for each in error.problems]
+    say_fatal(problems)
+    if _detached():
+        # The twistd that waits for us hears of no other end, and shows the
+        # first words.
+        raise StartFailed(problems[0])
+    raise SystemExit(1)
 
 
 def make_service(
@@ -162,8 +186,7 @@ class Server(Service):
         try:
             self._prepare()
         except ConfigError as e:
-            say_fatal(with_place(each, self._settings) for each in e.problems)
-            raise SystemExit(1) from e
+            _end(e, self._settings)
 
     def _prepare(self) -> None:
         settings = self._settings
@@ -198,8 +221,7 @@ class Server(Service):
             self._roles = Roles(shared)
             self._roles.start(self._sockets)
         except ConfigError as e:
-            say_fatal(with_place(each, self._settings) for each in e.problems)
-            raise SystemExit(1) from e
+            _end(e, self._settings)
         for each in self._sockets:
             each.socket.close()
         _spare_the_collector()
