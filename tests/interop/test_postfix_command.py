@@ -21,7 +21,7 @@ class CommandCase(RunningTestCase):
     def setUp(self) -> None:
         self.server = self.txmta("alias_database =\n")
 
-    def postfix(self, *arguments: str) -> tuple[int, Sequence[str]]:
+    def command(self, *arguments: str) -> tuple[int, Sequence[str]]:
         """
         @return: exit status, and what it said without the name before it.
         """
@@ -43,13 +43,13 @@ class CommandCase(RunningTestCase):
         ]
 
     def says(self, command: str, status: int, *lines: str) -> None:
-        self.assertEqual(self.postfix(*command.split()), (status, list(lines)))
+        self.assertEqual(self.command(*command.split()), (status, list(lines)))
 
     def pid(self) -> int:
         """
         @return: of the server that runs.
         """
-        status, lines = self.postfix("status")
+        status, lines = self.command("status")
         self.assertEqual(status, 0, lines)
         match = re.fullmatch(r"the txmta mail system is running: PID: (\d+)", lines[0])
         assert match is not None, lines
@@ -60,7 +60,7 @@ class CommandCase(RunningTestCase):
         self.says("start", 0, "starting the txmta mail system")
 
     def end(self) -> None:
-        status, lines = self.postfix("status")
+        status, lines = self.command("status")
         if status == 0:
             os.kill(int(lines[0].split()[-1]), signal.SIGKILL)
 
@@ -101,7 +101,7 @@ class LifeTests(CommandCase):
         self.start()
         with (self.server.folder / "main.cf").open("a") as file:
             file.write("this is no parameter\nmessage_size_limit = -1\n")
-        status, lines = self.postfix("reload")
+        status, lines = self.command("reload")
         self.assertEqual(status, 1)
         self.assertEqual(
             lines[-1],
@@ -136,10 +136,10 @@ class WrongTests(CommandCase):
         """
         What is not known or not supported is refused by name.
         """
-        status, lines = self.postfix("bogus")
+        status, lines = self.command("bogus")
         self.assertEqual(status, 1)
         self.assertIn("unknown command: 'bogus'. Usage: postfix start", lines[0])
-        status, lines = self.postfix("logrotate")
+        status, lines = self.command("logrotate")
         self.assertEqual(status, 1)
         self.assertIn("logrotate is not supported: rename maillog_file", lines[0])
         self.says("-D stop", 1, "fatal: -D goes with start only")
@@ -156,18 +156,18 @@ class WrongTests(CommandCase):
         (queue / "content").mkdir()
         os.chown(queue / "content", self.server.user.pw_uid, self.server.user.pw_gid)
         (queue / "content").chmod(0o777)
-        status, lines = self.postfix("check")
+        status, lines = self.command("check")
         self.assertEqual(status, 1)
         self._names(lines, rf"fatal: .*{queue}/content: can be written by others")
         (queue / "content").chmod(0o700)
-        status, lines = self.postfix("check")
+        status, lines = self.command("check")
         self.assertEqual(status, 1)
         self._names(
             lines,
             rf"fatal: .*master\.cf, line \d+: cannot listen on 127\.0\.0\.1:"
             rf"{self.server.port}: address in use: stop the server that has it",
         )
-        status, lines = self.postfix("start")
+        status, lines = self.command("start")
         self.assertEqual(status, 1)
         self._names(lines, "fatal: .*address in use: stop the server that has it")
         self.assertEqual(
@@ -195,7 +195,7 @@ class WrongTests(CommandCase):
     def test_missing_account(self) -> None:
         require_root("only root becomes mail_owner")
         self.server.add("mail_owner = nobody-here\n")
-        status, lines = self.postfix("check")
+        status, lines = self.command("check")
         self.assertEqual(status, 1)
         self._names(lines, r"fatal: .*mail_owner = nobody-here: there is no such acc")
 
@@ -208,6 +208,6 @@ class VerboseTests(CommandCase):
         """
         C{-v} says what is done.
         """
-        status, lines = self.postfix("-v", "status")
+        status, lines = self.command("-v", "status")
         self.assertEqual(status, 1)
         self.assertEqual(lines[0], "nobody has it")
