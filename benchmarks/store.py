@@ -32,7 +32,8 @@ from zope.interface import implementer
 from txmta.events import Event, Warn
 from txmta.interfaces import IEventSink
 from txmta.model import Attempt, Client, Envelope, Recipient, RecipientState, Result
-from txmta.queue.store.sqlite import Limits, SqliteStore, Threads
+from txmta.queue.store.entrance import Limits, Threads
+from txmta.queue.store.sqlite import SqliteStore
 
 SESSIONS = (1, 5, 20, 100)
 CLIENT = Client("192.0.2.1", 54321, "mail.example.com", "mail.example.com")

@@ -160,11 +160,11 @@ def _name_threads() -> None:
 
 
 def _checkpoint_soon() -> None:
-    from txmta import roles
-    from txmta.queue.store.sqlite import Limits
+    from txmta.queue.store import entrance
+    from txmta.queue.store.entrance import Limits
     from txmta.queue.store.writer import Timing
 
-    changed: Any = roles
+    changed: Any = entrance
     changed.Limits = partial(Limits, timing=Timing(idle=IDLE))
 
 

@@ -145,9 +145,9 @@ def one_thread() -> None:
     Not a broken promise: each pool has one thread, so that a run is like the
     one before.
     """
-    from txmta import roles
+    from txmta.roles import shared
 
-    pools: Any = roles
+    pools: Any = shared
     pool = pools.ThreadPool
     pools.ThreadPool = lambda least, _most, name: pool(least, 1, name)
 

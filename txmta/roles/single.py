@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from txmta.errors import ConfigError, StoreUnavailable
 from txmta.interfaces import IDeliveryAgent
 from txmta.master.binding import Bound
-from txmta.queue.store.sqlite import SqliteStore, Threads
+from txmta.queue.store.entrance import Threads
+from txmta.queue.store.sqlite import SqliteStore
 from txmta.roles.agents import AgentParts, make_agents, stop_agents, transports
 from txmta.roles.qmgr import make_manager, make_postmaster, queue_parts
 from txmta.roles.shared import Pools, Shared

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IListeningPort
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
 from txmta.dns.client_names import ClientNames
-from txmta.interfaces import IPostmaster, IQueueStore, IResolver
+from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
 from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.factory import SMTPServerFactory
@@ -43,7 +43,7 @@ class SmtpdParts:
 
     tables: Tables
     resolver: IResolver
-    store: IQueueStore
+    store: IQueueEntrance
     postmaster: IPostmaster
     poller: Poller
 

@@ -27,7 +27,7 @@ from txmta.interfaces import (
     ICleanup,
     ICleanupMessage,
     IEventSink,
-    IQueueStore,
+    IQueueEntrance,
     ITxmtaDelivery,
     ITxmtaMessage,
 )
@@ -49,7 +49,7 @@ class Desk:
 
     sink: IEventSink
     cleanup: ICleanup
-    store: IQueueStore
+    store: IQueueEntrance
     world: World
     policy: Policy
     space: Space

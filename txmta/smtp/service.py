@@ -26,7 +26,7 @@ from txmta.interfaces import (
     IClientNames,
     IEventSink,
     IPostmaster,
-    IQueueStore,
+    IQueueEntrance,
 )
 from txmta.smtp.access.check import World
 from txmta.smtp.access.policy import Policy, codes, validate_restrictions
@@ -53,7 +53,7 @@ class Services:
     now: Callable[[], float]
     sink: IEventSink
     cleanup: ICleanup
-    store: IQueueStore
+    store: IQueueEntrance
     addresses: IAddressResolver
     names: IClientNames
     open_list: Callable[[str], IClientList]

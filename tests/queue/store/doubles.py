@@ -27,7 +27,8 @@ from zope.interface import implementer
 from txmta.events import Event, Warn
 from txmta.interfaces import IEventSink
 from txmta.queue.store.database import connect
-from txmta.queue.store.sqlite import Limits, SqliteStore, Threads
+from txmta.queue.store.entrance import Entrance, Limits, Threads
+from txmta.queue.store.sqlite import SqliteStore
 from txmta.queue.store.writer import Timing
 
 #: Seconds that a test waits for the disk at most.
@@ -138,10 +139,30 @@ class Rig:
             str(self.directory),
             self.clock,
             self.now,
-            Threads(self._call_from_thread, _in_thread),
+            self.threads(),
             self.sink,
             Limits(**limits),
         )
+
+    def entrance(self, **limits: Any) -> Entrance:
+        """
+        @return: another process's way into the queue, started.
+        """
+        limits.setdefault("reserve", RESERVE)
+        limits.setdefault("timing", QUICK)
+        entrance = Entrance(
+            str(self.directory),
+            self.clock,
+            self.now,
+            self.threads(),
+            self.sink,
+            Limits(**limits),
+        )
+        entrance.start()
+        return entrance
+
+    def threads(self) -> Threads:
+        return Threads(self._call_from_thread, _in_thread)
 
     def _call_from_thread(self, *call: Any) -> None:
         self._calls.put(call)

@@ -12,7 +12,7 @@ from tests.contracts.queue_store import LARGE
 from tests.queue.store.cases import SqliteCase
 from txmta.errors import MessageDamaged, StoreUnavailable
 from txmta.model import Attempt, NewMessage, RecipientState, Result
-from txmta.queue.store import administration, claiming, ids, queries, sqlite
+from txmta.queue.store import administration, claiming, contents, entrance, ids, queries
 from txmta.queue.store.cache import ContentCache
 from txmta.queue.store.content import BLOCK
 from txmta.queue.store.database import Database
@@ -160,10 +160,10 @@ class BoundTests(SqliteCase):
         """
         Files that were checked are remembered, but not all for ever.
         """
-        self.patch(sqlite, "VERIFIED", 2)
+        self.patch(contents, "VERIFIED", 2)
         for _ in range(4):
             self.put(1, LARGE)
-        self.assertEqual(len(self.store._verified), 2)
+        self.assertEqual(len(self.store._contents._verified), 2)
 
     def test_cache_of_the_same(self) -> None:
         """
@@ -229,7 +229,7 @@ class LifeTests(SqliteCase):
         stop = self.store._writer.stop
         self.patch(self.store._writer, "stop", lambda: None)
         stopped = self.store.stop()
-        self.rig.clock.advance(sqlite.STOP - 1)
+        self.rig.clock.advance(entrance.STOP - 1)
         self.assertFalse(stopped.called)
         self.rig.clock.advance(1)
         self.wait(stopped)

@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred
 
 from txmta.model import QueuedMessage, QueueName
 from txmta.queue.store import ids, queries
-from txmta.queue.store.core import Core
+from txmta.queue.store.core import ClaimingCore
 from txmta.queue.store.operations import Change, Changed, delete, is_stored
 from txmta.queue.store.reader import Reader
 
@@ -38,7 +38,7 @@ Apply = Callable[[Sequence[int], sqlite3.Connection], list[Changed]]
 
 
 class Administration:
-    def __init__(self, core: Core, reader: Reader) -> None:
+    def __init__(self, core: ClaimingCore, reader: Reader) -> None:
         self._core = core
         self._reader = reader
 

@@ -10,6 +10,7 @@ cannot be read and nothing is in memory.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,9 +19,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from txmta.errors import StoreUnavailable
 from txmta.model import QueuedMessage, QueueName
-from txmta.queue.store import ids, queries
+from txmta.queue.store import bulk, ids, queries
 from txmta.queue.store.administration import update_queue
-from txmta.queue.store.core import Core
+from txmta.queue.store.core import ClaimingCore
+from txmta.queue.store.intake import Found, Scan
 from txmta.queue.store.operations import Change
 from txmta.queue.store.reader import Reader
 
@@ -32,7 +34,7 @@ Messages = Sequence[QueuedMessage]
 
 
 class Claiming:
-    def __init__(self, core: Core, reader: Reader, clock: IReactorTime) -> None:
+    def __init__(self, core: ClaimingCore, reader: Reader, clock: IReactorTime) -> None:
         self._core = core
         self._intake = core.intake
         self._reader = reader
@@ -88,12 +90,12 @@ class Claiming:
                 return
             scan = intake.start(limit, now, seconds)
             try:
-                found = await self._reader.run(partial(queries.scan, what=scan))
+                found = await self._reader.run(partial(_scan, what=scan))
             except BaseException:
                 intake.failed()
                 raise
             intake.found(scan, found)
-            for number, reason in (*found.new.bad, *found.due.bad):
+            for number, reason in (*found.new.bad, *found.due.bad, *found.rang.bad):
                 self._damaged(number, reason)
 
     def _damaged(self, number: int, reason: str) -> None:
@@ -106,3 +108,13 @@ class Claiming:
         self._core.submit(change).addErrback(
             lambda f: self._core.warn(f"{queue_id}: cannot be moved: {f.value}")
         )
+
+
+def _scan(connection: sqlite3.Connection, what: Scan) -> Found:
+    """
+    Look for messages to claim, in a helper thread.
+    """
+    found = queries.scan(connection, what)
+    if what.rang:
+        found.rang = bulk.new_messages(connection, what.rang)
+    return found

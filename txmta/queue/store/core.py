@@ -33,13 +33,9 @@ class Core:
     @ivar submit_to_writer: set while the writer runs.
     """
 
-    def __init__(
-        self, spool: Spool, in_thread: InThread, sink: IEventSink, cache: ContentCache
-    ) -> None:
+    def __init__(self, spool: Spool, in_thread: InThread, sink: IEventSink) -> None:
         self.spool = spool
         self.in_thread = in_thread
-        self.cache = cache
-        self.intake = Intake()
         self.doorbells: list[Doorbell] = []
         self.submit_to_writer: Callable[[Operation], None] | None = None
         self._sink = sink
@@ -59,21 +55,7 @@ class Core:
         may claim at once; then the 250s, the doorbell, and last the files
         that nobody needs any more.
         """
-        arrived: list[str] = []
-        gone: list[int] = []
-        for operation in operations:
-            if operation.error is not None:
-                continue
-            if type(operation) is Insert:
-                self._arrived(operation, arrived)
-            elif type(operation) is Record:
-                for insert in operation.inserts:
-                    self._arrived(insert, arrived)
-                if operation.result:
-                    self.intake.end(operation.number)
-                    self.cache.drop(operation.number)
-                    if operation.stored:
-                        gone.append(operation.number)
+        arrived, gone = self._settled(operations)
         for operation in operations:
             if operation.error is None:
                 operation.answered.callback(operation.result)
@@ -84,14 +66,18 @@ class Core:
         if gone:
             self.remove_files(gone)
 
-    def _arrived(self, insert: Insert, arrived: list[str]) -> None:
-        envelope = insert.envelope
-        arrived.append(envelope.queue_id)
-        self.intake.arrived(
-            insert.number, QueuedMessage(envelope, insert.size, QueueName.INCOMING)
-        )
-        if insert.content is not None:
-            self.cache.put(insert.number, insert.content)
+    def _settled(
+        self, operations: Sequence[Operation]
+    ) -> tuple[Sequence[str], Sequence[int]]:
+        """
+        @return: queue ids of new messages, and numbers of files to be removed.
+        """
+        arrived = [
+            operation.envelope.queue_id
+            for operation in operations
+            if operation.error is None and isinstance(operation, Insert)
+        ]
+        return arrived, ()
 
     def ring(self, queue_ids: Sequence[str]) -> None:
         for doorbell in self.doorbells:
@@ -111,3 +97,45 @@ class Core:
 
     def warn(self, text: str) -> None:
         self._sink.emit(Warn("qmgr", text))
+
+
+class ClaimingCore(Core):
+    """
+    Keeps what was committed at hand, to be claimed and delivered.
+    """
+
+    def __init__(
+        self, spool: Spool, in_thread: InThread, sink: IEventSink, cache: ContentCache
+    ) -> None:
+        super().__init__(spool, in_thread, sink)
+        self.cache = cache
+        self.intake = Intake()
+
+    def _settled(
+        self, operations: Sequence[Operation]
+    ) -> tuple[Sequence[str], Sequence[int]]:
+        arrived: list[str] = []
+        gone: list[int] = []
+        for operation in operations:
+            if operation.error is not None:
+                continue
+            if type(operation) is Insert:
+                self._arrived(operation, arrived)
+            elif type(operation) is Record:
+                for insert in operation.inserts:
+                    self._arrived(insert, arrived)
+                if operation.result:
+                    self.intake.end(operation.number)
+                    self.cache.drop(operation.number)
+                    if operation.stored:
+                        gone.append(operation.number)
+        return arrived, gone
+
+    def _arrived(self, insert: Insert, arrived: list[str]) -> None:
+        envelope = insert.envelope
+        arrived.append(envelope.queue_id)
+        self.intake.arrived(
+            insert.number, QueuedMessage(envelope, insert.size, QueueName.INCOMING)
+        )
+        if insert.content is not None:
+            self.cache.put(insert.number, insert.content)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from txmta.model import QueuedMessage, QueueName, RecipientState, Result
 from txmta.queue.store import ids
@@ -29,6 +30,9 @@ FRESH_RECIPIENTS = 100_000
 
 #: Least number of messages to read in one go.
 PAGE = 100
+
+#: Messages of other processes that are read in one go.
+RANG = 200
 
 #: Seconds after which the rows are looked at in any case: another process
 #: may have written, and its doorbell been lost.
@@ -60,6 +64,7 @@ class Scan:
         L{None}.
     @ivar count: of each.
     @ivar skip: numbers that are in hand.
+    @ivar rang: numbers of new messages, in order.
     """
 
     now: int
@@ -67,6 +72,7 @@ class Scan:
     due_after: tuple[int, int] | None
     count: int
     skip: frozenset[int]
+    rang: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -76,6 +82,7 @@ class Found:
     @ivar due_after: the same for due ones.
     @ivar next_due: time of the next deferred message after C{now}, or
         L{None}.
+    @ivar rang: those of C{Scan.rang} that are there and new.
     """
 
     new: Page
@@ -83,6 +90,7 @@ class Found:
     new_after: int | None = None
     due_after: tuple[int, int] | None = None
     next_due: int | None = None
+    rang: Page = field(default_factory=Page)
 
 
 class Claim:
@@ -150,6 +158,7 @@ class Intake:
         self._new: dict[int, QueuedMessage] = {}
         self._due: dict[int, QueuedMessage] = {}
         self._new_recipients = 0
+        self._rang: dict[int, None] = {}
         self._new_after: int | None = 0
         self._due_after: tuple[int, int] | None = _START
         self._next_due: float | None = None
@@ -173,6 +182,19 @@ class Intake:
             return
         self._new[number] = message
         self._new_recipients += len(message.envelope.recipients)
+
+    def rang(self, numbers: Iterable[int]) -> None:
+        """
+        Another process says that these are new. They are read by their
+        numbers, unless the cursor is going to find them.
+        """
+        for number in numbers:
+            if number in self.claims or number in self._new:
+                continue
+            if self._new_after is not None or len(self._rang) >= FRESH:
+                self.behind(number)
+            else:
+                self._rang[number] = None
 
     def behind(self, number: int) -> None:
         """
@@ -249,7 +271,8 @@ class Intake:
             self._new_after, self._due_after = 0, _START
         half = limit // 2
         return (
-            self._new_after is not None and new < max(limit - half, limit - due)
+            (self._new_after is not None or bool(self._rang))
+            and new < max(limit - half, limit - due)
         ) or (self._due_after is not None and due < max(half, limit - new))
 
     def start(self, limit: int, now: float, seconds: float) -> Scan:
@@ -261,8 +284,13 @@ class Intake:
         self._touched = set()
         if self._new_after == 0 and self._due_after == _START:
             self._polled = seconds
+        if self._new_after is not None and self._rang:
+            self._new_after = min(self._new_after, min(self._rang) - 1)
+            self._rang.clear()
         skip = frozenset((*self.claims, *self._new, *self._due))
-        return Scan(int(now), self._new_after, self._due_after, max(limit, PAGE), skip)
+        rang = tuple(sorted(islice(self._rang, RANG)))
+        count = max(limit, PAGE)
+        return Scan(int(now), self._new_after, self._due_after, count, skip, rang)
 
     def found(self, scan: Scan, found: Found) -> None:
         """
@@ -270,10 +298,12 @@ class Intake:
         """
         self.scanning = False
         if scan.new_after is not None:
-            for number, message in self._usable(found.new.messages):
-                self._new[number] = message
-                self._new_recipients += len(message.envelope.recipients)
+            self._take_in(found.new)
             self._new_after = found.new_after
+        if scan.rang:
+            self._take_in(found.rang)
+            for number in scan.rang[: found.rang.seen]:
+                self._rang.pop(number, None)
         if scan.due_after is not None:
             self._due.update(self._usable(found.due.messages))
             self._due_after = found.due_after
@@ -283,6 +313,12 @@ class Intake:
             self.behind(self._missed_new)
         if self._missed_due is not None:
             self.deferred(self._missed_due)
+
+    def _take_in(self, page: Page) -> None:
+        for number, message in self._usable(page.messages):
+            if number not in self._new:
+                self._new[number] = message
+                self._new_recipients += len(message.envelope.recipients)
 
     def failed(self) -> None:
         """

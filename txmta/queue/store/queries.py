@@ -47,9 +47,13 @@ _CONDITIONS = {
 Row = tuple[Any, ...]
 
 
-def load(connection: sqlite3.Connection, numbers: Sequence[int]) -> Page:
+def load(
+    connection: sqlite3.Connection, numbers: Sequence[int], new: bool = False
+) -> Page:
     """
     Read messages; numbers that are gone are left out.
+
+    @param new: and those that are not new.
     """
     page = Page()
     recipients = 0
@@ -58,12 +62,12 @@ def load(connection: sqlite3.Connection, numbers: Sequence[int]) -> Page:
             break
         page.seen += 1
         row = _message(connection, number)
-        if row is None:
+        if row is None or (new and row[1] != 0):
             continue
         rows = _recipients(connection, number)
         recipients += len(rows)
         try:
-            page.messages.append(_queued(row, [decode_recipient(*r) for r in rows]))
+            page.messages.append(queued(row, [decode_recipient(*r) for r in rows]))
         except ValueError as e:
             page.bad.append((number, str(e)))
     return page
@@ -83,7 +87,11 @@ def _recipients(connection: sqlite3.Connection, number: int) -> list[Row]:
     ).fetchall()
 
 
-def _queued(row: Row, known: Sequence[KnownRecipient]) -> QueuedMessage:
+def queued(row: Sequence[Any], known: Sequence[KnownRecipient]) -> QueuedMessage:
+    """
+    @param row: as L{MESSAGE_COLUMNS}.
+    @raise ValueError: it cannot be a message.
+    """
     number, queue, due, sender, attributes, size, _, _ = row
     left = [k for k in known if k.state < 2]
     if not left:
@@ -209,7 +217,7 @@ def listed(
         known = []
         try:
             known = [decode_recipient(*r) for r in _recipients(connection, number)]
-            messages.append(_queued(row, known))
+            messages.append(queued(row, known))
         except ValueError:
             envelope = Envelope(ids.encode(number), 0.0, "", (), LOCAL_CLIENT)
             messages.append(QueuedMessage(envelope, 0, QueueName.CORRUPT))

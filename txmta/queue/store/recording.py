@@ -25,7 +25,7 @@ from txmta.interfaces import IContent
 from txmta.model import Attempt, NewMessage, QueueName
 from txmta.queue.store import ids
 from txmta.queue.store.content import INLINE, MemoryContent, unavailable
-from txmta.queue.store.core import Core
+from txmta.queue.store.core import ClaimingCore
 from txmta.queue.store.intake import Claim
 from txmta.queue.store.operations import Insert, Record
 
@@ -37,7 +37,7 @@ OpenContent = Callable[[str], "IContent | Deferred[IContent]"]
 
 class Recording:
     def __init__(
-        self, core: Core, clock: IReactorTime, open_content: OpenContent
+        self, core: ClaimingCore, clock: IReactorTime, open_content: OpenContent
     ) -> None:
         self._core = core
         self._clock = clock

@@ -1,0 +1,145 @@
+"""
+The content of messages, from memory, rows and files, checked.
+
+Owns: which files are known to be good; many asked for at once read together.
+Knows nothing of: claims, writing.
+
+Errors: L{StoreUnavailable<txmta.errors.StoreUnavailable>};
+L{MessageDamaged<txmta.errors.MessageDamaged>} for what is not what was
+accepted, or not there.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from txmta.errors import MessageDamaged, StoreUnavailable
+from txmta.interfaces import IContent
+from txmta.queue.store import bulk, ids, queries
+from txmta.queue.store.cache import ContentCache
+from txmta.queue.store.content import (
+    INLINE,
+    FileContent,
+    InThread,
+    MemoryContent,
+    Spool,
+)
+from txmta.queue.store.reader import Malformed, Reader
+
+#: Files known to be good, so that 50 MB are not summed for each delivery.
+VERIFIED = 10_000
+
+#: Octets in rows that are read at once at most, and so many messages.
+TOGETHER = 4 * 1024 * 1024 // INLINE
+
+
+class Contents:
+    """
+    @ivar cache: of what was committed or read.
+    """
+
+    def __init__(
+        self, reader: Reader, spool: Spool, in_thread: InThread, cache: ContentCache
+    ) -> None:
+        self.cache = cache
+        self._reader = reader
+        self._spool = spool
+        self._in_thread = in_thread
+        self._verified: dict[int, None] = {}
+
+    def get(self, queue_id: str) -> IContent | Deferred[IContent]:
+        """
+        As L{IQueueStore.content<txmta.interfaces.IQueueStore.content>}.
+        """
+        number = ids.decode(queue_id)
+        if number is None:
+            return Deferred.fromCoroutine(_no_message(queue_id))
+        data = self.cache.get(number)
+        if data is not None:
+            return MemoryContent(data)
+        return self._read(number)
+
+    def verified(self, number: int) -> None:
+        """
+        The file of a message is good.
+        """
+        self._verified[number] = None
+        if len(self._verified) > VERIFIED:
+            del self._verified[next(iter(self._verified))]
+
+    def _read(self, number: int) -> Deferred[IContent]:
+        return Deferred.fromCoroutine(self._read_one(number))
+
+    async def _read_one(self, number: int) -> IContent:
+        try:
+            kept = await self._reader.run(partial(queries.content, number=number))
+        except Malformed as e:
+            raise MessageDamaged(ids.encode(number), str(e)) from e
+        if not kept.stored:
+            self.cache.put(number, kept.data)
+            return MemoryContent(kept.data)
+        fd = await self._in_thread(
+            queries.open_file, self._spool, number, kept, number in self._verified
+        )
+        self.verified(number)
+        return FileContent(fd, kept.size, self._in_thread)
+
+
+class ManyContents(Contents):
+    """
+    What is asked for in one turn of the reactor, or while rows are being
+    read, is read together, on one way to the helper thread and back.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        spool: Spool,
+        in_thread: InThread,
+        cache: ContentCache,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__(reader, spool, in_thread, cache)
+        self._clock = clock
+        self._asked: dict[int, list[Deferred[IContent]]] = {}
+        self._reading = False
+
+    def _read(self, number: int) -> Deferred[IContent]:
+        answer: Deferred[IContent] = Deferred()
+        self._asked.setdefault(number, []).append(answer)
+        if not self._reading:
+            self._reading = True
+            self._clock.callLater(0, self._start)
+        return answer
+
+    def _start(self) -> None:
+        Deferred.fromCoroutine(self._read_all())
+
+    async def _read_all(self) -> None:
+        while self._asked:
+            numbers = list(self._asked)[:TOGETHER]
+            asked = [self._asked.pop(number) for number in numbers]
+            try:
+                found = await self._reader.run(partial(bulk.contents, numbers=numbers))
+            except StoreUnavailable:
+                found = {}  # each hears of it by itself
+            for number, answers in zip(numbers, asked, strict=True):
+                data = found.get(number)
+                if data is None:
+                    self._ask_alone(number, answers)
+                    continue
+                self.cache.put(number, data)
+                for answer in answers:
+                    answer.callback(MemoryContent(data))
+        self._reading = False
+
+    def _ask_alone(self, number: int, answers: list[Deferred[IContent]]) -> None:
+        for answer in answers:
+            super()._read(number).chainDeferred(answer)
+
+
+async def _no_message(queue_id: str) -> IContent:
+    raise MessageDamaged(queue_id, "no such message")
