@@ -113,7 +113,7 @@ class BadPeerTests(LinkCase):
 
     def test_unknown_type(self) -> None:
         self.link.dataReceived(encode([{"t": "x"}, {"t": "n", "n": 1}]))
-        self.dropped("sent a record of a type that is not its: 'x'")
+        self.dropped("sent a bad record of a type that is not its: 'x'")
         self.assertEqual(self.got, [])
 
     def test_bad_field(self) -> None:

@@ -20,8 +20,8 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NoReturn, cast
 
 #: One record: its type at C{"t"}, and fields.
 Record = dict[str, object]
@@ -29,9 +29,13 @@ Record = dict[str, object]
 #: Octets in one frame, without the length.
 MAX_FRAME = 1 << 20
 
-#: Objects in one frame: records, and those within records. JSON has room for
-#: 350,000 in a frame, and each costs us half a microsecond.
-MAX_OBJECTS = 10_000
+#: Commas and brackets in one frame, those in texts among them: a bound on the
+#: values in it, each of which costs us up to half a microsecond.
+MAX_VALUES = 100_000
+
+#: Octets in a frame of several records. A larger one holds a single record, so
+#: that text full of commas does not add up.
+_SHARED = 65536
 
 #: Lists and objects within each other, the frame's own list and the record
 #: among them. What we send has 4.
@@ -58,17 +62,45 @@ def encode(records: Sequence[Record]) -> bytes:
     @raise ValueError: a record is longer than a frame may be, or has something
         that JSON has not.
     """
-    if not records:
-        return b""
-    payload = _dumps(records).encode("ascii")
-    if len(payload) <= MAX_FRAME and len(records) <= MAX_OBJECTS // 10:
-        return _LENGTH.pack(len(payload)) + payload
-    if len(records) == 1:
-        raise ValueError(
-            f"record {str(records[0].get('t'))[:40]!r} has {len(payload)} octets"
-        )
-    half = len(records) // 2
-    return encode(records[:half]) + encode(records[half:])
+    return b"".join(frames_of([encode_record(each) for each in records]))
+
+
+def encode_record(record: Record) -> bytes:
+    """
+    @return: a part of a frame, for L{frames_of}.
+    @raise ValueError: see L{encode}.
+    """
+    data = _dumps(record).encode("ascii")
+    size = len(data)
+    if size > _SHARED and (size > MAX_FRAME - 2 or _values(data) > MAX_VALUES - 1):
+        raise ValueError(f"a record of {size} octets: {data[:40]!r}")
+    return data
+
+
+def frames_of(encoded: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    @param encoded: from L{encode_record}.
+    @return: as few frames as hold them, in their order.
+    """
+    parts: list[bytes] = []
+    size = 1
+    for each in encoded:
+        if parts and size + len(each) >= _SHARED:
+            yield _frame(parts)
+            parts, size = [], 1
+        parts.append(each)
+        size += len(each) + 1
+    if parts:
+        yield _frame(parts)
+
+
+def _frame(parts: list[bytes]) -> bytes:
+    payload = b"[%b]" % b",".join(parts)
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def _values(payload: bytes) -> int:
+    return payload.count(b",") + payload.count(b"[")
 
 
 _dumps = json.JSONEncoder(
@@ -120,9 +152,10 @@ class FrameReader:
 
 
 def _records(payload: bytes) -> list[Record]:
-    parser = _Parser()
+    if len(payload) > MAX_VALUES and _values(payload) > MAX_VALUES:
+        raise BadFrame(f"a frame of more than {MAX_VALUES} values")
     try:
-        value = parser.parse(payload.decode("utf-8"))
+        value = _parse(payload.decode("utf-8"))
     except BadFrame:
         raise
     except RecursionError as e:
@@ -143,7 +176,7 @@ def _records(payload: bytes) -> list[Record]:
         if strings:
             for name in record:
                 _look(name, 0, True)
-    return value
+    return cast("list[Record]", value)
 
 
 def _look(value: Any, depth: int, strings: bool) -> None:
@@ -171,27 +204,11 @@ def _look(value: Any, depth: int, strings: bool) -> None:
             _look(each, depth - 1, strings)
 
 
-class _Parser:
-    """
-    JSON without what two readers could take differently, or that costs much.
-    """
-
-    def __init__(self) -> None:
-        self._objects = 0
-        self.parse = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_int=_whole,
-            parse_constant=_no_constant,
-        ).decode
-
-    def _object(self, pairs: list[tuple[str, object]]) -> Record:
-        self._objects += 1
-        if self._objects > MAX_OBJECTS:
-            raise BadFrame(f"a frame of more than {MAX_OBJECTS} objects")
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            raise BadFrame("a record with the same field twice")
-        return record
+def _object(pairs: list[tuple[str, object]]) -> Record:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise BadFrame("a record with the same field twice")
+    return record
 
 
 def _whole(digits: str) -> int:
@@ -203,3 +220,9 @@ def _whole(digits: str) -> int:
 
 def _no_constant(name: str) -> NoReturn:
     raise BadFrame(f"the number {name}")
+
+
+#: JSON without what two readers could take differently, or that costs much.
+_parse = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_whole, parse_constant=_no_constant
+).decode

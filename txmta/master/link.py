@@ -1,14 +1,15 @@
 """
-One end of a link between two processes of the server.
+One end of a link between two processes of the server, on the reactor.
 
 The peer may be in the hands of somebody else: whatever it sends or does not
-read costs us a bounded amount of memory and of time at a stretch, and ends in
+read costs us a bounded amount of memory, and of time at a stretch, and ends in
 one log line and the end of the link. Who then ends the peer's process is not
-our business; L{lost} tells.
+our business; C{lost} tells.
 
-Owns: what a peer may say (types with their schemas), how long it may take to
-read, how much may wait; gathering of what is sent in one turn of the reactor.
-Knows nothing of: what records mean; processes.
+Owns: how long the peer may take to read and to end a frame, how much may wait
+for it; that what is sent in one turn of the reactor goes in one write.
+Knows nothing of: what records mean; processes; what the peer may say
+(L{txmta.master.intake}).
 
 Reading is never stopped because writing is: two ends that do so wait for each
 other for ever. Limit what is under way at the one who asks.
@@ -20,12 +21,14 @@ and ends the link too.
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from twisted.internet.interfaces import (
     IDelayedCall,
+    IFileDescriptorReceiver,
     IPushProducer,
     IReactorTime,
 )
@@ -34,28 +37,34 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txmta.master.frames import BadFrame, FrameReader, Record, encode
+from txmta.master.descriptors import close_all
+from txmta.master.frames import BadFrame, Record
+from txmta.master.intake import Intake, Received, release
+from txmta.master.outlet import Outlet
 from txmta.master.records import BadRecord, Schema
 
+#: For each type that the peer may send: its fields, and whom to call.
 Handlers = Mapping[str, tuple[Schema, Callable[[Record], None]]]
 
-#: Octets that may wait for a peer to read.
+#: Octets that may wait for the peer to read.
 MAX_WAITING = 8 << 20
 
-#: Seconds that a peer may take to read, and to end a frame that it began.
+#: Seconds for which the peer may read nothing.
 STALL = 10.0
+
+#: Seconds from the first octet of a frame that did not come whole to its last.
+#: Longer than L{STALL}: a busy peer may be in the middle of one.
+HALF = 30.0
 
 #: Records handled at a stretch; others of the process then get their turn.
 TURN = 250
 
-#: Octets given to the transport at once. More than its C{bufferSize}, so that
-#: it says when they are sent; and not so many that a slow peer needs long.
-_WRITE = 131072
 
-
-@implementer(IPushProducer)
+@implementer(IPushProducer, IFileDescriptorReceiver)
 class Link(Protocol):
     """
+    Descriptors need the transport of L{txmta.master.link_transport}.
+
     @ivar peer: whom it leads to, for the log: C{"smtpd 3"}.
     """
 
@@ -69,44 +78,61 @@ class Link(Protocol):
         *,
         lost: Callable[[str], None],
         warn: Callable[[str], None] | None = None,
+        carriers: Collection[str] = (),
     ) -> None:
+        # Over budget: the last two have good defaults.
         """
-        @param handlers: for each type that the peer may send, its schema and
-            whom to call.
-        @param lost: called once, at the end, with the reason; not after
-            L{close}.
+        @param lost: called once, at the end, with the reason, never from
+            within L{send}; not after L{close}.
         @param warn: gets the log line of a link that was dropped because of
-            what the peer did.
+            what the peer did; else twistd's log does.
+        @param carriers: types of which each comes with one descriptor, which
+            the handler has to take.
         """
         self.peer = peer
         self._handlers = handlers
         self._clock = clock
         self._lost = lost
         self._warn = warn or self._log_warning
-        self._reader = FrameReader()
-        self._records: deque[Record] = deque()
-        self._gathered: list[Record] = []
-        self._out = bytearray()
-        self._up = False
-        self._blocked = False
+        schemas = {kind: schema for kind, (schema, _) in handlers.items()}
+        self._intake = Intake(schemas, carriers)
+        self._came: deque[Received] = deque()
+        self._early: list[int] = []
+        self._current: int | None = None
+        self._outlet = Outlet()
+        self._blocked = self._ended = False
         self._flushing: IDelayedCall | None = None
         self._going_on: IDelayedCall | None = None
         self._stall: IDelayedCall | None = None
         self._half: IDelayedCall | None = None
-        self._ended = False
 
     # For the owner.
 
-    def send(self, record: Record) -> None:
+    def send(self, record: Record, descriptor: int | None = None) -> None:
         """
-        Never waits and never fails; what is sent over a link that is lost is
-        lost too.
+        Never waits; what is sent over a link that is lost is lost too.
+
+        @param descriptor: goes along, and is closed then, or at the end.
+        @raise ValueError: it is longer than 1 MiB, or is not JSON.
         """
         if self._ended:
+            if descriptor is not None:
+                os.close(descriptor)
             return
-        self._gathered.append(record)
-        if self._flushing is None and self._up:
+        self._outlet.put(record, descriptor)
+        if self._flushing is None and self.connected:
             self._flushing = self._clock.callLater(0, self._flush)
+
+    def take_descriptor(self) -> int:
+        """
+        For the handler of a carrier.
+
+        @return: the descriptor that came with the record; it is the caller's.
+        """
+        descriptor, self._current = self._current, None
+        if descriptor is None:
+            raise BadRecord("without its descriptor")
+        return descriptor
 
     def close(self) -> None:
         """
@@ -115,50 +141,83 @@ class Link(Protocol):
         """
         if self._ended:
             return
+        transport: Any = self.transport
+        if self.connected:
+            transport.unregisterProducer()
+            self._blocked = False
+            self._outlet.gather()
+            self._write()
         self._finish()
-        if self._up:
-            self._transport().write(bytes(self._out) + encode(self._gathered))
-            self._out.clear()
-            self._gathered.clear()
-            self._transport().unregisterProducer()
-            self._transport().loseConnection()
+        if self.connected:
+            transport.loseConnection()
+            # If it reads what is left.
+            self._stall = self._clock.callLater(STALL, transport.abortConnection)
 
     # For the transport.
 
+    @property
+    def descriptors_wanted(self) -> int:
+        """
+        How many descriptors may come in one reading.
+        """
+        return self._intake.wanted
+
     def connectionMade(self) -> None:
-        self._up = True
-        self._transport().registerProducer(self, True)
-        if self._gathered:
-            self._flush()
+        transport: Any = self.transport
+        transport.registerProducer(self, True)
+        self._flush()
+
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        if self._ended or self._intake.wanted <= len(self._early):
+            os.close(descriptor)
+            self.descriptors_refused()
+            return
+        self._early.append(descriptor)
+
+    def descriptors_refused(self) -> None:
+        """
+        Some came that are not wanted, or for which there is no room; they are
+        closed already.
+        """
+        self._drop("sent descriptors that nobody asked for")
 
     def dataReceived(self, data: bytes) -> None:
+        early, self._early = self._early, []
         if self._ended:
+            close_all(early)
             return
         try:
-            self._records += self._reader.feed(data)
+            got = self._intake.feed(data, early)
         except BadFrame as e:
             self._drop(f"sent {e}")
             return
-        self._watch_half()
+        except BadRecord as e:
+            self._drop(f"sent a bad record {e}")
+            return
+        self._watch_half(bool(got))
+        self._came += got
         if self._going_on is None:
             self._handle()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # What it said before it went counts.
+        while self._came and not self._ended:
+            self._handled(*self._came.popleft())
+        _cancel(self._stall)
         if not self._ended:
             self._finish()
             self._lost("the other end is gone")
 
     def pauseProducing(self) -> None:
         self._blocked = True
-        if self._stall is None:
+        if self._stall is None and not self._ended:
             self._stall = self._clock.callLater(STALL, self._stalled)
 
     def resumeProducing(self) -> None:
         self._blocked = False
         _cancel(self._stall)
         self._stall = None
-        if not self._ended:
-            self._write()
+        self._write()
 
     def stopProducing(self) -> None:
         """
@@ -171,71 +230,63 @@ class Link(Protocol):
         """
         Handle what came, at most L{TURN} records at a stretch.
         """
-        self._going_on = None
-        for _ in range(min(TURN, len(self._records))):
-            record = self._records.popleft()
-            if not self._handled(record) or self._ended:
+        transport: Any = self.transport
+        for _ in range(min(TURN, len(self._came))):
+            self._handled(*self._came.popleft())
+            if self._ended:
                 return
-        if self._records:
-            # Nothing is read meanwhile: what waits stays bounded.
-            self._transport().pauseProducing()
-            self._going_on = self._clock.callLater(0, self._go_on)
-        if self._gathered:
+        if self._came:
+            if self._going_on is None:
+                # What waits must not become more.
+                transport.pauseProducing()
+            self._going_on = self._clock.callLater(0, self._handle)
+        elif self._going_on is not None:
+            self._going_on = None
+            transport.resumeProducing()
+        if self._outlet:
             self._flush()
 
-    def _go_on(self) -> None:
-        self._handle()
-        if not self._ended and self._going_on is None:
-            self._transport().resumeProducing()
-
-    def _handled(self, record: Record) -> bool:
-        kind = cast(str, record["t"])
-        entry = self._handlers.get(kind)
-        if entry is None:
-            self._drop(f"sent a record of a type that is not its: {kind[:40]!r}")
-            return False
-        schema, handler = entry
+    def _handled(self, record: Record, descriptor: int | None) -> None:
+        kind = str(record["t"])
+        self._current = descriptor
         try:
-            schema.check(record)
-            handler(record)
+            self._handlers[kind][1](record)
         except BadRecord as e:
             self._drop(f"sent a bad record {kind}: {e}")
-            return False
         except Exception:
-            self._log.failure(
-                "link to {peer}: record {kind}", peer=self.peer, kind=kind
-            )
+            self._log.failure("link to {p}: record {k}", p=self.peer, k=kind)
             self._drop(f"sent a record {kind} that could not be handled")
-            return False
-        return True
+        finally:
+            if self._current is not None:
+                os.close(self._current)
+                self._current = None
 
-    def _watch_half(self) -> None:
+    def _watch_half(self, whole: bool) -> None:
         """
         A frame that was begun must end.
+
+        @param whole: one did.
         """
-        _cancel(self._half)
-        self._half = None
-        if self._reader.waiting:
-            self._half = self._clock.callLater(
-                STALL, self._drop, f"did not end a frame for {STALL:.0f} seconds"
-            )
+        if self._half is not None and (whole or not self._intake.waiting):
+            _cancel(self._half)
+            self._half = None
+        if self._half is None and self._intake.waiting:
+            reason = f"did not end a frame for {HALF:.0f} seconds"
+            self._half = self._clock.callLater(HALF, self._drop, reason)
 
     # What goes.
 
     def _flush(self) -> None:
         _cancel(self._flushing)
         self._flushing = None
-        gathered, self._gathered = self._gathered, []
-        self._out += encode(gathered)
+        self._outlet.gather()
         self._write()
-        if len(self._out) > MAX_WAITING:
-            self._drop(f"does not read: {len(self._out)} octets wait")
+        if self._outlet.waiting > MAX_WAITING:
+            self._drop(f"does not read: {self._outlet.waiting} octets wait")
 
     def _write(self) -> None:
-        while self._out and not self._blocked:
-            data = bytes(self._out[:_WRITE])
-            del self._out[:_WRITE]
-            self._transport().write(data)
+        while not self._blocked and self._outlet.write(self.transport):
+            pass
 
     def _stalled(self) -> None:
         self._stall = None
@@ -248,17 +299,20 @@ class Link(Protocol):
             return
         self._finish()
         self._warn(f"link to {self.peer} dropped: it {reason}")
-        self._transport().abortConnection()
+        transport: Any = self.transport
+        transport.abortConnection()
         self._lost(reason)
 
     def _finish(self) -> None:
         self._ended = True
-        self._records.clear()
         for call in (self._flushing, self._going_on, self._stall, self._half):
             _cancel(call)
-
-    def _transport(self) -> Any:
-        return self.transport
+        release(self._came)
+        close_all(self._early)
+        self._came.clear()
+        self._early.clear()
+        self._intake.close()
+        self._outlet.close()
 
     def _log_warning(self, text: str) -> None:
         self._log.warn("{text}", text=text)
