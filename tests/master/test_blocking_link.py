@@ -12,7 +12,7 @@ import time
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.master.pairs import Pair, open_descriptors
+from tests.master.socket_pairs import Pair, open_descriptors
 from txmta.master.blocking_link import BlockingLink, LinkLost
 from txmta.master.descriptors import send
 from txmta.master.frames import FrameReader, Record, encode
@@ -152,7 +152,8 @@ class BadPeerTests(BlockingCase):
         self.theirs.sendmsg([data], ancillary)
 
     def nothing_left(self) -> None:
-        left = self.before - {self.link.fileno()}
+        left = dict(self.before)
+        left.pop(self.link.fileno())
         self.link.close()
         self.assertEqual(open_descriptors(), left)
 

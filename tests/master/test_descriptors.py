@@ -11,14 +11,13 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.master.pairs import Pair, open_descriptors
+from tests.master.socket_pairs import Pair, open_descriptors
 from txmta.master.descriptors import receive, send
 
 
 class DescriptorTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.pair = Pair(self)
-        self.before = open_descriptors()
 
     def send(self, data: bytes, *descriptors: int) -> None:
         rights = array.array("i", descriptors)
@@ -61,12 +60,13 @@ class DescriptorTests(SynchronousTestCase):
         Those above the wanted number are closed, and that is told.
         """
         file = self.pair.file()
+        before = open_descriptors()
         for count in (2, 3, 200):
             self.send(b"abc", *[file] * count)
             data, (descriptor,), refused = receive(self.pair.ours, 100, 1)
             os.close(descriptor)
             self.assertEqual((data, refused), (b"abc", True))
-        self.assertEqual(open_descriptors(), self.before | {file})
+        self.assertEqual(open_descriptors(), before)
 
     def test_one_sending_in_a_reading(self) -> None:
         """
