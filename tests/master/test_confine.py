@@ -93,6 +93,10 @@ def bind(number: int = 0) -> None:
         made.bind(("127.0.0.1", number))
 
 
+#: From it the store knows a network file system, which it refuses.
+MOUNTS = "/proc/self/mountinfo"
+
+
 class FilesTests(SynchronousTestCase):
     def test_others_files(self) -> None:
         """
@@ -542,7 +546,7 @@ class WorkTests(SynchronousTestCase):
         What is looked at again while the process runs can be read.
         """
         base = home(self)
-        names = ("/etc/passwd", "/etc/hosts", os.__file__, "/dev/null")
+        names = ("/etc/passwd", "/etc/hosts", os.__file__, "/dev/null", MOUNTS)
         attempts: Mapping[str, Attempt] = {n: Path(n).read_bytes for n in names}
         found = inside(smtpd(base), attempts)
         self.assertEqual(found, dict.fromkeys(names, "done"))

@@ -40,6 +40,7 @@ _TABLES = {
 class Expected:
     """
     @ivar uid: all four.
+    @ivar groups: that it may be in, besides C{gid}.
     @ivar confined: it has no capabilities, no new rights, a filter of system
         calls. Else it is root, may act as others, and only the real and
         saved ids count.
@@ -54,6 +55,7 @@ class Expected:
 
     uid: int
     gid: int
+    groups: Collection[int] = ()
     confined: bool = True
     bounding: bool = True
     filtered: bool = True
@@ -106,7 +108,8 @@ def _ids(status: Mapping[str, str], expected: Expected) -> Iterator[str]:
         if len(ids) != 4 or set(counted) != {str(wanted)}:
             yield f"{name} is {' '.join(ids)}, not {wanted}"
     groups = status.get("Groups", "").split()
-    if expected.confined and groups not in ([], [str(expected.gid)]):
+    allowed = {str(gid) for gid in (expected.gid, *expected.groups)}
+    if expected.confined and not allowed.issuperset(groups):
         yield f"has groups: {' '.join(groups)}"
 
 

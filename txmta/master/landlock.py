@@ -149,6 +149,8 @@ class Ruleset:
             if not stat.S_ISDIR(os.fstat(fd).st_mode):
                 rights &= _OF_FILES
             self._add(_PATH_BENEATH, struct.pack("=Qi", rights & self._rights, fd))
+        except OSError as e:
+            raise OSError(e.errno, f"rule for {path}: {e.strerror}") from e
         finally:
             os.close(fd)
 

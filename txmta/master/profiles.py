@@ -25,8 +25,12 @@ from txmta.master.readable import needed
 
 #: Files that are looked at again while a process runs: /etc/resolv.conf,
 #: /etc/hosts, /etc/passwd and what the C library takes accounts from; time
-#: zones, character sets, libraries that it loads late. Everybody may read them.
-SYSTEM = ("/etc", "/usr", "/lib", "/lib64", "/dev/null", "/dev/urandom")
+#: zones, character sets, libraries that it loads late; which file system the
+#: queue is on. Everybody may read them.
+SYSTEM = (
+    *("/etc", "/usr", "/lib", "/lib64", "/dev/null", "/dev/urandom"),
+    "/proc/self/mountinfo",
+)
 
 #: In these, others have things of their own: a table here is a file that is
 #: read, and not a directory.
@@ -131,9 +135,11 @@ def table_files(settings: Settings) -> Iterator[str]:
         # Any other name may be a restriction class.
         if parameter is not None and parameter.kind not in _KINDS:
             continue
+        if name == "maillog_file_prefixes":
+            continue
         for word in _words(settings, name):
             match = _TABLE.fullmatch(word)
-            if match and not os.path.isdir(match[1]):
+            if match and (os.path.isfile(match[1]) or not os.path.exists(match[1])):
                 yield os.path.normpath(match[1])
     if settings.bounce_template_file:
         yield settings.bounce_template_file
