@@ -1,0 +1,87 @@
+"""
+A configuration as octets, for another process of the server.
+
+Owns: what makes up a configuration, and its form on the way.
+Knows nothing of: how it gets there; what any parameter means.
+
+It travels only from a process of the server to one that it has started, so a
+form that cannot be read is a bug.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from txmta.config.declare import Interface, System
+from txmta.config.master_cf import Service
+from txmta.config.settings import Definition, Settings
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    What main.cf and master.cf say, checked.
+
+    @ivar path: of main.cf.
+    @ivar warnings: for the log.
+    """
+
+    path: str
+    settings: Settings
+    services: Sequence[Service]
+    warnings: Sequence[str] = ()
+
+
+def encode(configuration: Configuration) -> bytes:
+    """
+    @return: everything but what follows from it.
+    """
+    settings = configuration.settings
+    value = {
+        "path": configuration.path,
+        "definitions": {
+            name: [each.text, each.where] for name, each in settings.definitions.items()
+        },
+        "system": asdict(settings.system),
+        "services": [asdict(service) for service in configuration.services],
+        "warnings": list(configuration.warnings),
+    }
+    # Text that was not UTF-8 has surrogates, which are plain ASCII here.
+    return json.dumps(value, default=_plain).encode("ascii")
+
+
+def decode(data: bytes) -> Configuration:
+    """
+    @param data: as L{encode} made it.
+    """
+    value = json.loads(data)
+    definitions = {
+        name: Definition(text, where)
+        for name, (text, where) in value["definitions"].items()
+    }
+    settings = Settings(definitions, _system(value["system"]))
+    services = tuple(_service(each) for each in value["services"])
+    return Configuration(value["path"], settings, services, tuple(value["warnings"]))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} in a configuration")
+
+
+def _system(value: Mapping[str, Any]) -> System:
+    return System(
+        **{
+            **value,
+            "interfaces": tuple(Interface(**each) for each in value["interfaces"]),
+            "hosts": {name: tuple(found) for name, found in value["hosts"].items()},
+        }
+    )
+
+
+def _service(value: Mapping[str, Any]) -> Service:
+    return Service(**{**value, "arguments": tuple(value["arguments"])})
