@@ -50,6 +50,17 @@ def transports(services: Iterable[MasterService]) -> Sequence[MasterService]:
     return [s for s in services if s.type == "unix" and s.program in known]
 
 
+def role_of(service: MasterService) -> str:
+    """
+    @return: the role whose processes make the deliveries of a transport,
+        where roles have processes of their own.
+    """
+    if service.program in ("local", "virtual", "pipe"):
+        return "local"
+    # These touch nothing: a process of their own would be a detour.
+    return "qmgr" if service.program in ("error", "discard") else "smtp"
+
+
 def make_agents(
     shared: Shared, parts: AgentParts, services: Iterable[MasterService]
 ) -> dict[str, IDeliveryAgent]:

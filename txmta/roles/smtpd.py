@@ -13,8 +13,7 @@ import resource
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-
-from twisted.internet.interfaces import IListeningPort
+from typing import Any
 
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
@@ -57,15 +56,27 @@ class SmtpdRole:
         self._shared = shared
         self._parts = parts
         self._own = own_addresses(shared.settings)
-        self._smtpds: list[tuple[SMTPServerFactory, IListeningPort]] = []
+        self._smtpds: list[tuple[SMTPServerFactory, Any]] = []
 
-    def listen(self, sockets: Iterable[Bound]) -> None:
+    def adopt(self, sockets: Iterable[Bound]) -> None:
         """
+        Make everything, but accept nobody yet.
+
         @param sockets: bound; they stay open and belong to the caller.
         @raise ConfigError: a service cannot be made from its settings.
         """
         for bound in sockets:
-            self._listen(bound)
+            self._adopt(bound)
+
+    def listen(self, sockets: Iterable[Bound] = ()) -> None:
+        """
+        Accept clients. The queue is open.
+
+        @param sockets: as L{adopt}, besides those that were.
+        """
+        self.adopt(sockets)
+        for _factory, port in self._smtpds:
+            port.resumeProducing()
 
     async def drain(self, limit: float = SESSIONS) -> None:
         """
@@ -78,7 +89,7 @@ class SmtpdRole:
         for drained in [factory.drain(limit) for factory, _port in self._smtpds]:
             await drained
 
-    def _listen(self, bound: Bound) -> None:
+    def _adopt(self, bound: Bound) -> None:
         shared, parts = self._shared, self._parts
         service = bound.listen.service
         settings = shared.of(service)
@@ -99,10 +110,11 @@ class SmtpdRole:
             service.name,
             service.maxproc or _most_connections(),
         )
-        port = shared.reactor.adoptStreamPort(
+        port: Any = shared.reactor.adoptStreamPort(
             bound.socket.fileno(), bound.socket.family, factory
         )
         write_at_once(port, parts.poller)
+        port.pauseProducing()
         self._smtpds.append((factory, port))
 
 

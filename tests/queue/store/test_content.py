@@ -16,7 +16,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.errors import StoreUnavailable
 from txmta.queue.store import content, ids
-from txmta.queue.store.content import FileContent, Reserve, Spool, unavailable
+from txmta.queue.store.content import (
+    FileContent,
+    MemoryContent,
+    Reserve,
+    Spool,
+    descriptor_of,
+    unavailable,
+)
 
 
 class DirectoryCase(SynchronousTestCase):
@@ -198,6 +205,46 @@ class CachedTests(DirectoryCase):
         threads: list[str] = []
         self.assertIsInstance(self.read(b"012345", 6, threads), Deferred)
         self.assertEqual(threads, ["thread"])
+
+
+class DescriptorTests(DirectoryCase):
+    """
+    Content for a process that may not open the queue.
+    """
+
+    def test_in_memory(self) -> None:
+        """
+        What was handed over cannot be changed any more, by nobody.
+        """
+        fd = descriptor_of(MemoryContent(b"Subject: x\r\n\r\n"))
+        self.addCleanup(os.close, fd)
+        self.assertEqual(os.read(fd, 100), b"Subject: x\r\n\r\n")
+        for change in (
+            lambda: os.pwrite(fd, b"X", 0),
+            lambda: os.ftruncate(fd, 0),
+            lambda: os.pwrite(fd, b"X", 100),
+        ):
+            with self.assertRaises(PermissionError):
+                change()
+
+    def test_in_a_file(self) -> None:
+        """
+        It is read only, and each has a position of its own.
+        """
+        spool = Spool(self.directory)
+        number = 1_700_000_000_000_000 << 8
+        file = spool.create(number)
+        file.write(b"x" * 70000)
+        file.finish()
+        fds = [
+            descriptor_of(FileContent(spool.open(number), 70000, mock.Mock()))
+            for _ in range(2)
+        ]
+        for fd in fds:
+            self.addCleanup(os.close, fd)
+            self.assertEqual(os.read(fd, 100000), b"x" * 70000)
+            with self.assertRaises(OSError):
+                os.write(fd, b"X")
 
 
 class ReserveTests(DirectoryCase):

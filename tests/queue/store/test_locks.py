@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txmta.errors import StoreUnavailable
 from txmta.queue.store import ids, locks
 from txmta.queue.store.content import Spool
-from txmta.queue.store.locks import Slot, TurnLock
+from txmta.queue.store.locks import Lease, Slot, TurnLock
 from txmta.queue.store.start import sweep
 
 
@@ -110,3 +110,18 @@ class SlotTests(LockCase):
 
         self.assertEqual(sweep(None, Names(self.directory), Slots()), 0)  # type: ignore[arg-type]
         self.assertEqual(asked, ["names", "slot 7"])
+
+
+class LeaseTests(SynchronousTestCase):
+    def test_one_at_a_time(self) -> None:
+        """
+        Two queue managers would deliver everything twice.
+        """
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        first, second = Lease(directory), Lease(directory)
+        self.assertTrue(first.take())
+        self.assertFalse(second.take())
+        first.close()
+        self.assertTrue(second.take())
+        second.close()

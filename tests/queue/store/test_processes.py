@@ -178,7 +178,7 @@ class DoorbellTests(ProcessesCase):
         claimed in order of arrival.
         """
         put = [self.put_by_smtpd(n % 3 + 1) for n in range(100)]
-        self.store.arrived(reversed(put))
+        self.store.arrived(put[::-1])
         self.assertEqual(self.claimed_ids(20), put[:20])
         self.assertEqual(self.claimed_ids(), put[20:])
         self.assertEqual(self.reads, 1)
@@ -199,6 +199,15 @@ class DoorbellTests(ProcessesCase):
         queue_id = self.put_by_smtpd()
         self.assertEqual(self.claim(), [])
         self.rig.clock.advance(intake.POLL)
+        self.assertEqual(self.claimed_ids(), [queue_id])
+
+    def test_somebody_is_gone(self) -> None:
+        """
+        When one that rings is gone, all rows are looked at: it may have had no
+        time to.
+        """
+        queue_id = self.put_by_smtpd()
+        self.store.arrived(())
         self.assertEqual(self.claimed_ids(), [queue_id])
 
     def test_lies(self) -> None:

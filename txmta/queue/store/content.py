@@ -16,6 +16,7 @@ Errors: C{OSError}, turned into L{StoreUnavailable} by L{unavailable}.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,9 @@ INLINE = 65536
 
 #: Octets gathered before a write to a content file.
 BLOCK = 262144
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_SEALS |= fcntl.F_SEAL_WRITE
 
 InThread = Callable[..., "Deferred[Any]"]
 
@@ -119,12 +123,43 @@ class FileContent:
             self._closed = True
             self._close_if_idle()
 
+    def detach(self) -> int:
+        """
+        @return: the descriptor, which is the caller's; nothing has been read.
+        """
+        self._closed = True
+        fd, self._fd = self._fd, -1
+        return fd
+
     def _close_if_idle(self) -> None:
         # A descriptor closed under a reading thread may be somebody else's
         # file by the time it reads.
         if self._closed and not self._reading and self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def descriptor_of(content: IContent) -> int:
+    """
+    @param content: of a store here; is used up.
+    @return: a descriptor, for a process that may not open the queue; what it
+        leads to cannot be changed by way of it.
+    """
+    if isinstance(content, FileContent):
+        return content.detach()
+    if not isinstance(content, MemoryContent):
+        raise StoreUnavailable("content without a descriptor")
+    fd = os.memfd_create("content", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(content.data)
+        while view:
+            view = view[os.write(fd, view) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def cached(fd: int, offset: int, length: int) -> bytes:

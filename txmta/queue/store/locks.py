@@ -1,8 +1,9 @@
 """
 Locks between the processes that share a queue.
 
-Owns: whose turn it is to write, and which slots of queue ids are taken.
-Knows nothing of: SQLite. Both locks are C{flock}: the kernel drops them when
+Owns: whose turn it is to write, who may claim, and which slots of queue ids
+    are taken.
+Knows nothing of: SQLite. All locks are C{flock}: the kernel drops them when
     their holder dies, and each process opens the files itself, for an
     inherited descriptor is the same lock and excludes nobody.
 
@@ -121,6 +122,33 @@ class TurnLock:
         except ValueError:
             return 0, 0, False
         return pid, generation, bool(doubt)
+
+
+class Lease:
+    """
+    The right to claim, C{qmgr.lock}: one queue manager at a time.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "qmgr.lock"
+        self._fd = -1
+
+    def take(self) -> bool:
+        """
+        @return: it is ours, until L{close} or our end.
+        """
+        if self._fd < 0:
+            self._fd = os.open(self._path, _FLAGS, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class Slot:

@@ -86,14 +86,18 @@ class SqliteStore(Entrance):
 
     # Delivery.
 
-    def arrived(self, queue_ids: Iterable[str]) -> None:
+    def arrived(self, queue_ids: Sequence[str]) -> None:
         """
         Another process says that it has committed new mail.
 
-        @param queue_ids: a hint: what is not there, or not new, is passed over.
+        @param queue_ids: a hint: what is not there, or not new, is passed
+            over; none: there may be some of which nobody told.
         """
-        numbers = [n for n in map(ids.decode, queue_ids) if n is not None]
-        self._core.intake.rang(numbers)
+        if queue_ids:
+            numbers = [n for n in map(ids.decode, queue_ids) if n is not None]
+            self._core.intake.rang(numbers)
+        else:
+            self._core.intake.behind(0)
         self._core.ring([])
 
     def claim(
