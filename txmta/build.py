@@ -45,7 +45,12 @@ from txmta.master.directory import prepare_queue
 from txmta.master.limits import set_limits
 from txmta.master.lock import QueueLock
 from txmta.master.log_file import open_for
-from txmta.master.privileges import Account, become, server_account
+from txmta.master.privileges import (
+    Account,
+    become,
+    maildrop_group,
+    server_account,
+)
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
 from txmta.roles.shared import Reactor, Shared
@@ -193,7 +198,8 @@ class Server(Service):
         set_limits()
         account = server_account(settings)
         check_readable(needed(self._configuration.path), account)
-        prepare_queue(settings.queue_directory, account)
+        group = maildrop_group(settings)
+        prepare_queue(settings.queue_directory, account, group)
         self._lock = QueueLock(settings.queue_directory)
         if os.geteuid() == 0:
             self._lock.give(account.uid, account.gid)
@@ -201,7 +207,7 @@ class Server(Service):
         self._sockets = bind_all(
             listens(self._configuration.services, settings, port_of)
         )
-        become(account)
+        become(account.joined(group))
         names = (settings.myhostname, settings.syslog_name, os.getpid())
         self._mail_log = MailLog(
             target, self._reactor, self._now, self._reactor.callFromThread, names

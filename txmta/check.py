@@ -24,7 +24,7 @@ from txmta.errors import ConfigError
 from txmta.master.binding import bind_all, port_of
 from txmta.master.directory import prepare_queue
 from txmta.master.lock import QueueLock
-from txmta.master.privileges import server_account
+from txmta.master.privileges import maildrop_group, server_account
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
 
@@ -46,10 +46,11 @@ def problems(configuration: Configuration) -> Sequence[str]:
 
     try:
         account = server_account(settings)
+        group = maildrop_group(settings)
     except ConfigError as e:
         return [with_place(each, settings) for each in e.problems]
     look(lambda: check_readable(needed(configuration.path), account))
-    if look(lambda: prepare_queue(settings.queue_directory, account)):
+    if look(lambda: prepare_queue(settings.queue_directory, account, group)):
         try:
             lock = QueueLock(settings.queue_directory)
         except ConfigError:

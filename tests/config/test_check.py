@@ -146,7 +146,7 @@ class AcceptedTests(SynchronousTestCase):
             self.assertIn("tls", name)
         self.assertEqual(
             [w for w in found.warnings if "not started" in w],
-            ["services not supported yet, not started: pickup, tlsmgr, lmtp, maildrop"],
+            ["services not supported yet, not started: tlsmgr, lmtp, maildrop"],
         )
 
     def test_default_value(self) -> None:

@@ -32,7 +32,10 @@ from txmta.errors import ConfigError
 AGENTS = ("smtp", "local", "virtual", "error", "discard")
 
 #: Programs of master.cf whose work is done, if in another place.
-DONE = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "proxymap")
+DONE = (
+    *("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "proxymap"),
+    "pickup",
+)
 
 #: Programs of master.cf that are not missed: their work does not arise.
 NOT_MISSED = ("scache", "postlogd", "flush")

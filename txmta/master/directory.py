@@ -19,30 +19,76 @@ from collections.abc import Sequence
 from txmta.errors import ConfigError
 from txmta.master.privileges import Account
 
-#: Below queue_directory; sockets of others are put into private, as with Postfix.
-SUBDIRECTORIES: Sequence[str] = ("content", "private")
+#: Below queue_directory; sockets of others are put into private, as with Postfix,
+#: and what was handed in and is no message into bad.
+SUBDIRECTORIES: Sequence[str] = ("content", "private", "public", "bad")
+
+#: Of maildrop, when everybody hands in mail there: all may make files, which get
+#: its group; nobody else may list it, nor touch what is not his own.
+MAILDROP_MODE = 0o3733
+
+#: Of public, when its group may ask the server about the queue.
+PUBLIC_MODE = 0o710
 
 
-def prepare_queue(path: str, owner: Account) -> None:
+def prepare_queue(path: str, owner: Account, maildrop_gid: int | None = None) -> None:
     """
     @param path: queue_directory; its parent must exist.
     @param owner: who the server will be.
+    @param maildrop_gid: the group of maildrop, when all users of the machine may
+        hand in mail, and of public; L{None}: only C{owner} does.
     @raise ConfigError: something is there that is not as it must be.
     """
     problems: list[str] = []
     if trouble := _directory(path, owner):
         problems.append(f"queue_directory = {path}: {trouble}")
     else:
-        for name in SUBDIRECTORIES:
+        for name in (*SUBDIRECTORIES, "maildrop"):
             below = os.path.join(path, name)
-            if trouble := _directory(below, owner):
+            open_to_all = name == "maildrop" and maildrop_gid is not None
+            allowed = 0o022 if open_to_all else 0
+            if trouble := _directory(below, owner, allowed):
                 problems.append(f"queue_directory: {below}: {trouble}")
+    if not problems and maildrop_gid is not None:
+        problems += _open_maildrop(path, owner, maildrop_gid)
     if problems:
         raise ConfigError(problems)
 
 
-def _directory(path: str, owner: Account) -> str:
+def _open_maildrop(path: str, owner: Account, gid: int) -> list[str]:
     """
+    Let everybody in, who knows the names, and nobody look around.
+
+    @return: what went wrong.
+    """
+    below = os.path.join(path, "maildrop")
+    try:
+        fd = os.open(below, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchown(fd, owner.uid, gid)
+            os.fchmod(fd, MAILDROP_MODE)
+        finally:
+            os.close(fd)
+        below = os.path.join(path, "public")
+        fd = os.open(below, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchown(fd, owner.uid, gid)
+            os.fchmod(fd, PUBLIC_MODE)
+        finally:
+            os.close(fd)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | 0o011)
+        finally:
+            os.close(fd)
+    except OSError as e:
+        return [f"queue_directory: {below}: cannot be opened to all: {e.strerror}"]
+    return []
+
+
+def _directory(path: str, owner: Account, allowed: int = 0) -> str:
+    """
+    @param allowed: bits of the mode that are right, though others may write.
     @return: what is wrong, or C{""}.
     """
     # The mode goes through the umask, which may take our own rights away.
@@ -50,7 +96,7 @@ def _directory(path: str, owner: Account) -> str:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        return _existing(path, owner)
+        return _existing(path, owner, allowed)
     except FileNotFoundError:
         parent = os.path.dirname(path)
         return f"{parent} does not exist: make it (mkdir -p {parent})"
@@ -83,7 +129,7 @@ def _made(path: str, owner: Account) -> str:
     return ""
 
 
-def _existing(path: str, owner: Account) -> str:
+def _existing(path: str, owner: Account, allowed: int) -> str:
     status = os.lstat(path)
     mode = stat.S_IMODE(status.st_mode)
     if stat.S_ISLNK(status.st_mode):
@@ -97,7 +143,7 @@ def _existing(path: str, owner: Account) -> str:
             f"belongs to {_name(status.st_uid)}, not to {owner.name}: change it "
             f"(chown -R {owner.name} {path}), or start as its owner"
         )
-    if mode & 0o022:
+    if mode & 0o022 & ~allowed:
         return (
             f"can be written by others (mode {mode:o}): change it (chmod 700 {path}) "
             "and look at what is in it"

@@ -15,10 +15,11 @@ Errors: L{ConfigError<txmta.errors.ConfigError>} while nothing has changed;
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
@@ -38,11 +39,20 @@ class PrivilegesRemain(ConfigError):
 class Account:
     """
     Who the server is.
+
+    @ivar groups: besides C{gid}: that of maildrop, for the one who reads it.
     """
 
     name: str
     uid: int
     gid: int
+    groups: tuple[int, ...] = ()
+
+    def joined(self, group: int | None) -> Account:
+        """
+        @return: the same account, in a group more.
+        """
+        return self if group is None else replace(self, groups=(*self.groups, group))
 
 
 def server_account(settings: Settings) -> Account:
@@ -74,6 +84,36 @@ def server_account(settings: Settings) -> Account:
             ]
         )
     return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def maildrop_group(settings: Settings) -> int | None:
+    """
+    @return: the group of maildrop, which who reads it must be in; L{None} if it
+        is our own, for we are not root.
+    @raise ConfigError: there is no such group.
+    """
+    if os.geteuid() != 0:
+        return None
+    name = settings.setgid_group
+    definition = settings.definitions.get("setgid_group")
+    where = definition.where if definition else "default"
+    try:
+        gid = grp.getgrnam(name).gr_gid
+    except KeyError as e:
+        raise ConfigError(
+            [
+                f"{where}: setgid_group = {name}: there is no such group: make it "
+                f"(groupadd --system {name}), or name another"
+            ]
+        ) from e
+    if gid == 0:
+        raise ConfigError(
+            [
+                f"{where}: setgid_group = {name}: is the group of root: name one that "
+                "owns nothing else"
+            ]
+        )
+    return gid
 
 
 @contextlib.contextmanager
@@ -115,13 +155,13 @@ def become(account: Account) -> None:
 
 def change_ids(account: Account, *, bounding: bool = False) -> None:
     """
-    From root to C{account}, with no group and no capability.
+    From root to C{account}, with its groups and no capability.
 
     @param bounding: nor may a program give us one.
     @raise PrivilegesRemain: it did not work.
     """
     try:
-        os.setgroups([])
+        os.setgroups(account.groups)
         os.setresgid(account.gid, account.gid, account.gid)
         if bounding:
             kernel.drop_bounding_set()
@@ -153,7 +193,7 @@ def forbid_tracing() -> None:
 def _verify(account: Account) -> None:
     if os.getresuid() != (account.uid,) * 3 or os.getresgid() != (account.gid,) * 3:
         raise PrivilegesRemain(f"have not become {account.name} altogether")
-    if os.getgroups() not in ([], [account.gid]):
+    if not set(os.getgroups()) <= {account.gid, *account.groups}:
         raise PrivilegesRemain("have kept groups of root")
     if any(kernel.capabilities()):
         raise PrivilegesRemain("have kept capabilities")

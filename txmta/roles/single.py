@@ -17,6 +17,7 @@ from txmta.master.binding import Bound
 from txmta.queue.store.entrance import Threads
 from txmta.queue.store.sqlite import SqliteStore
 from txmta.roles.agents import AgentParts, make_agents, stop_agents, transports
+from txmta.roles.pickup import PickupRoleParts, make_pickup
 from txmta.roles.qmgr import make_manager, make_postmaster, queue_parts
 from txmta.roles.shared import Pools, Shared
 from txmta.roles.smtpd import SmtpdParts, SmtpdRole
@@ -53,6 +54,10 @@ class Roles:
         self._manager = make_manager(
             queue_parts(shared, tables, self._store, self._agents)
         )
+        notices = queue_parts(shared, tables, self._store, {})
+        self._pickup = make_pickup(
+            shared, PickupRoleParts(tables, self._store, notices)
+        )
         self._smtpd = SmtpdRole(
             shared,
             SmtpdParts(tables, resolver, self._store, postmaster, self._poller),
@@ -69,12 +74,16 @@ class Roles:
         except StoreUnavailable as e:
             raise ConfigError([str(e)]) from e
         self._manager.startService()
+        if self._pickup is not None:
+            self._pickup.start()
         self._smtpd.listen(sockets)
 
     async def stop(self) -> None:
         """
         Take nothing new; let sessions and deliveries end; close the queue.
         """
+        if self._pickup is not None:
+            await self._pickup.stop()
         await self._smtpd.drain()
         await self._manager.stopService()
         await stop_agents(self._agents.values())
