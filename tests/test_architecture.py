@@ -21,7 +21,7 @@ ROOT = Path(txmta.__file__).parent
 #: Packages that each package may import, besides itself, C{txmta.config} and
 #: the modules at the top of C{txmta}. They meet in C{build.py}.
 MAY_IMPORT = {
-    "admin": {"maps", "queue"},  # commands read and write what the server keeps
+    "admin": {"maps", "master", "queue"},  # commands do what the server does
     "cleanup": set[str](),
     "config": set[str](),
     "delivery": {"smtp"},  # the smtp agent drives the smtp client

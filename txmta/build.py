@@ -51,8 +51,10 @@ from txmta.master.privileges import (
     maildrop_group,
     server_account,
 )
+from txmta.master.public import bind_public
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
+from txmta.queue.public_wire import SOCKETS
 from txmta.roles.shared import Reactor, Shared
 from txmta.roles.single import Roles
 from txmta.start_check import problems_of_tables
@@ -207,6 +209,7 @@ class Server(Service):
         self._sockets = bind_all(
             listens(self._configuration.services, settings, port_of)
         )
+        self._public = bind_public(settings.queue_directory, SOCKETS)
         become(account.joined(group))
         names = (settings.myhostname, settings.syslog_name, os.getpid())
         self._mail_log = MailLog(
@@ -225,11 +228,13 @@ class Server(Service):
         )
         try:
             self._roles = Roles(shared)
-            self._roles.start(self._sockets)
+            self._roles.start(self._sockets, self._public)
         except ConfigError as e:
             _end(e, self._settings)
         for each in self._sockets:
             each.socket.close()
+        for public in self._public.values():
+            public.close()
         _spare_the_collector()
         # The default action would end us; reload comes with the master.
         signal.signal(signal.SIGHUP, self._hangup)

@@ -9,7 +9,8 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 
 from txmta.errors import ConfigError, StoreUnavailable
 from txmta.interfaces import IDeliveryAgent
@@ -18,6 +19,7 @@ from txmta.queue.store.entrance import Threads
 from txmta.queue.store.sqlite import SqliteStore
 from txmta.roles.agents import AgentParts, make_agents, stop_agents, transports
 from txmta.roles.pickup import PickupRoleParts, make_pickup
+from txmta.roles.public import make_public
 from txmta.roles.qmgr import make_manager, make_postmaster, queue_parts
 from txmta.roles.shared import Pools, Shared
 from txmta.roles.smtpd import SmtpdParts, SmtpdRole
@@ -58,14 +60,18 @@ class Roles:
         self._pickup = make_pickup(
             shared, PickupRoleParts(tables, self._store, notices)
         )
+        self._public = make_public(shared, tables, self._store, self._manager)
         self._smtpd = SmtpdRole(
             shared,
             SmtpdParts(tables, resolver, self._store, postmaster, self._poller),
         )
 
-    def start(self, sockets: Sequence[Bound]) -> None:
+    def start(
+        self, sockets: Sequence[Bound], public: Mapping[str, socket.socket] = {}
+    ) -> None:
         """
         @param sockets: bound; they stay open and belong to the caller.
+        @param public: the sockets of the queue tools; the same.
         @raise ConfigError: the queue cannot be opened.
         """
         self._pools.start()
@@ -74,6 +80,7 @@ class Roles:
         except StoreUnavailable as e:
             raise ConfigError([str(e)]) from e
         self._manager.startService()
+        self._public.listen(public)
         if self._pickup is not None:
             self._pickup.start()
         self._smtpd.listen(sockets)
@@ -86,6 +93,7 @@ class Roles:
             await self._pickup.stop()
         await self._smtpd.drain()
         await self._manager.stopService()
+        self._public.stop()
         await stop_agents(self._agents.values())
         await self._store.stop()
         self._poller.close()

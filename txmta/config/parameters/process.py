@@ -91,6 +91,26 @@ class ProcessParameters:
         status=Status.APPROXIMATED,
         note="sendmail says so; pickup removes what comes in another way.",
     )
+    authorized_mailq_users = words(
+        "static:anyone",
+        doc="Login names that may list the queue: names, /file, type:table, ! for "
+        "those that may not.",
+        status=Status.APPROXIMATED,
+        note="No command of ours is set-gid: who is neither root nor mail_owner must "
+        "be in setgid_group, too.",
+    )
+    authorized_flush_users = words(
+        "static:anyone",
+        doc="The same for those that may have deferred mail tried at once.",
+        status=Status.APPROXIMATED,
+        note="As authorized_mailq_users.",
+    )
+    fast_flush_domains = words(
+        "$relay_domains",
+        doc="Domains whose mail can be tried at once with postqueue -s.",
+        status=Status.APPROXIMATED,
+        note="No files are kept for it: the deferred queue is looked through.",
+    )
     default_privs = string(
         "nobody",
         check=_account,
