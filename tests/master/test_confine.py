@@ -18,7 +18,7 @@ import struct
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +38,7 @@ from tests.master.cell import (
     smtpd,
 )
 from txmta.errors import ConfigError
-from txmta.master import kernel
+from txmta.master import kernel, seccomp
 from txmta.master.confine import Confinement, Network, confine, die_with
 from txmta.master.privileges import Account
 
@@ -178,11 +178,12 @@ class FilesTests(SynchronousTestCase):
             "above": (base / "letter").read_text,
             "dots": Path("/../letter").read_text,
             "deeper": chroot_again,
+            "below": lambda: os.stat("../" * 40 + "etc/hosts"),
         }
         found = inside(replace(smtpd(base), chroot=jail), attempts, ["landlock"])
         self.assertEqual(
             found,
-            {"etc": "ENOENT", "above": "ENOENT", "dots": "ENOENT", "deeper": "EPERM"},
+            dict.fromkeys(attempts, "ENOENT") | {"deeper": "EPERM"},
         )
         made = inside(
             replace(smtpd(base), chroot=jail),
@@ -737,9 +738,15 @@ class StepTests(SynchronousTestCase):
     A step that fails ends the process.
     """
 
-    def refused(self, spoil: Callable[[], None], wanted: Confinement) -> str:
+    def refused(
+        self,
+        spoil: Callable[[], None],
+        wanted: Confinement,
+        without: Sequence[str] = (),
+    ) -> str:
         """
         @param spoil: run in the child before.
+        @param without: see L{Child}.
         @return: what was said.
         """
 
@@ -751,7 +758,7 @@ class StepTests(SynchronousTestCase):
                 return str(e)
             return "went on"
 
-        answer = Child(Confinement(None), work).answer()
+        answer = Child(Confinement(None), work, without).answer()
         self.assertIsInstance(answer, str)
         return str(answer)
 
@@ -775,30 +782,78 @@ class StepTests(SynchronousTestCase):
         said = self.refused(spoil, smtpd(home(self)))
         self.assertIn("cannot become nobody: Operation not permitted", said)
 
+    def ignoring(self, option: int) -> Callable[[], None]:
+        """
+        @return: makes a call of prctl(2) have no effect.
+        """
+
+        def spoil() -> None:
+            real = kernel.prctl
+            if os.geteuid() == 0:
+                os.setresgid(*[OWNER.gid] * 3)
+                os.setresuid(*[OWNER.uid] * 3)
+            real(kernel.PR_SET_PDEATHSIG, 0)
+            real(kernel.PR_SET_DUMPABLE, 1)
+
+            def ignore(number: int, argument: int = 0) -> int:
+                return 0 if number == option else real(number, argument)
+
+            kernel.prctl = cast(Any, ignore)
+
+        return spoil
+
     def test_flags(self) -> None:
         """
         A flag that was set without effect.
         """
+        base = home(self)
         for option, said in (
-            (kernel.PR_SET_NO_NEW_PRIVS, "cannot confine the process"),
+            (kernel.PR_SET_NO_NEW_PRIVS, "no_new_privs is not set"),
             (kernel.PR_SET_DUMPABLE, "could still be traced"),
             (kernel.PR_SET_PDEATHSIG, "would outlive its parent"),
         ):
-            if option == kernel.PR_SET_DUMPABLE and os.geteuid() == 0:
-                continue  # the change of ids does it already
+            wanted = replace(smtpd(base), parent=os.getpid())
+            spoil = self.ignoring(option)
+            self.assertIn(said, self.refused(spoil, wanted, ["landlock", "seccomp"]))
 
-            def spoil(option: int = option) -> None:
-                real = kernel.prctl
-                real(kernel.PR_SET_PDEATHSIG, 0)
-                real(kernel.PR_SET_DUMPABLE, 1)
+    def test_set_by_us(self) -> None:
+        """
+        An ordinary user's children are not dumpable either: nothing but we
+        sees to that, as no ids change.
+        """
+        wanted = replace(smtpd(home(self)), parent=os.getpid())
+        self.assertEqual(self.refused(self.ignoring(-1), wanted), "went on")
 
-                def ignore(number: int, argument: int = 0) -> int:
-                    return 0 if number == option else real(number, argument)
+    def test_filter(self) -> None:
+        """
+        A filter that is not in force.
+        """
 
-                kernel.prctl = cast(Any, ignore)
+        def spoil() -> None:
+            seccomp.restrict = cast(Any, lambda internet: None)
 
-            wanted = replace(smtpd(home(self)), parent=os.getpid())
-            self.assertIn(said, self.refused(spoil, wanted))
+        said = self.refused(spoil, smtpd(home(self)))
+        self.assertIn("the filter of system calls is not in force", said)
+
+    def test_inherited(self) -> None:
+        """
+        Inheritable capabilities, as root has in some containers, outlive a
+        change of ids.
+        """
+        need_root()
+
+        def work() -> object:
+            header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+            has = kernel.capabilities()[1] & 0xFFFFFFFF
+            sets = (ctypes.c_uint32 * 6)(has, has, 0xC1)  # low words
+            call("capset", ctypes.byref(header), ctypes.byref(sets))
+            inherited = kernel.capabilities()[2]
+            confine(smtpd(base))
+            return [inherited, kernel.capabilities()]
+
+        base = home(self)
+        answer = Child(Confinement(None), work).answer()
+        self.assertEqual(answer, [0xC1, [0, 0, 0]])
 
     def test_other_account(self) -> None:
         """
@@ -809,9 +864,10 @@ class StepTests(SynchronousTestCase):
         def spoil() -> None:
             os.setresuid(OWNER.uid, OWNER.uid, OWNER.uid)
 
-        wanted = replace(smtpd(home(self)), account=Account("daemon", 1, 1))
+        base = home(self)
+        wanted = replace(smtpd(base), account=Account("daemon", 1, 1))
         self.assertIn("only root can become daemon", self.refused(spoil, wanted))
-        wanted = replace(smtpd(home(self)), chroot="/")
+        wanted = replace(smtpd(base), chroot="/")
         self.assertIn("chroot needs root", self.refused(spoil, wanted))
 
     def test_queue_missing(self) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import platform
 import struct
 from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txmta.master import seccomp
 from txmta.master.seccomp import DENIED, Unavailable, compile_filter, restrict, rules
 from txmta.master.seccomp_numbers import MACHINES, Machine
 
@@ -144,7 +146,28 @@ class FilterTests(SynchronousTestCase):
         self.assertEqual(self.answers(True, "socket", above | 16), "EPERM")
 
 
+#: What is refused for one reason or another; the reasons are in the module.
+WANTED = """
+execve execveat fork vfork listen ptrace process_vm_readv process_vm_writev
+process_madvise process_mrelease pidfd_open pidfd_getfd pidfd_send_signal kcmp tkill
+rt_sigqueueinfo rt_tgsigqueueinfo setpriority sched_setaffinity sched_setattr
+sched_setparam sched_setscheduler ioprio_set migrate_pages move_pages mount umount2
+mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick pivot_root chroot
+setns unshare swapon swapoff quotactl quotactl_fd open_by_handle_at fanotify_init
+add_key request_key keyctl bpf perf_event_open userfaultfd io_uring_setup
+io_uring_enter io_uring_register init_module finit_module delete_module kexec_load
+kexec_file_load personality syslog acct reboot vhangup modify_ldt iopl ioperm
+lookup_dcookie
+"""
+
+
 class NumbersTests(SynchronousTestCase):
+    def test_none_is_missing(self) -> None:
+        """
+        A call that is taken out of the list by mistake is missed here.
+        """
+        self.assertEqual(sorted(DENIED), sorted(WANTED.split()))
+
     def test_known(self) -> None:
         """
         Every call that is denied has a number; on aarch64 those of old
@@ -177,8 +200,19 @@ class NumbersTests(SynchronousTestCase):
         """
         Said, and not guessed.
         """
-        import platform
-
         self.patch(platform, "machine", lambda: "riscv64")
         error = self.assertRaises(Unavailable, restrict, True)
         self.assertEqual(str(error), "no filter of system calls for riscv64")
+
+    def test_kernel_without(self) -> None:
+        """
+        Any other error is not taken for "there is none".
+        """
+        for number in (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOMEM):
+
+            def call(*arguments: object, number: int = number) -> int:
+                raise OSError(number, "refused")
+
+            self.patch(seccomp, "system_call", call)
+            wanted = OSError if number == errno.ENOMEM else Unavailable
+            self.assertRaises(wanted, restrict, True)
