@@ -78,6 +78,13 @@ class MessageDamaged(MailError):
         self.reason = reason
 
 
+class AgentUnavailable(MailError):
+    """
+    No process is there that could deliver, or it ended while it did: the
+    queue manager tries again. Says nothing about the transport.
+    """
+
+
 class ResolverUnavailable(MailError):
     """
     DNS can say neither "exists" nor "does not exist" just now.

@@ -411,6 +411,33 @@ class IDeliveryAgent(Interface):
         """
 
 
+class IWorkElsewhere(Interface):
+    """
+    What delivery agents in other processes have in hand for a queue manager
+    that is gone. Nobody else delivers it before they have told the outcome.
+    """
+
+    def ready() -> Deferred[None] | None:
+        """
+        @return: L{None} when all agents have said what they have, or fires
+            when they have, or had time to. Nothing is dispatched before.
+        """
+
+    def claim(
+        queue_id: str,
+        n: int,
+        transport: str,
+        take: Callable[[Outcome | None], None],
+    ) -> bool:
+        """
+        @param n: a recipient's number.
+        @param transport: where it is to go now.
+        @param take: if somebody has it: told once, now or later, the outcome,
+            or L{None} when nobody has it any more.
+        @return: whether somebody has it.
+        """
+
+
 class IDeliveryAgentType(Interface):
     """
     A program that master.cf can name; add one as a Twisted plug-in in

@@ -357,7 +357,7 @@ class DeliveryRequest:
     @ivar transport: service name, for example C{"smtp"}.
     @ivar nexthop: as in L{Route}.
     @ivar envelope: of the message; its recipients are all that are still to
-        do, not only those of this request.
+        do; only those of this request if the agent is in another process.
     @ivar recipients: those of this request; all share C{nexthop}; never
         empty.
     @ivar size: octets of content.

@@ -14,7 +14,12 @@ from zope.interface import implementer
 
 from txmta.config.settings import Settings
 from txmta.events import Event
-from txmta.interfaces import IAddressResolver, IDeliveryAgent, IEventSink
+from txmta.interfaces import (
+    IAddressResolver,
+    IDeliveryAgent,
+    IEventSink,
+    IWorkElsewhere,
+)
 from txmta.log.postfix import line
 from txmta.model import (
     LOCAL_CLIENT,
@@ -178,6 +183,8 @@ class World:
     """
     @ivar clock: monotonic.
     @ivar wall: what the wall clock shows, less the monotonic clock.
+    @ivar agents: in place of C{agent} and C{local}, for the next manager.
+    @ivar elsewhere: for the next manager.
     """
 
     def __init__(self, **settings: str) -> None:
@@ -192,13 +199,15 @@ class World:
         self.local.name = "local"
         self.settings = settings
         self.processes: dict[str, int] = {}
+        self.agents: Mapping[str, IDeliveryAgent] = {}
+        self.elsewhere: IWorkElsewhere | None = None
         self.manager = self.make_manager()
 
     def now(self) -> float:
         return self.wall + self.clock.seconds()
 
     def make_manager(self, **settings: str) -> QueueManager:
-        agents: Mapping[str, IDeliveryAgent] = {
+        agents: Mapping[str, IDeliveryAgent] = self.agents or {
             "smtp": cast(IDeliveryAgent, self.agent),
             "local": cast(IDeliveryAgent, self.local),
         }
@@ -214,6 +223,7 @@ class World:
             lambda second: b"Tue, 24 Nov 2026 03:50:52 +0000 (UTC)",
             lambda e: f"Received: by {HOST}\r\n\tid {e.queue_id}\r\n".encode(),
             lambda value: value.replace("<MAILER-DAEMON>", f"<MAILER-DAEMON@{HOST}>"),
+            self.elsewhere,
         )
         return QueueManager(self.parts)
 

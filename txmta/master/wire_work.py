@@ -25,6 +25,10 @@ from txmta.master.wire_fields import (
     key_of,
 )
 
+#: Keys from here on are of the agents' own choice; those below are the queue
+#: manager's.
+OWN_KEYS = 1 << 52
+
 
 class InHandElsewhere(NamedTuple):
     """

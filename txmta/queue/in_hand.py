@@ -18,7 +18,12 @@ from typing import Protocol
 
 from twisted.python.failure import Failure
 
-from txmta.errors import MailError, MessageDamaged, StoreUnavailable
+from txmta.errors import (
+    AgentUnavailable,
+    MailError,
+    MessageDamaged,
+    StoreUnavailable,
+)
 from txmta.model import Action, DeliveryRequest, Outcome, Recipient, Route
 from txmta.queue.active import ActiveMessage
 from txmta.queue.lane import Job
@@ -152,7 +157,7 @@ class InHand:
         if failure is not None and failure.check(MessageDamaged):
             message.damaged = failure.getErrorMessage()
             reason = ("4.3.0", "message damaged in the queue")
-        elif failure is not None and failure.check(StoreUnavailable):
+        elif failure is not None and failure.check(StoreUnavailable, AgentUnavailable):
             reason = ("4.3.0", failure.getErrorMessage())
         else:
             if failure is None:

@@ -48,6 +48,11 @@ DRAIN = 20.0
 #: A time at which no deferred message is due: asks for new mail only.
 NEVER = -1e9
 
+ADJUSTED = (
+    "bounce_queue_lifetime is larger than maximal_queue_lifetime - "
+    "adjusting bounce_queue_lifetime"
+)
+
 
 class QueueManager(Service):
     """
@@ -75,8 +80,7 @@ class QueueManager(Service):
         self._least_room = min(PAGE, max(self._message_limit // 4, 1))
         self._stopping = False
         self._claiming = False
-        self._more = False
-        self._rang = False
+        self._more = self._rang = False
         self._scan: float | None = None
         self._flushing = False
         self._timers: dict[str, IDelayedCall] = {}
@@ -87,12 +91,16 @@ class QueueManager(Service):
         Take up all that is in the queue: new mail, and what is due.
         """
         super().startService()
+        self._claiming = True  # nobody does before
+        self._parts.ready().addCallback(self._begin).addErrback(self._bug)
+
+    def _begin(self, _: object) -> None:
+        self._claiming = False
+        if self._stopping:
+            return
         settings = self._parts.settings
         if settings.bounce_queue_lifetime > settings.maximal_queue_lifetime:
-            self._warn(
-                "bounce_queue_lifetime is larger than maximal_queue_lifetime - "
-                "adjusting bounce_queue_lifetime"
-            )
+            self._warn(ADJUSTED)
         self._parts.store.listen(self.doorbell)
         self._run_deferred()
         self._tick()

@@ -12,10 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from txmta.config.settings import Settings
-from txmta.interfaces import IAddressResolver, IDeliveryAgent, IEventSink, IQueueStore
+from txmta.interfaces import (
+    IAddressResolver,
+    IDeliveryAgent,
+    IEventSink,
+    IQueueStore,
+    IWorkElsewhere,
+)
 from txmta.model import Envelope
 
 
@@ -33,6 +40,7 @@ class QueueParts:
     @ivar internal_head: the trace header of a message made here, in wire
         form.
     @ivar complete: completes the addresses in the value of a header.
+    @ivar elsewhere: what agents of other processes have in hand.
     """
 
     store: IQueueStore
@@ -46,3 +54,11 @@ class QueueParts:
     mail_date: Callable[[int], bytes]
     internal_head: Callable[[Envelope], bytes]
     complete: Callable[[str], str]
+    elsewhere: IWorkElsewhere | None = None
+
+    def ready(self) -> Deferred[None]:
+        """
+        @return: fires when messages may be dispatched.
+        """
+        ready = None if self.elsewhere is None else self.elsewhere.ready()
+        return succeed(None) if ready is None else ready

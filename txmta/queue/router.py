@@ -15,6 +15,8 @@ L{MailError<txmta.errors.MailError>} is logged as a bug.
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -31,6 +33,7 @@ from txmta.queue.outcome import (
     UNAVAILABLE,
     UNROUTABLE,
     Reason,
+    sound,
 )
 from txmta.queue.parts import QueueParts
 from txmta.queue.scheduler import SUSPENDED
@@ -49,6 +52,8 @@ class Router:
         settings = parts.settings
         self._dispatcher = dispatcher
         self._resolve = parts.resolver.resolve
+        self._elsewhere = parts.elsewhere
+        self._programs = parts.agents
         self._deferred_transports = frozenset(settings.defer_transports)
         self._double_bounce = settings.double_bounce_sender.lower()
         dispatcher.reroute = self.reroute
@@ -93,6 +98,13 @@ class Router:
             dispatcher.tell(message, recipient, route.nexthop, "qmgr", outcome)
             return None
         queue = dispatcher.queues.get(route.transport)
+        if self._elsewhere is not None and self._elsewhere.claim(
+            message.queue_id,
+            recipient.n,
+            route.transport,
+            partial(self._ended_elsewhere, message, recipient, route),
+        ):
+            return None
         if queue is None:
             reason = UNAVAILABLE
         elif route.transport in self._deferred_transports and not message.flushed:
@@ -129,6 +141,33 @@ class Router:
             f"{route.transport}: {reason[1]}"
         )
         dispatcher.defer(message, recipient, reason, route.nexthop)
+
+    def _ended_elsewhere(
+        self,
+        message: ActiveMessage,
+        recipient: Recipient,
+        route: Route,
+        outcome: Outcome | None,
+    ) -> None:
+        """
+        An agent that had a recipient in hand for an earlier queue manager is
+        done with it.
+        """
+        dispatcher = self._dispatcher
+        if outcome is None:
+            queue = self.place(message, recipient, route)
+            if queue is not None:
+                dispatcher.pump(queue)
+            return
+        outcome = sound(outcome)
+        if outcome.reroute is not None:
+            if outcome.forward:
+                message.onward[outcome.n] = outcome.forward
+            self.reroute(message, recipient, outcome.reroute)
+            return
+        message.tried = True
+        program = self._programs[route.transport].name
+        dispatcher.tell(message, recipient, route.nexthop, program, outcome)
 
     def _is_double_bounce(self, route: Route) -> bool:
         local, _, _ = route.recipient.rpartition("@")

@@ -1,0 +1,271 @@
+"""
+What agents have in hand for a queue manager that is gone.
+
+Owns: which recipients nobody may deliver until their outcome comes, and
+    outcomes that came before anybody asked.
+Knows nothing of: links; how messages are claimed and routed.
+
+An agent's word counts only for transports that it serves: whoever has taken
+over an smtp process cannot say what became of mail for local users, nor hold
+it up.
+
+Errors: L{BadDelivery<txmta.master.wire_fields.BadDelivery>} for lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from txmta.interfaces import IWorkElsewhere
+from txmta.master.wire_fields import BadDelivery, Record
+from txmta.master.wire_reports import Awaited
+from txmta.master.wire_work import OWN_KEYS, InHandElsewhere, decode_working
+from txmta.model import Outcome
+
+#: Seconds that agents get to say what they have in hand.
+PATIENCE = 5.0
+
+#: Recipients that one agent may have in hand, or keep outcomes of.
+MAX_HELD = 500_000
+
+#: Told the outcome; C{None} if nobody has the recipient in hand any more.
+Take = Callable[[Outcome | None], None]
+
+
+class Held:
+    """
+    One delivery in hand elsewhere.
+
+    @ivar awaited: what has not come yet.
+    """
+
+    __slots__ = ("awaited", "group", "queue_id")
+
+    def __init__(self, queue_id: str, group: object, awaited: Awaited) -> None:
+        self.queue_id = queue_id
+        self.group = group
+        self.awaited = awaited
+
+
+@implementer(IWorkElsewhere)
+class WorkElsewhere:
+    """
+    Of all agents in other processes.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        #: By queue id and number: who has it, its outcome, who waits for it.
+        self._held: dict[str, dict[int, _Place]] = {}
+        self._groups: dict[str, object] = {}
+        self._asked: set[object] = set()
+        self._waiting: list[Deferred[None]] = []
+        self._timer: IDelayedCall | None = None
+
+    # For the queue manager.
+
+    def ready(self) -> Deferred[None] | None:
+        """
+        See L{IWorkElsewhere.ready}.
+        """
+        if not self._asked:
+            return None
+        done: Deferred[None] = Deferred()
+        self._waiting.append(done)
+        if self._timer is None:
+            self._timer = self._clock.callLater(PATIENCE, self._begin)
+        return done
+
+    def claim(self, queue_id: str, n: int, transport: str, take: Take) -> bool:
+        """
+        See L{IWorkElsewhere.claim}.
+        """
+        places = self._held.get(queue_id)
+        if places is None:
+            return False
+        place = places.get(n)
+        if place is None or place.held.group is not self._groups.get(transport):
+            return False
+        if place.outcome is None:
+            place.take = take
+            return True
+        self._forget(queue_id, n)
+        take(place.outcome)
+        return True
+
+    # For those who have the links.
+
+    def serves(self, transport: str, group: object) -> None:
+        """
+        @param group: of agents, that serve a transport.
+        """
+        self._groups[transport] = group
+
+    def asked(self, agent: object) -> None:
+        """
+        An agent has been asked what it has in hand.
+        """
+        self._asked.add(agent)
+
+    def answered(self, agent: object) -> None:
+        """
+        It has answered, or is gone.
+        """
+        self._asked.discard(agent)
+        if not self._asked:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done.callback(None)
+
+    def hold(self, held: Held, numbers: list[int]) -> None:
+        """
+        An agent has recipients in hand. Whoever says so first has them.
+        """
+        places = self._held.setdefault(held.queue_id, {})
+        for n in numbers:
+            places.setdefault(n, _Place(held))
+
+    def outcome(self, held: Held, outcome: Outcome) -> None:
+        """
+        What became of one of them.
+        """
+        place = self._place(held, outcome.n)
+        if place is None:
+            return
+        if place.take is None:
+            place.outcome = outcome
+            return
+        self._forget(held.queue_id, outcome.n)
+        place.take(outcome)
+
+    def over(self, held: Held) -> None:
+        """
+        An agent is done with a delivery, or is gone: what has no outcome is
+        in nobody's hand.
+        """
+        left, held.awaited.left = held.awaited.left, set()
+        for n in left:
+            place = self._place(held, n)
+            if place is not None:
+                self._forget(held.queue_id, n)
+                if place.take is not None:
+                    place.take(None)
+
+    def _place(self, held: Held, n: int) -> _Place | None:
+        place = self._held.get(held.queue_id, {}).get(n)
+        return place if place is not None and place.held is held else None
+
+    def _forget(self, queue_id: str, n: int) -> None:
+        places = self._held[queue_id]
+        del places[n]
+        if not places:
+            del self._held[queue_id]
+
+
+class _Place:
+    """
+    One recipient.
+    """
+
+    __slots__ = ("held", "outcome", "take")
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        self.outcome: Outcome | None = None
+        self.take: Take | None = None
+
+
+class Story:
+    """
+    What one agent tells of its work for another queue manager.
+    """
+
+    def __init__(
+        self,
+        elsewhere: WorkElsewhere,
+        group: object,
+        onward: Callable[[str], bool | None],
+    ) -> None:
+        """
+        @param onward: by transport, see L{Awaited}; C{None} for those that
+            the agent does not serve.
+        """
+        self._elsewhere = elsewhere
+        self._group = group
+        self._onward = onward
+        self._held: dict[int, Held] = {}
+        self._count = 0
+        self._complete = False
+        elsewhere.asked(self)
+
+    def working(self, record: Record) -> None:
+        """
+        Take a C{working} record.
+        """
+        each = decode_working(record)
+        self._check(each)
+        held = self._held.get(each.key)
+        if held is None:
+            onward = self._onward(each.transport)
+            if onward is None:
+                raise BadDelivery("work of a transport that is not its")
+            held = Held(each.queue_id, self._group, Awaited((), onward))
+            self._held[each.key] = held
+        elif held.queue_id != each.queue_id:
+            raise BadDelivery("work on two messages at once")
+        held.awaited.left.update(each.numbers)
+        self._elsewhere.hold(held, each.numbers)
+
+    def _check(self, each: InHandElsewhere) -> None:
+        self._count += len(each.numbers)
+        if self._complete or each.key < OWN_KEYS or self._count > MAX_HELD:
+            raise BadDelivery("work that nobody asked for")
+
+    def worked(self) -> None:
+        """
+        It has told everything.
+        """
+        self._complete = True
+        self._elsewhere.answered(self)
+
+    def awaited(self, key: int) -> Awaited:
+        """
+        @return: what is awaited of a delivery.
+        """
+        held = self._held.get(key)
+        if held is None:
+            raise BadDelivery("no such delivery")
+        return held.awaited
+
+    def outcome(self, key: int, record: Record) -> None:
+        """
+        Take an C{outcome} record.
+        """
+        outcome = self.awaited(key).outcome(record)
+        self._elsewhere.outcome(self._held[key], outcome)
+
+    def over(self, key: int) -> None:
+        """
+        The agent is done with a delivery.
+        """
+        self.awaited(key)
+        self._elsewhere.over(self._held.pop(key))
+
+    def lost(self) -> None:
+        """
+        The agent is gone.
+        """
+        held, self._held = self._held, {}
+        for each in held.values():
+            self._elsewhere.over(each)
+        self._elsewhere.answered(self)
