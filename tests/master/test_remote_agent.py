@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import cast
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.master.children import Child, Site
@@ -16,7 +17,8 @@ from tests.master.pairs import until
 from tests.queue.doubles import busy, no_user, sent
 from txmta.errors import StoreUnavailable
 from txmta.events import Delivery
-from txmta.master.remote_agent import WAIT
+from txmta.master.elsewhere import WorkElsewhere
+from txmta.master.remote_agent import WAIT, RemoteAgents
 from txmta.model import (
     Action,
     AddressClass,
@@ -453,6 +455,37 @@ class NextManagerTests(SiteCase):
         self.assertIs(events["a@x.example"].outcome.action, Action.FAILED)
         self.assertIs(events["b@y.example"].outcome.action, Action.DELAYED)
         self.assertEqual(len(site.world.others(queue_id)), 1)
+
+    def test_still_there(self) -> None:
+        """
+        While another queue manager ends what it has in hand, the next one is
+        linked already, but asks nobody: the deliveries are not its.
+        """
+        site = Site(1)
+        site.world.put("a@x.example", "b@y.example")
+        site.net.run()
+        (child,) = site.children
+        clock = cast(IReactorTime, site.world.clock)
+        elsewhere = WorkElsewhere(clock)
+        remote = RemoteAgents(clock, site.warned.append, elsewhere)
+        remote.agent("smtp", "smtp", onward=False)
+        pair = site.net.connect(remote.link("smtp.0"), child.host.link("qmgr.2"))
+        site.net.pass_time(60)
+        self.assertEqual(pair.passed, [])
+        child.smtp.hands[0].end()
+        site.net.run()
+        self.assertEqual(len(self.sent_lines(site)), 1)
+        site.kill_manager()
+        site.net.run()
+        elsewhere.ready()
+        site.net.run()
+        self.assertEqual(
+            [record["t"] for record in pair.passed],
+            ["hello", "working", "working", "outcome", "done", "worked"],
+        )
+        child.smtp.hands[1].end()
+        site.net.run()
+        self.assertEqual([r["t"] for r in pair.passed][-2:], ["outcome", "done"])
 
     def test_gives_up(self) -> None:
         """

@@ -62,7 +62,10 @@ class WorkElsewhere:
         #: By queue id and number: who has it, its outcome, who waits for it.
         self._held: dict[str, dict[int, _Place]] = {}
         self._groups: dict[str, object] = {}
-        self._asked: set[object] = set()
+        #: Whom to ask, and how; not before the queue manager is one: there
+        #: may be another, whose deliveries are none of ours.
+        self._asked: dict[object, Callable[[], None]] = {}
+        self._asking = False
         self._waiting: list[Deferred[None]] = []
         self._timer: IDelayedCall | None = None
 
@@ -72,6 +75,10 @@ class WorkElsewhere:
         """
         See L{IWorkElsewhere.ready}.
         """
+        if not self._asking:
+            self._asking = True
+            for ask in list(self._asked.values()):
+                ask()
         if not self._asked:
             return None
         done: Deferred[None] = Deferred()
@@ -105,17 +112,19 @@ class WorkElsewhere:
         """
         self._groups[transport] = group
 
-    def asked(self, agent: object) -> None:
+    def add(self, agent: object, ask: Callable[[], None]) -> None:
         """
-        An agent has been asked what it has in hand.
+        @param ask: asks an agent what it has in hand.
         """
-        self._asked.add(agent)
+        self._asked[agent] = ask
+        if self._asking:
+            ask()
 
     def answered(self, agent: object) -> None:
         """
         It has answered, or is gone.
         """
-        self._asked.discard(agent)
+        self._asked.pop(agent, None)
         if not self._asked:
             self._begin()
 
@@ -195,8 +204,10 @@ class Story:
         elsewhere: WorkElsewhere,
         group: object,
         onward: Callable[[str], bool | None],
+        ask: Callable[[], None],
     ) -> None:
         """
+        @param ask: asks it.
         @param onward: by transport, see L{Awaited}; C{None} for those that
             the agent does not serve.
         """
@@ -206,7 +217,7 @@ class Story:
         self._held: dict[int, Held] = {}
         self._count = 0
         self._complete = False
-        elsewhere.asked(self)
+        elsewhere.add(self, ask)
 
     def working(self, record: Record) -> None:
         """

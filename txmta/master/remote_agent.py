@@ -89,8 +89,9 @@ class RemoteAgents:
         """
         @param peer: for the log.
         @param last: it is only to end what it has in hand.
-        @return: a protocol for a new link; nothing is sent over it before the
-            process at its end has told what it has in hand.
+        @return: a protocol for a new link. Nothing is sent over it before
+            L{WorkElsewhere.ready} is called for the first time, and no
+            deliveries before the process has told what it has in hand.
         """
         end = RemoteEnd(self, peer, last)
         self._all.add(end)

@@ -80,10 +80,12 @@ class RemoteEnd:
         self._agents = agents
         self._last = last
         self.hands: dict[int, Delivery] = {}
-        self._story = Story(agents.elsewhere, agents, agents.onward.get)
         self.link = Link(
             peer, self._handlers(), agents.clock, lost=self._lost, warn=agents.warn
         )
+        self._story = Story(agents.elsewhere, agents, agents.onward.get, self._ask)
+
+    def _ask(self) -> None:
         self.link.send({"t": "hello"})
 
     def _handlers(self) -> Handlers:
@@ -93,7 +95,7 @@ class RemoteEnd:
             "failed": (_CHECKED, self._failed),
             "forward": (_CHECKED, self._forward),
             "joins": (_KEYED, self._joins),
-            "working": (_CHECKED, self._story.working),
+            "working": (_CHECKED, self._working),
             "worked": (_PLAIN, self._worked),
             "leaving": (_PLAIN, self._leaving),
         }
@@ -202,6 +204,9 @@ class RemoteEnd:
         if delivery is None:
             raise BadDelivery("no such delivery")
         return delivery
+
+    def _working(self, record: Record) -> None:
+        self._story.working(record)
 
     def _worked(self, record: Record) -> None:
         # First, for mail may be waiting for the last one to answer.
