@@ -389,6 +389,16 @@ class ProcessTests(SynchronousTestCase):
         )
 
 
+def inherit() -> None:
+    """
+    Keep what we have, and make some of it inheritable.
+    """
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    has = kernel.capabilities()[1] & 0xFFFFFFFF
+    sets = (ctypes.c_uint32 * 6)(has, has, 0xC1)  # low words
+    call("capset", ctypes.byref(header), ctypes.byref(sets))
+
+
 def raise_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
@@ -838,22 +848,41 @@ class StepTests(SynchronousTestCase):
     def test_inherited(self) -> None:
         """
         Inheritable capabilities, as root has in some containers, outlive a
-        change of ids.
+        change of ids; an ordinary user may have been given some, too.
+        """
+        need_root()
+        base = home(self)
+        for before in (int, lambda: os.setresuid(*[OWNER.uid] * 3)):
+
+            def work(before: Callable[[], object] = before) -> object:
+                inherit()
+                before()
+                inherited = kernel.capabilities()[2]
+                confine(smtpd(base))
+                return [inherited, kernel.capabilities()]
+
+            answer = Child(Confinement(None), work).answer()
+            self.assertEqual(answer, [0xC1, [0, 0, 0]])
+
+    def test_kept(self) -> None:
+        """
+        Capabilities that are still there when all is done.
         """
         need_root()
 
-        def work() -> object:
-            header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-            has = kernel.capabilities()[1] & 0xFFFFFFFF
-            sets = (ctypes.c_uint32 * 6)(has, has, 0xC1)  # low words
-            call("capset", ctypes.byref(header), ctypes.byref(sets))
-            inherited = kernel.capabilities()[2]
-            confine(smtpd(base))
-            return [inherited, kernel.capabilities()]
+        def keep_some() -> None:
+            inherit()
+            kernel.give_up_capabilities = lambda: None
 
-        base = home(self)
-        answer = Child(Confinement(None), work).answer()
-        self.assertEqual(answer, [0xC1, [0, 0, 0]])
+        def keep_bounding() -> None:
+            kernel.drop_bounding_set = lambda: None
+
+        wanted = smtpd(home(self))
+        self.assertIn("have kept capabilities:", self.refused(keep_some, wanted))
+        self.assertIn(
+            "have kept capabilities in the bounding set",
+            self.refused(keep_bounding, wanted),
+        )
 
     def test_other_account(self) -> None:
         """
