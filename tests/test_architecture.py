@@ -38,7 +38,7 @@ MAY_IMPORT = {
 #: imports them.
 COMPOSITION = {
     *("tap", "build", "check", "roles", "start_check", "test_suite"),
-    *("child", "child_process"),
+    *("child", "child_process", "ground", "multi"),
 }
 
 #: Modules that decide and do not act.

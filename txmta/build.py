@@ -21,7 +21,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import NoReturn, TextIO
 
 from twisted.application.service import IService, Service
@@ -30,31 +29,21 @@ from twisted.logger import Logger
 
 from txmta.config.check import check
 from txmta.config.main_cf import BadLines, read_main_cf
-from txmta.config.master_cf import Service as MasterService
 from txmta.config.master_cf import builtin_master_cf, read_master_cf
 from txmta.config.place import with_place
 from txmta.config.settings import Definition, Settings
+from txmta.config.snapshot import Configuration as Configuration
 from txmta.config.system import this_machine
 from txmta.delivery.registry import AgentRegistry
 from txmta.errors import ConfigError
 from txmta.events import Note, Warn
-from txmta.log.maillog import MailLog, Target
-from txmta.log.sinks import FileTarget, SyslogTarget, open_log
-from txmta.master.binding import Bound, bind_all, port_of
-from txmta.master.directory import prepare_queue
-from txmta.master.limits import set_limits
-from txmta.master.lock import QueueLock
-from txmta.master.log_file import open_for
+from txmta.ground import prepare
+from txmta.log.maillog import MailLog
+from txmta.master.binding import Bound, port_of
 from txmta.master.privileges import (
-    Account,
     become,
-    maildrop_group,
-    server_account,
 )
-from txmta.master.public import bind_public
-from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
-from txmta.queue.public_wire import SOCKETS
 from txmta.roles.shared import Reactor, Shared
 from txmta.roles.single import Roles
 from txmta.start_check import problems_of_tables
@@ -64,21 +53,6 @@ class StartFailed(Exception):
     """
     The server cannot start, and has said why.
     """
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """
-    What main.cf and master.cf say, checked.
-
-    @ivar path: of main.cf.
-    @ivar warnings: for the log.
-    """
-
-    path: str
-    settings: Settings
-    services: Sequence[MasterService]
-    warnings: Sequence[str] = ()
 
 
 def load(path: str) -> Configuration:
@@ -144,7 +118,7 @@ def _detached() -> bool:
     return sys.__stderr__ is None or os.path.samestat(os.fstat(2), os.stat(os.devnull))
 
 
-def _end(error: ConfigError, settings: Settings) -> NoReturn:
+def end_start(error: ConfigError, settings: Settings) -> NoReturn:
     """
     The server cannot start.
     """
@@ -164,6 +138,10 @@ def make_service(
     @param reactor: its C{seconds()} must be monotonic.
     @param now: wall time.
     """
+    if configuration.settings.process_model == "multi":
+        from txmta.multi import make_master
+
+        return make_master(configuration, reactor, now)
     return Server(configuration, reactor, now)
 
 
@@ -193,27 +171,21 @@ class Server(Service):
         try:
             self._prepare()
         except ConfigError as e:
-            _end(e, self._settings)
+            end_start(e, self._settings)
 
     def _prepare(self) -> None:
         settings = self._settings
-        set_limits()
-        account = server_account(settings)
-        check_readable(needed(self._configuration.path), account)
-        group = maildrop_group(settings)
-        prepare_queue(settings.queue_directory, account, group)
-        self._lock = QueueLock(settings.queue_directory)
-        if os.geteuid() == 0:
-            self._lock.give(account.uid, account.gid)
-        target = _log_target(settings, account)
-        self._sockets = bind_all(
-            listens(self._configuration.services, settings, port_of)
-        )
-        self._public = bind_public(settings.queue_directory, SOCKETS)
-        become(account.joined(group))
+        ground = prepare(self._configuration)
+        self._lock, self._sockets = ground.lock, ground.sockets
+        self._public = ground.public
+        become(ground.account)
         names = (settings.myhostname, settings.syslog_name, os.getpid())
         self._mail_log = MailLog(
-            target, self._reactor, self._now, self._reactor.callFromThread, names
+            ground.target,
+            self._reactor,
+            self._now,
+            self._reactor.callFromThread,
+            names,
         )
 
     def startService(self) -> None:
@@ -230,7 +202,7 @@ class Server(Service):
             self._roles = Roles(shared)
             self._roles.start(self._sockets, self._public)
         except ConfigError as e:
-            _end(e, self._settings)
+            end_start(e, self._settings)
         for each in self._sockets:
             each.socket.close()
         for public in self._public.values():
@@ -283,11 +255,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-def _log_target(settings: Settings, account: Account) -> Target:
-    if settings.maillog_file:
-        return FileTarget(
-            settings.maillog_file, lambda path: open_for(path, account, open_log)
-        )
-    return SyslogTarget(settings.syslog_facility)

@@ -28,7 +28,10 @@ _MAX_ENDS = 1000
 
 #: Each role, and what makes it: C{"module:callable"}, called with a
 #: L{ChildContext}, gives a L{Role}. Imported in the child, after the reactor.
-ROLES: Mapping[str, str] = {}
+ROLES: Mapping[str, str] = {
+    role: f"txmta.roles.children:{role.capitalize()}Child"
+    for role in ("smtpd", "pickup", "qmgr", "smtp", "log")
+}
 
 #: Roles without a reactor: called with a L{BlockingContext}, and end when
 #: what is called returns.
@@ -134,6 +137,7 @@ class Kit:
     @ivar target: where to log when nobody writes the log for us.
     @ivar load: reads the configuration, given the path of main.cf; raises
         L{ConfigError}.
+    @ivar seen: what a role is made from, which may be in a jail.
     """
 
     roles: Mapping[str, str]
@@ -141,3 +145,4 @@ class Kit:
     confine: Callable[[str, Configuration], Sequence[str]]
     target: Callable[[Configuration], Target]
     load: Callable[[str], Configuration]
+    seen: Callable[[str, Configuration], Configuration]

@@ -121,7 +121,9 @@ def _run_blocking(
     for name in [name for name in given if ":" in name]:
         ends.add(name, given.pop(name))
     make = _load(kit.blocking[role])
-    context = BlockingContext(role, n, configuration, _Plain(log), control, ends, given)
+    context = BlockingContext(
+        role, n, kit.seen(role, configuration), _Plain(log), control, ends, given
+    )
     _spare_the_collector()
     for note in kit.confine(role, configuration):
         context.sink.emit(Note(role, note))
@@ -147,9 +149,8 @@ def _run_reactor(
     log = _mail_log(configuration, given, kit, reactor, reactor.callFromThread)
     listening = _listening(configuration, given)
     ends = Ends()
-    context = ChildContext(
-        role, n, configuration, reactor, time.time, log, listening, ends
-    )
+    seen = kit.seen(role, configuration)
+    context = ChildContext(role, n, seen, reactor, time.time, log, listening, ends)
     for name, descriptor in given.items():
         ends.add(name, descriptor)
     made: Role = _load(kit.roles[role])(context)

@@ -215,7 +215,7 @@ class ProcessTests(SynchronousTestCase):
         What does not exist yet is refused by name, with what to write.
         """
         for name, text, remedy in (
-            ("process_model", "multi", "write single"),
+            ("process_model", "many", "none of auto"),
             ("queue_store", "postgresql://x/y", "write sqlite"),
             ("queue_directory", "spool", "absolute"),
             ("mail_owner", "a b", "account"),

@@ -47,6 +47,7 @@ def entry(role: str, n: int, settings: int, fds: Mapping[str, int]) -> NoReturn:
         confined,
         log_file,
         load,
+        lambda role, configuration: configuration,
     )
     run(role, n, settings, fds, kit)
 

@@ -63,7 +63,8 @@ def master() -> Master:
         ["json", "twisted.protocols.basic"],
         plan,
         prepare,
-        lambda problems: print("fatal:", *problems, sep="\n", file=sys.stderr),
+        lambda problems: print("fatal:", *problems, sep="\n", file=sys.__stderr__),
+        lambda error: print("fatal:", error, file=sys.__stderr__),
         timing=Timing(float(os.environ.get("TEST_STOP", "5")), 5.0, 2.0),
         beat=float(os.environ.get("TEST_BEAT", "5")),
     )

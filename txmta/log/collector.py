@@ -47,7 +47,8 @@ class Collector:
         Write what is there, and close the target.
         """
         for sender in [*self._senders]:
-            sender.doRead()
+            while sender.read():
+                pass
             self.remove(sender)
         self._target.close()
 
@@ -84,18 +85,26 @@ class _Sender:
         return "log"
 
     def doRead(self) -> None:
+        self.read()
+
+    def read(self) -> bool:
+        """
+        @return: perhaps there is more.
+        """
         for _ in range(_TURN):
             try:
-                # No room for descriptors: the kernel closes them.
-                data = self.end.recv(MAX_DATAGRAM)
+                # No room for descriptors: the kernel closes them. Whether it
+                # blocks is not ours alone to say: master has the same socket.
+                data = self.end.recv(MAX_DATAGRAM, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                return
+                return False
             except OSError:
                 data = b""
             if not data:
                 self._collector.remove(self)
-                return
+                return False
             self._collector.read(data)
+        return True
 
     def connectionLost(self, reason: Failure) -> None:
         self._collector.remove(self)

@@ -30,6 +30,7 @@ MAX_WAITING = 5000
 #: Seconds until what the kernel had no room for is tried again.
 RETRY = 0.1
 
+_FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
 
 
@@ -81,7 +82,7 @@ class DatagramTarget:
         waiting, self._waiting = self._waiting, []
         for data, count in _packed(waiting):
             try:
-                self._end.send(data, socket.MSG_NOSIGNAL)
+                self._end.send(data, _FLAGS)
             except OSError as e:
                 if e.errno not in _FULL:
                     self._lost += len(waiting)
@@ -101,7 +102,7 @@ class DatagramTarget:
         head, mark, _ = last.partition("]: ")
         told = f"{head}{mark}warning: {self._lost} lines of the log were lost\n"
         with contextlib.suppress(OSError):
-            self._end.send(told.encode("utf-8", "replace"), socket.MSG_NOSIGNAL)
+            self._end.send(told.encode("utf-8", "replace"), _FLAGS)
             self._lost = 0
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred
@@ -74,6 +74,7 @@ class Family:
     All children of all generations, and what they are made with.
 
     @ivar entry: see L{command<txmta.master.fork_server.command>}.
+    @ivar extras: more descriptors, by role and name; they stay open.
     @ivar children: the living.
     """
 
@@ -82,6 +83,7 @@ class Family:
     wiring: Wiring
     entry: str
     preload: Sequence[str]
+    extras: Mapping[str, Mapping[str, int]]
     children: dict[int, Child] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -262,6 +264,7 @@ class Generation:
         ours, theirs = channel_pair()
         given = {"settings": self._settings, "control": theirs.fileno()}
         given |= {end.name: end.socket.fileno() for end in own}
+        given |= family.extras.get(role, {})
         if place.post.listens:
             given |= self._listening
         family.children[child.n] = child

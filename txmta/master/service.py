@@ -22,7 +22,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -73,11 +73,13 @@ class Ground:
     What the server stands on.
 
     @ivar sockets: listening.
+    @ivar extras: other descriptors, by role and name.
     """
 
     lock: QueueLock
     sockets: Sequence[Bound]
     log: Log
+    extras: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Arrangement:
     @ivar plan: which children a configuration wants.
     @ivar prepare: does what only root can do.
     @ivar say_fatal: where an administrator at a terminal sees it.
+    @ivar end: says so too, and ends a start that has just begun.
     @ivar log: there is a role that writes the log.
     """
 
@@ -97,6 +100,7 @@ class Arrangement:
     plan: Callable[[Configuration], Sequence[Post]]
     prepare: Callable[[Configuration], Ground]
     say_fatal: Callable[[Sequence[str]], None]
+    end: Callable[[ConfigError], object]
     log: bool = True
     timing: Timing = field(default_factory=Timing)
     beat: float = INTERVAL
@@ -133,7 +137,7 @@ class Master(Service):
         try:
             self._ground = arrangement.prepare(self._configuration)
         except ConfigError as e:
-            arrangement.say_fatal(e.problems)
+            arrangement.end(e)
             raise SystemExit(1) from e
         self._family = Family(
             self._reactor,
@@ -141,6 +145,7 @@ class Master(Service):
             Wiring(log=arrangement.log),
             arrangement.entry,
             arrangement.preload,
+            self._ground.extras,
         )
         self._fleet = Fleet(
             self._family, arrangement.plan, self._ground.sockets, arrangement.timing

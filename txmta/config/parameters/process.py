@@ -36,10 +36,8 @@ def _store(text: str) -> str:
 
 
 def _model(text: str) -> str:
-    if text not in ("auto", "single"):
-        raise ValueError(
-            "is not possible in this version: write single, or remove the line"
-        )
+    if text not in ("auto", "single", "multi"):
+        raise ValueError("is none of auto, single, multi")
     return text
 
 
@@ -148,8 +146,18 @@ class ProcessParameters:
         "single",
         check=_model,
         doc="How the roles are spread over processes: single puts all of them into "
-        "the one twistd process; auto chooses.",
-        note="A parameter of txmta, not of Postfix.",
+        "the one twistd process; multi gives each its own, confined to what it "
+        "needs, under a master; auto chooses.",
+        status=Status.APPROXIMATED,
+        note="A parameter of txmta, not of Postfix. auto is single for now.",
+    )
+    processes_per_role = count(
+        "0",
+        high=100,
+        doc="Processes of smtpd, and of smtp, with process_model = multi; 0: one for "
+        "each core.",
+        note="A parameter of txmta, not of Postfix. maxproc in master.cf is another "
+        "matter: sessions and deliveries of a service.",
     )
     queue_store = string(
         "sqlite",

@@ -1,0 +1,113 @@
+"""
+The server as a master and its children (process_model = multi): which there
+are, and what they are made of.
+
+Owns: the plan of children; what is theirs and what is master's.
+Knows nothing of: how children are started and watched (L{txmta.master}), what
+    any of them does (L{txmta.roles.children}).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
+
+from txmta.build import end_start, load, say_fatal
+from txmta.child import BLOCKING, ROLES, Kit
+from txmta.child_process import run
+from txmta.config.place import with_place
+from txmta.config.snapshot import Configuration
+from txmta.errors import ConfigError
+from txmta.ground import prepare
+from txmta.log.maillog import MailLog
+from txmta.master import preload
+from txmta.master.binding import port_of
+from txmta.master.confined_role import as_seen, confine_role
+from txmta.master.places import Post
+from txmta.master.service import Arrangement, Ground, Master
+from txmta.master.sockets import listens
+from txmta.roles.agents import role_of, transports
+from txmta.roles.log import log_target
+from txmta.roles.shared import Reactor
+
+#: Of the local role: while one waits for a disk, another works.
+LOCALS = 2
+
+#: Besides what these import.
+PRELOAD = (*preload.modules(), "twisted.internet.process", "txmta.roles.children")
+
+
+def child(role: str, n: int, settings: int, fds: Mapping[str, int]) -> NoReturn:
+    """
+    What the fork server calls in each child.
+    """
+    kit = Kit(
+        ROLES,
+        BLOCKING,
+        confine_role,
+        lambda configuration: log_target(configuration.settings),
+        load,
+        as_seen,
+    )
+    run(role, n, settings, fds, kit)
+
+
+def plan(configuration: Configuration) -> list[Post]:
+    """
+    @return: which children there are to be.
+    """
+    settings, services = configuration.settings, configuration.services
+    several = settings.processes_per_role or len(os.sched_getaffinity(0))
+    agents = {role_of(service) for service in transports(services)}
+    posts = [Post("log"), Post("qmgr", alone=True)]
+    if any(service.program == "pickup" for service in services):
+        posts.append(Post("pickup", alone=True))
+    if "smtp" in agents:
+        posts.append(Post("smtp", several))
+    if "local" in agents:
+        posts.append(Post("local", LOCALS))
+    if listens(services, settings, port_of):
+        posts.append(Post("smtpd", several, listens=True))
+    return posts
+
+
+def make_master(
+    configuration: Configuration, reactor: Reactor, now: Callable[[], float]
+) -> Master:
+    """
+    As L{make_service<txmta.build.make_service>}.
+    """
+
+    def stand(configuration: Configuration) -> Ground:
+        unknown = {post.role for post in plan(configuration)} - {*ROLES, *BLOCKING}
+        if unknown:
+            raise ConfigError(
+                [
+                    f"process_model = multi: {', '.join(sorted(unknown))} cannot have "
+                    "a process yet: write single"
+                ]
+            )
+        ground = prepare(configuration)
+        settings = configuration.settings
+        names = (settings.myhostname, settings.syslog_name, os.getpid())
+        log = MailLog(ground.target, reactor, now, reactor.callFromThread, names)
+        public = {
+            f"public:{name}": each.fileno() for name, each in ground.public.items()
+        }
+        # They stay open as long as we live.
+        kept.extend(ground.public.values())
+        return Ground(ground.lock, ground.sockets, log, {"qmgr": public})
+
+    kept: list[object] = []
+    arrangement = Arrangement(
+        "txmta.multi:child",
+        PRELOAD,
+        plan,
+        stand,
+        lambda problems: say_fatal(
+            with_place(each, configuration.settings) for each in problems
+        ),
+        lambda error: end_start(error, configuration.settings),
+    )
+    return Master(arrangement, configuration, cast(Any, reactor))
