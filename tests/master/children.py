@@ -71,9 +71,11 @@ class Site:
     @ivar children: alive or not.
     """
 
-    def __init__(self, children: int = 2, answer: Answer | None = None) -> None:
+    def __init__(
+        self, children: int = 2, answer: Answer | None = None, net: Net | None = None
+    ) -> None:
         self.world = World()
-        self.net = Net()
+        self.net = net or Net()
         self.net.clocks.append(self.world.clock)
         self.warned: list[str] = []
         self.answer = answer

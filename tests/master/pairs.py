@@ -112,6 +112,11 @@ class Pair:
         self._links[1 - n] = None
         other.connectionLost(Failure(ConnectionDone()))
 
+    def close(self) -> None:
+        """
+        The test is over.
+        """
+
     def cut(self) -> None:
         """
         The link ends, and both ends live.
@@ -155,6 +160,11 @@ class Net:
                     self.steps += 1
             if not moved and not any(_due(clock) for clock in self.clocks):
                 return
+
+    def close(self) -> None:
+        """
+        The test is over.
+        """
 
     def pass_time(self, seconds: float, step: float = 1.0) -> None:
         """

@@ -12,8 +12,9 @@ from typing import cast
 from twisted.internet.interfaces import IReactorTime
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.master.children import Child, Site
+from tests.master.children import Answer, Child, Site
 from tests.master.pairs import until
+from tests.master.socket_net import SocketNet
 from tests.queue.doubles import busy, no_user, sent
 from txmta.errors import StoreUnavailable
 from txmta.events import Delivery
@@ -304,6 +305,9 @@ class KillTests(SiteCase):
     Either end dies at every record.
     """
 
+    def site(self, answer: Answer | None = None) -> Site:
+        return Site(answer=answer)
+
     def put(self, site: Site) -> None:
         site.world.put("a@x.example", "b@x.example", "c@y.example")
         site.world.put("d@x.example")
@@ -312,8 +316,8 @@ class KillTests(SiteCase):
     def is_over(self, site: Site) -> bool:
         return not site.world.store.rows
 
-    def every_place(self, children: int = 2) -> int:
-        site = Site(children, answer=sent)
+    def every_place(self) -> int:
+        site = self.site(sent)
         self.put(site)
         site.net.run()
         self.assertTrue(self.is_over(site))
@@ -325,7 +329,7 @@ class KillTests(SiteCase):
         nothing twice.
         """
         for place in range(self.every_place() + 1):
-            site = Site(answer=sent)
+            site = self.site(sent)
             site.net.limit = place
             self.put(site)
             site.net.run()
@@ -345,7 +349,7 @@ class KillTests(SiteCase):
         """
         for late in (True, False):
             for place in range(14):
-                site = Site()
+                site = self.site()
                 site.net.limit = place
                 self.put(site)
                 site.net.run()
@@ -380,7 +384,7 @@ class KillTests(SiteCase):
         and twice at most what the dead one had delivered.
         """
         for place in range(self.every_place() + 1):
-            site = Site(answer=sent)
+            site = self.site(sent)
             site.net.limit = place
             self.put(site)
             site.net.run()
@@ -397,7 +401,7 @@ class KillTests(SiteCase):
         The queue manager and a process at once.
         """
         for place in range(self.every_place() + 1):
-            site = Site(answer=sent)
+            site = self.site(sent)
             site.net.limit = place
             self.put(site)
             site.net.run()
@@ -414,7 +418,7 @@ class KillTests(SiteCase):
         The next queue manager dies as well, before or after it has asked.
         """
         for place in range(12):
-            site = Site()
+            site = self.site()
             self.put(site)
             site.net.run()
             self.end_all(site)
@@ -430,6 +434,17 @@ class KillTests(SiteCase):
                 site.net.pass_time(2)
             self.assertTrue(self.is_over(site), f"after {place} records")
             self.assertEqual(len(site.delivered), 6, f"after {place} records")
+
+
+class SocketKillTests(KillTests):
+    """
+    The same over real sockets.
+    """
+
+    def site(self, answer: Answer | None = None) -> Site:
+        net = SocketNet()
+        self.addCleanup(net.close)
+        return Site(answer=answer, net=net)
 
 
 class NextManagerTests(SiteCase):
