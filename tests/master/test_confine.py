@@ -134,6 +134,30 @@ class FilesTests(SynchronousTestCase):
         found = inside(smtpd(base), attempts)
         self.assertEqual(set(found.values()), {"EACCES"}, found)
 
+    def test_read_only(self) -> None:
+        """
+        Where a table is, nothing can be written, whatever the modes.
+        """
+        need_landlock(3)
+        base = home(self)
+        (base / "tables").mkdir()
+        (base / "tables").chmod(0o777)
+        (base / "tables/relay").write_text("example.com x")
+        (base / "tables/relay").chmod(0o666)
+        attempts: Mapping[str, Attempt] = {
+            "read": (base / "tables/relay").read_text,
+            "list": lambda: os.listdir(base / "tables"),
+            "write": lambda: os.close(os.open(base / "tables/relay", os.O_WRONLY)),
+            "truncate": lambda: os.truncate(base / "tables/relay", 0),
+            "make": lambda: (base / "tables/new").write_text("x"),
+            "remove": (base / "tables/relay").unlink,
+        }
+        wanted = smtpd(base)
+        wanted = replace(wanted, read=(*wanted.read, str(base / "tables")))
+        found = inside(wanted, attempts)
+        done = {"read": "done", "list": "done"}
+        self.assertEqual(found, dict.fromkeys(attempts, "EACCES") | done)
+
     def test_by_ids_alone(self) -> None:
         """
         Without Landlock owners and modes keep their force.

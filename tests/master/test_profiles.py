@@ -91,6 +91,20 @@ class RoleTests(SynchronousTestCase):
             },
         )
 
+    def test_plugins(self) -> None:
+        """
+        Agents of other packages may write where main.cf says, if that is
+        there.
+        """
+        here = os.path.abspath(self.mktemp())
+        os.mkdir(here)
+        paths = f"{here}, /nonexistent/mail"
+        self.assertEqual(of("smtp", plugin_directories=paths).write, ("/q", here))
+        for role in ("smtpd", "qmgr", "pickup"):
+            found = of(role, plugin_directories=paths)
+            self.assertEqual(found.write, ("/q",), role)
+            self.assertNotIn("/nonexistent", found.read)
+
     def test_chroot(self) -> None:
         """
         As master.cf says for any of the services that a process serves; never

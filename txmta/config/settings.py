@@ -28,6 +28,7 @@ from txmta.config.parameters.command import CommandParameters
 from txmta.config.parameters.lmtp import LmtpParameters
 from txmta.config.parameters.local import LocalParameters
 from txmta.config.parameters.network import NetworkParameters
+from txmta.config.parameters.plugin import PluginParameters
 from txmta.config.parameters.process import ProcessParameters
 from txmta.config.parameters.qmgr import QmgrParameters
 from txmta.config.parameters.rewrite import RewriteParameters
@@ -101,6 +102,7 @@ class Settings(
     LocalParameters,
     CommandParameters,
     VirtualParameters,
+    PluginParameters,
 ):
     """
     C{settings.name} is the value of parameter C{name}. Never changes.

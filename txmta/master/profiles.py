@@ -49,6 +49,7 @@ _DNS = 53
 
 #: Where main.cf and C{-o} name tables; elsewhere a path is something else.
 _KINDS = ("tables", "list", "restrictions")
+_NO_TABLES = ("maillog_file_prefixes", "plugin_directories")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def confinement(
     write = [settings.queue_directory] if profile.queue else []
     if role == "log" and settings.maillog_file.startswith("/"):
         write.append(os.path.dirname(settings.maillog_file))
+    if role == "smtp":
+        write += filter(os.path.isdir, settings.plugin_directories)
     return Confinement(
         account,
         settings.queue_directory if _jailed(profile, services) else "",
@@ -135,7 +138,7 @@ def table_files(settings: Settings) -> Iterator[str]:
         # Any other name may be a restriction class.
         if parameter is not None and parameter.kind not in _KINDS:
             continue
-        if name == "maillog_file_prefixes":
+        if name in _NO_TABLES:
             continue
         for word in _words(settings, name):
             match = _TABLE.fullmatch(word)
