@@ -28,11 +28,8 @@ from txmta.master.confined_role import as_seen, confine_role, served, wanted
 #: JSON, 2 the listening socket, 3 whether there is a jail. It answers on
 #: standard output what was imported or opened after its confinement.
 SCRIPT = """
-import importlib, json, os, socket, sys, time
+import json, os, socket, sys, time
 sys.path[:0] = [{root!r}]
-from txmta.master import preload
-for each in preload.modules():
-    importlib.import_module(each)
 from twisted.internet import epollreactor
 epollreactor.install()
 from twisted.internet import reactor
@@ -98,7 +95,24 @@ def start():
         traceback.print_exc()
         os._exit(1)
 
+def use_late_things():
+    "\\u00e9.example".encode("idna")
+    "\\u20ac".encode("iso8859-15")
+    time.strptime("24 Nov 2026", "%d %b %Y")
+    try:
+        raise ValueError("x")
+    except ValueError:
+        import traceback
+        traceback.format_exc()
+    import email.policy, secrets, uuid, zoneinfo
+    secrets.token_hex(8)
+    uuid.uuid4()
+
 def end():
+    try:
+        use_late_things()
+    except BaseException as e:
+        late.append(["trouble", repr(e)])
     found = list(late)
     os.write(1, json.dumps([found, notes, os.getuid(), said]).encode())
     os._exit(0)
