@@ -13,14 +13,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.delivery.doubles import Content, request
+from tests.delivery.doubles import Content, acting, request
 from tests.interop.recorder import GID, UID, Recorder, real_context
 from tests.support import SLICE, cases
 from txmta.delivery.command import Command, Commands, encode, shell_command
 from txmta.delivery.filesystem import MailboxError
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.message import Message
 from txmta.delivery.pipe import Account, PipeAgent
+from txmta.delivery.rights import Identity
 from txmta.model import Outcome
 
 #: What some of the strings would make.
@@ -94,8 +94,7 @@ class SeedTests(TestCase):
             "mine", tuple(" ".join(words).split()), {"recipient_delimiter": "+"}
         )
         agent = PipeAgent(
-            context,
-            identity=lambda: Identity(UID, frozenset((GID,))),
+            acting(context, lambda: Identity(UID, frozenset((GID,)))),
             accounts=lambda user, group: Account(UID, GID),
         )
         for seed in self.seeds:

@@ -16,11 +16,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.conformance.test_command_seeds import CANARY, seeds
-from tests.delivery.doubles import Setting, Table, request
+from tests.delivery.doubles import Setting, Table, acting, request
 from tests.interop.recorder import GID, UID, Recorder, real_context
 from txmta.delivery.local import LocalAgent
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.questions import Account
+from txmta.delivery.rights import Identity
 from txmta.model import Action, Outcome
 
 #: Names that lead out of a directory.
@@ -91,7 +91,7 @@ class PathTests(SynchronousTestCase):
             luser_relay="catch+$local@else.test",
         )
         users = accounts(self.home)
-        agent = LocalAgent(setting.context, users.get, lambda: USERS)
+        agent = LocalAgent(acting(setting.context, lambda: USERS), users.get)
         read = 0
         for seed in (*seeds(), *MORE):
             for local in spellings(seed):
@@ -152,7 +152,7 @@ class CommandTests(TestCase):
             },
             {"fake:aliases": Table(aliases)},
         )
-        agent = LocalAgent(context, accounts(home).get, lambda: USERS)
+        agent = LocalAgent(acting(context, lambda: USERS), accounts(home).get)
         self.addCleanup(agent.stop)
         allowed = set(context.settings.command_expansion_filter.encode() + b"_")
         for seed in (*seeds()[::3], *MORE):

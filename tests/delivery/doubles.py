@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, execute
@@ -16,7 +17,7 @@ from zope.interface import implementer
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
 from txmta.delivery.filesystem import FileSystem
-from txmta.delivery.mailbox import Identity
+from txmta.delivery.rights import Identity, OwnAccount
 from txmta.errors import TableUnavailable
 from txmta.events import Event, Warn
 from txmta.interfaces import (
@@ -165,6 +166,13 @@ class WatchedFileSystem(FileSystem):
     def _what(self, path: str) -> str:
         name = os.path.basename(path.rstrip("/"))
         return "file" if ".P" in name or ".V" in name else name
+
+
+def acting(context: AgentContext, identity: Callable[[], Identity]) -> AgentContext:
+    """
+    @return: the same, for a process that has these rights.
+    """
+    return replace(context, rights=OwnAccount(identity))
 
 
 class Setting:

@@ -59,8 +59,8 @@ class FileCase(SynchronousTestCase):
 
 
 class ForwardTests(FileCase):
-    def read(self, ours: bool = True) -> Listed | Trouble | None:
-        return read_forward(self.account, [str(self.path)], ours)
+    def read(self, refusal: str = "") -> Listed | Trouble | None:
+        return read_forward(self.account, [str(self.path)], refusal)
 
     def warning(self) -> str:
         listed = self.read()
@@ -83,10 +83,10 @@ class ForwardTests(FileCase):
         paths = [str(self.home / "none"), str(first), str(second)]
         second.write_text("second")
         self.assertEqual(
-            read_forward(self.account, paths, True), Listed(str(second), "second")
+            read_forward(self.account, paths, ""), Listed(str(second), "second")
         )
         first.mkdir()
-        listed = read_forward(self.account, paths, True)
+        listed = read_forward(self.account, paths, "")
         assert isinstance(listed, Listed)
         self.assertEqual((listed.path, listed.text), (str(first), ""))
 
@@ -133,7 +133,7 @@ class ForwardTests(FileCase):
         """
         self.assertIsNone(self.read())
         for path in ("/dev/null/x", f"{self.home}/{'x' * 300}", "a\0b"):
-            self.assertIsNone(read_forward(self.account, [path], True))
+            self.assertIsNone(read_forward(self.account, [path], ""))
         self.fail("lstat", errno.EACCES)
         self.assertIsNone(self.read())
 
@@ -207,10 +207,10 @@ class ForwardTests(FileCase):
         waits, and the reason says for what.
         """
         self.patch(os, "open", None)
-        self.assertIsNone(self.read(ours=False))
+        self.assertIsNone(self.read("whose rights we lack"))
         self.path.write_text("far@else.test")
         for _ in range(2):
-            trouble = self.read(ours=False)
+            trouble = self.read("whose rights we lack")
             assert isinstance(trouble, Trouble)
             self.assertEqual(trouble.status, "4.3.5")
             self.assertIn("forward_path", trouble.reason)

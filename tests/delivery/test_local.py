@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import pwd
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.delivery.doubles import (
     Setting,
     Table,
     WatchedFileSystem,
+    acting,
     request,
 )
 from txmta.delivery.command import Command, Commands
@@ -28,9 +30,9 @@ from txmta.delivery.command_copy import Style
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.local import LocalAgent
 from txmta.delivery.local_answers import ABSENT_FOR
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.message import Message
 from txmta.delivery.questions import Account
+from txmta.delivery.rights import Identity
 from txmta.delivery.users import LIFETIME, UserDatabaseError, Users, find_account
 from txmta.errors import ConfigError
 from txmta.interfaces import IDeliveryAgent
@@ -59,7 +61,9 @@ class LocalCase(SynchronousTestCase):
         self.setting = Setting(
             {"fake:aliases": self.aliases}, **{"home_mailbox": "Maildir/", **settings}
         )
-        self.agent = LocalAgent(self.setting.context, self.find, lambda: US, fs=self.fs)
+        self.agent = LocalAgent(
+            acting(self.setting.context, lambda: US), self.find, fs=self.fs
+        )
 
     def deliver(self, what: DeliveryRequest | str) -> list[Outcome]:
         if isinstance(what, str):
@@ -438,7 +442,7 @@ class UserCase(LocalCase):
         }
         identity = Identity(uid, frozenset((1000,)))
         self.agent = LocalAgent(
-            self.setting.context, self.accounts.get, lambda: identity, self.fs
+            acting(self.setting.context, lambda: identity), self.accounts.get, self.fs
         )
 
     def forward(self, name: str, text: str, file: str = ".forward") -> None:
@@ -569,9 +573,8 @@ class CommandTests(UserCase):
         # Nobody may run commands as root, who perhaps runs the tests.
         self.accounts = {n: replace(a, uid=1000) for n, a in self.accounts.items()}
         self.agent = LocalAgent(
-            self.setting.context,
+            acting(self.setting.context, lambda: US),
             self.accounts.get,
-            lambda: US,
             self.fs,
             self.commands,
             find_uid=lambda uid: self.accounts["joe"],
@@ -673,11 +676,10 @@ class CommandTests(UserCase):
             self.configure(mailbox_command="cmd", default_privs="joe")
             self.accounts["bob"] = replace(self.accounts["bob"], uid=0)
             self.accounts["joe"] = replace(self.accounts["joe"], uid=uid)
-            identity = Identity(uid, frozenset((1000,)))  # also as root
+            # Also as root.
             self.agent = LocalAgent(
-                self.setting.context,
+                acting(self.setting.context, partial(Identity, uid, frozenset())),
                 self.accounts.get,
-                lambda identity=identity: identity,  # type: ignore[misc]
                 self.fs,
                 self.commands,
             )
@@ -794,9 +796,8 @@ class TableTests(UserCase):
         self.configure(alias_maps=f"hash:{table}")
         self.tables[f"hash:{table}"] = Table({"x": f":include:{path}"})
         self.agent = LocalAgent(
-            self.setting.context,
+            acting(self.setting.context, lambda: Identity(os.geteuid(), frozenset())),
             self.accounts.get,
-            lambda: Identity(os.geteuid(), frozenset()),
             find_uid=lambda uid: self.accounts["joe"],
         )
         (forward,) = self.outcome("x").forward

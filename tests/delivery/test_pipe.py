@@ -11,7 +11,7 @@ from typing import cast
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.delivery.doubles import US, Content, Setting, request
+from tests.delivery.doubles import US, Content, Setting, acting, request
 from txmta.config.settings import Settings
 from txmta.delivery.command import Command, Commands
 from txmta.delivery.command_copy import Style
@@ -74,7 +74,9 @@ class PipeTests(SynchronousTestCase):
         context = replace(
             self.setting.context, arguments=words, where="master.cf, line 7"
         )
-        return PipeAgent(context, cast(Commands, self.commands), lambda: US, accounts)
+        return PipeAgent(
+            acting(context, lambda: US), cast(Commands, self.commands), accounts
+        )
 
     def deliver(self, agent: PipeAgent, what: DeliveryRequest) -> list[Outcome]:
         outcomes: list[Outcome] = []

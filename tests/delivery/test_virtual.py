@@ -20,10 +20,11 @@ from tests.delivery.doubles import (
     Setting,
     Table,
     WatchedFileSystem,
+    acting,
     request,
 )
 from tests.delivery.test_maildirs import Threads
-from txmta.delivery.mailbox import Identity
+from txmta.delivery.rights import Identity
 from txmta.delivery.virtual import VirtualAgent
 from txmta.errors import StoreUnavailable
 from txmta.interfaces import IDeliveryAgent
@@ -59,7 +60,7 @@ class VirtualCase(SynchronousTestCase):
             },
         )
         self.agent = VirtualAgent(
-            self.setting.context, lambda: self.identity, fs=self.fs
+            acting(self.setting.context, lambda: self.identity), fs=self.fs
         )
 
     def deliver(self, what: DeliveryRequest | str) -> list[Outcome]:

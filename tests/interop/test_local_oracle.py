@@ -19,14 +19,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.delivery.doubles import Content, Table, request
+from tests.delivery.doubles import Content, Table, acting, request
 from tests.interop.local_cases import ALIASES, VARIANTS, Case, File
 from tests.interop.postfix_instance import PATIENCE, Postfix
 from tests.interop.recorder import GID, UID, real_context
 from tests.support import require, require_root
 from txmta.delivery.local import LocalAgent
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.questions import Account
+from txmta.delivery.rights import Identity
 from txmta.model import Action, Outcome
 
 _MAIN_CF = """
@@ -279,7 +279,7 @@ class Ours:
             if (entry := pwd.getpwnam(name))
         }
         identity = Identity(UID, frozenset((GID,)))
-        self.agent = LocalAgent(context, accounts.get, lambda: identity)
+        self.agent = LocalAgent(acting(context, lambda: identity), accounts.get)
 
     async def deliver(self, case: Case) -> Result:
         stage(self._home, case)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.delivery.doubles import US, Setting, Table, request
+from tests.delivery.doubles import US, Setting, Table, acting, request
 from tests.interop.postfix_instance import PATIENCE, Postfix
 from tests.support import require, require_root
 from txmta.delivery.local import LocalAgent
@@ -201,11 +201,11 @@ class OracleTests(SynchronousTestCase):
         ).context
         agent: LocalAgent | VirtualAgent
         if recipient.lower().endswith("v.test"):
-            agent = VirtualAgent(context, lambda: US)
+            agent = VirtualAgent(acting(context, lambda: US))
         else:
             account = Account("nobody", 1000, 1000, "/nowhere")
             users = {"nobody": account}
-            agent = LocalAgent(context, users.get, lambda: US)
+            agent = LocalAgent(acting(context, lambda: US), users.get)
         outcomes: list[Outcome] = []
         what = request(recipient, sender=sender.replace('"', ""), content=content)
         self.successResultOf(agent.deliver(what, outcomes.append))

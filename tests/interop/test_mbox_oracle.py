@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.delivery.doubles import US, Setting, Table, request
+from tests.delivery.doubles import US, Setting, Table, acting, request
 from tests.interop.test_maildir_oracle import (
     CONTENTS,
     HEADERS,
@@ -22,10 +22,10 @@ from tests.interop.test_maildir_oracle import (
 from tests.support import require, require_root
 from txmta.delivery.copy import Stamp
 from txmta.delivery.filesystem import MailboxError
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.mbox_open import MboxFile
 from txmta.delivery.mboxes import Mboxes
 from txmta.delivery.message import Message
+from txmta.delivery.rights import Identity
 from txmta.delivery.virtual import VirtualAgent
 from txmta.model import Outcome
 
@@ -157,7 +157,7 @@ class OracleTests(SynchronousTestCase):
             deliver_lock_attempts="1",
         )
         identity = Identity(NOBODY, US.groups | {NOBODY})
-        agent = VirtualAgent(setting.context, lambda: identity)
+        agent = VirtualAgent(acting(setting.context, lambda: identity))
         what = request(recipient, sender=sender.replace('"', ""), content=content)
         outcomes: list[Outcome] = []
         self.as_nobody()

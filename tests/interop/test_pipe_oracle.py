@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tests.delivery.doubles import request
+from tests.delivery.doubles import acting, request
 from tests.interop.postfix_instance import PATIENCE, Postfix
 from tests.interop.recorder import GID, UID, Record, Recorder, real_context
 from tests.support import require, require_root
 from txmta.config.master_cf import parse_master_cf
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.pipe import PipeAgent
+from txmta.delivery.rights import Identity
 from txmta.model import Action, Outcome
 
 #: Other than the recorder's: what Postfix runs and says.
@@ -173,7 +173,7 @@ class OracleTests(TestCase):
         }
         us = Identity(UID, frozenset((GID,)))
         context = real_context(name, service.arguments, settings)
-        return PipeAgent(context, identity=lambda: us)
+        return PipeAgent(acting(context, lambda: us))
 
     async def ours(self, to: str, sender: str, content: bytes) -> tuple[str, ...]:
         name = to.rpartition("@")[2].removesuffix(".test")

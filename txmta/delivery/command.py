@@ -41,7 +41,7 @@ from txmta.delivery.context import AgentContext
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.hearing import Hearing
 from txmta.delivery.message import Message
-from txmta.delivery.programs import SHELL, Child, IListener, Program, Programs
+from txmta.delivery.programs import SHELL, Child, IStarter, Program, Programs
 from txmta.delivery.sysexits import MAX_OUTPUT, Ending, diagnostic, verdict
 
 #: C{PATH} of every command: _PATH_DEFPATH of the C library.
@@ -70,6 +70,7 @@ class Command:
     @ivar time_limit: seconds.
     @ivar uid: whose rights it gets; -1: ours.
     @ivar gid: the same, of a group.
+    @ivar chroot: the root that it gets; C{""}: ours.
     @ivar builtin: C{argv} is from L{shell_command}: if there is no such
         program, the shell may know it.
     @ivar agent: who runs it, C{"local"} or C{"pipe"}, as Postfix says when
@@ -83,6 +84,7 @@ class Command:
     time_limit: float = 1000.0
     uid: int = -1
     gid: int = -1
+    chroot: str = ""
     builtin: bool = False
     agent: str = "local"
 
@@ -167,14 +169,25 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-class IStarter(Protocol):
+class Runner(Protocol):
     """
-    Starts programs: L{Programs}, or a double.
+    Runs commands: L{Commands}, or somebody in another process.
     """
 
-    async def start(self, program: Program, listener: IListener) -> Child:
+    async def run(
+        self,
+        command: Command,
+        head: bytes,
+        message: Message,
+        style: Style | None = None,
+    ) -> str:
         """
-        See L{Programs.start}.
+        See L{Commands.run}.
+        """
+
+    def stop(self) -> None:
+        """
+        See L{Commands.stop}.
         """
 
 
@@ -183,12 +196,21 @@ class Commands:
     Runs commands.
     """
 
-    def __init__(self, context: AgentContext, programs: IStarter | None = None) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        programs: IStarter | None = None,
+        directory: str | None = None,
+    ) -> None:
         """
         @param programs: for tests.
+        @param directory: where commands start that do not say where; L{None}:
+            in the queue directory, C{""}: where we are.
         """
         self._clock = context.clock
-        self._directory = context.settings.queue_directory
+        if directory is None:
+            directory = context.settings.queue_directory
+        self._directory = directory
         self._environment = base_environment(context.settings, os.environb)
         self._programs = programs or Programs(
             cast(IReactorFDSet, context.descriptors), context.in_thread

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFDSet, IReactorTCP, IReactorTime
 
 from txmta.config.settings import Settings
+from txmta.delivery.rights import OwnAccount, Rights
 from txmta.interfaces import (
     IAddressResolver,
     IEventSink,
@@ -19,6 +20,9 @@ from txmta.interfaces import (
     IResolver,
     ITable,
 )
+
+if TYPE_CHECKING:
+    from txmta.delivery.command import Runner
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class AgentContext:
     @ivar descriptors: to watch the pipes and the ends of commands with.
     @ivar attributes: values of what master.cf says after C{plugin}, by name;
         some may be secret.
+    @ivar rights: whose rights there are for mailboxes, users' files and
+        commands.
+    @ivar commands: runs commands, if not we ourselves with C{descriptors}; a
+        L{Runner<txmta.delivery.command.Runner>}.
     """
 
     service: str
@@ -65,3 +73,5 @@ class AgentContext:
     attributes: Mapping[str, Any] = field(
         default_factory=dict, repr=False, kw_only=True
     )
+    rights: Rights = field(default_factory=OwnAccount, kw_only=True)
+    commands: Runner | None = field(default=None, kw_only=True)

@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from txmta.delivery.filesystem import FileSystem, failure, refusal
+from txmta.delivery.rights import Owner
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
 _BELOW = _DIRECTORY | os.O_NOFOLLOW
@@ -42,11 +43,13 @@ class MaildirPath:
     @ivar below: names of the directories from there to the Maildir; not
         trusted; never empty, C{"."} or C{".."}.
     @ivar make_base: make C{base} if it is missing.
+    @ivar owner: with whose rights it is written; L{None}: ours.
     """
 
     base: str
     below: tuple[str, ...]
     make_base: bool = False
+    owner: Owner | None = None
 
     def __str__(self) -> str:
         return "/".join((self.base.rstrip("/"), *self.below, ""))

@@ -39,21 +39,25 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 _CHANGED = "file changed while it was opened"
 
+#: Reads a file: path, flags, limit, fault; see L{_read}.
+Read = Callable[[str, int, int, Callable[[os.stat_result], str]], str]
+
 
 class _TooLarge(Exception):
     pass
 
 
 def read_forward(
-    account: Account, paths: Sequence[str], ours: bool
+    account: Account, paths: Sequence[str], refusal: str
 ) -> Listed | Trouble | None:
     """
     Read the first of C{paths} that exists.
 
-    @param ours: we have the user's rights; else we can only say that there
-        is none.
+    @param refusal: C{""}: we have the user's rights. Else why not; we can
+        then only say that there is none.
     @return: L{None} if there is none.
     """
+    ours = not refusal
     for path in paths:
         try:
             status = os.lstat(path)
@@ -65,17 +69,16 @@ def read_forward(
             if ours:
                 return _cannot_say(path, e)
         if not ours:
-            return _not_ours(account)
+            return _not_ours(account, refusal)
         return _read_forward(account, path, status)
     return None
 
 
-def _not_ours(account: Account) -> Trouble:
+def _not_ours(account: Account, refusal: str) -> Trouble:
     return Trouble(
         "4.3.5",
-        f".forward file of {account.name} belongs to uid {account.uid}, whose rights "
-        "txmta does not have in one process: run it as that user, or set "
-        "forward_path to nothing",
+        f".forward file of {account.name} belongs to uid {account.uid}, {refusal}, "
+        "or set forward_path to nothing",
     )
 
 
@@ -108,14 +111,25 @@ def _read_forward(
     return Listed(path, text)
 
 
+def _as_we_are(owner: Account | None, read: Read) -> Read:
+    return read
+
+
 def read_include(
-    path: str, superuser: bool, find: Callable[[int], Account | None]
+    path: str,
+    superuser: bool,
+    find: Callable[[int], Account | None],
+    reading: Callable[[Account | None, Read], Read] = _as_we_are,
+    stand_in: str = "",
 ) -> Listed | Trouble:
+    # Over budget: one look, and another one, at the same file.
     """
     @param path: absolute; it may go through symbolic links.
     @param superuser: an alias of the superuser names it; what is in it then
         has the rights of its owner.
     @param find: the user database, by uid.
+    @param reading: how it is read as its owner, if that is not the superuser.
+    @param stand_in: who reads the superuser's own files; C{""}: nobody else.
     """
 
     def fault(status: os.stat_result) -> str:
@@ -146,13 +160,16 @@ def read_include(
         return fault(now) or (_CHANGED if now.st_uid != status.st_uid else "")
 
     try:
-        text = _read(path, _FLAGS, MAX_INCLUDE, changed)
+        text = reading(account, _read)(path, _FLAGS, MAX_INCLUDE, changed)
     except _TooLarge:
         return _too_large(path, MAX_INCLUDE)
     except OSError as e:
         if e.errno not in _USELESS:
             return _cannot_say(path, e)
         why = e.strerror or str(e)
+        if stand_in and account is None:
+            reason = f":include: file {path}: not to be read by {stand_in}: {why}"
+            return Trouble("4.3.5", reason)
         return _bounced(f"cannot open include file {path}: {why}")
     return Listed(path, text, account)
 

@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from txmta.config.declare import to_words
 from txmta.config.settings import Settings
-from txmta.delivery.command import Commands
+from txmta.delivery.command import Runner
 from txmta.delivery.context import AgentContext
 from txmta.delivery.destinations import Expansion, Problem, ToCommand, ToFile, ToMailbox
 from txmta.delivery.expansion import expand
@@ -34,7 +34,6 @@ from txmta.delivery.filesystem import FileSystem, MailboxError
 from txmta.delivery.local_answers import Answers, TableFailure
 from txmta.delivery.local_leaves import CommandLeaf, Leaf, Leaves
 from txmta.delivery.local_outcome import Done, Summary, not_delivered
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.message import Message
 from txmta.delivery.questions import Account, Rules, Start
 from txmta.delivery.together import all_done
@@ -65,14 +64,12 @@ class LocalAgent:
         self,
         context: AgentContext,
         find: Callable[[str], Account | None] = find_account,
-        identity: Callable[[], Identity] = Identity.current,
         fs: FileSystem | None = None,
-        commands: Commands | None = None,
+        commands: Runner | None = None,
         find_uid: Callable[[int], Account | None] = find_account_of,
     ) -> None:
         """
         @param find: the user database.
-        @param identity: whose rights we have.
         @param fs: for tests.
         @param commands: for tests.
         @param find_uid: the user database, by number.
@@ -80,8 +77,8 @@ class LocalAgent:
         users = Users(context.in_thread, context.clock, find)
         self._context = context
         self._settings = context.settings
-        self._answers = Answers(context, users, identity, find_uid)
-        self._leaves = Leaves(context, users, identity, fs, commands)
+        self._answers = Answers(context, users, find_uid)
+        self._leaves = Leaves(context, users, fs, commands)
         self._rules = make_rules(context.settings, self._answers.user_maps)
 
     def deliver(

@@ -19,13 +19,14 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 
 from txmta.delivery.context import AgentContext
+from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.list_files import (
+    Read,
     check_home,
     read_forward,
     read_include,
     table_owner,
 )
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.questions import (
     Account,
     AliasOwner,
@@ -41,6 +42,7 @@ from txmta.delivery.questions import (
     Resolved,
     Trouble,
 )
+from txmta.delivery.rights import Owner
 from txmta.delivery.users import Users, find_account_of
 from txmta.errors import ConfigError, MailError, TableUnavailable
 from txmta.interfaces import ITable
@@ -85,11 +87,9 @@ class Answers:
         self,
         context: AgentContext,
         users: Users,
-        identity: Callable[[], Identity],
         find_uid: Callable[[int], Account | None] = find_account_of,
     ) -> None:
         """
-        @param identity: whose rights we have.
         @param find_uid: the user database, by number.
         @raise ConfigError: there is no address resolver.
         """
@@ -99,7 +99,7 @@ class Answers:
         self._context = context
         self._addresses = context.addresses
         self._users = users
-        self._identity = identity
+        self._rights = context.rights
         self._find_uid = find_uid
         self._absent: dict[tuple[str, ...], float] = {}
 
@@ -136,10 +136,17 @@ class Answers:
         if isinstance(question, AliasOwner):
             return await self._owner(question.name)
         assert isinstance(question, CheckHome)
-        trouble: Trouble | None = await self._context.in_thread(
-            check_home, question.account
-        )
+        check = self._rights.doing(self._as(question.account), check_home)
+        trouble: Trouble | None = await self._context.in_thread(check, question.account)
         return trouble
+
+    def _as(self, account: Account) -> Owner | None:
+        """
+        @return: with whose rights the user's files are looked at; L{None}: ours.
+        """
+        if not self._rights.has(account.uid):
+            return None
+        return Owner(account.uid, account.gid)
 
     async def _look_up(self, question: LookUp) -> str | None:
         tables = self._tables[question.parameter]
@@ -191,9 +198,10 @@ class Answers:
         seconds, absent = self._context.clock.seconds, self._absent
         if seconds() < absent.get(paths, 0.0):
             return None
-        ours = account.uid == self._identity().uid
+        rights = self._rights
+        refusal = "" if rights.has(account.uid) else rights.refusal(account.uid)
         found: Listed | Trouble | None = await self._context.in_thread(
-            read_forward, account, paths, ours
+            rights.doing(self._as(account), read_forward), account, paths, refusal
         )
         if found is None:
             while len(absent) >= MAX_ABSENT:
@@ -203,15 +211,49 @@ class Answers:
 
     async def _include(self, question: ReadInclude) -> Listed | Trouble:
         account, path = question.account, question.path
-        ours = self._identity().uid
-        if account is not None and account.uid not in (0, ours):
-            return Trouble(
-                "4.3.5",
-                f":include: file {path} is to be read as uid {account.uid}, but txmta "
-                f"runs as uid {ours} in one process: run it as that user",
-            )
-        superuser = account is None or account.uid == 0
+        rights = self._rights
+        if account is not None and account.uid == 0:
+            account = None
+        superuser = account is None
+        try:
+            if account is None or rights.is_replaced(account.uid):
+                # Only root can find what it names, and that is all it does.
+                return await self._include_of_root(path, superuser)
+            uid = account.uid
+            what = f":include: file {path} is to be read as uid {uid}"
+            rights.check(uid, what, "run it as that user")
+        except MailboxError as e:
+            return Trouble(e.status, e.reason)
         found: Listed | Trouble = await self._context.in_thread(
-            read_include, path, superuser, self._find_uid
+            rights.doing(Owner(uid, account.gid), read_include),
+            path,
+            False,
+            self._find_uid,
+        )
+        return found
+
+    async def _include_of_root(self, path: str, superuser: bool) -> Listed | Trouble:
+        """
+        Read a file as its owner; as default_privs, if that is root.
+        """
+        rights, name = self._rights, self._context.settings.default_privs
+        default: Owner | None = None
+        if rights.powerful:
+            account = await self._users.find(name)
+            if account is None or rights.is_replaced(account.uid):
+                raise MailboxError("4.3.5", f"default_privs = {name}: no such user")
+            default = Owner(account.uid, account.gid)
+
+        def reading(owner: Account | None, work: Read) -> Read:
+            known = owner is not None and rights.has(owner.uid)
+            return rights.doing(self._as(owner) if owner and known else default, work)
+
+        found: Listed | Trouble = await self._context.in_thread(
+            read_include,
+            path,
+            superuser,
+            self._find_uid,
+            reading,
+            name if rights.powerful else "",
         )
         return found

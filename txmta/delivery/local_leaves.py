@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from txmta.delivery.command import Command, Commands, shell_command
+from txmta.delivery.command import Command, Commands, Runner, shell_command
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp
 from txmta.delivery.destinations import ToCommand, ToFile, ToMailbox
@@ -29,12 +28,13 @@ from txmta.delivery.directories import MaildirPath
 from txmta.delivery.expansion_state import MISCONFIGURED
 from txmta.delivery.filesystem import FileSystem, MailboxError
 from txmta.delivery.local_names import environment, expand_names
-from txmta.delivery.mailbox import DELIVERED, Identity, Mailboxes, make_maildirs
+from txmta.delivery.mailbox import DELIVERED, Mailboxes, make_maildirs
 from txmta.delivery.mbox import head
 from txmta.delivery.mbox_open import MboxFile
 from txmta.delivery.mboxes import Mboxes
 from txmta.delivery.message import Message
 from txmta.delivery.questions import Account
+from txmta.delivery.rights import Owner
 from txmta.delivery.users import Users
 from txmta.events import Warn
 from txmta.model import Envelope
@@ -71,12 +71,10 @@ class Leaves:
         self,
         context: AgentContext,
         users: Users,
-        identity: Callable[[], Identity],
         fs: FileSystem | None = None,
-        commands: Commands | None = None,
+        commands: Runner | None = None,
     ) -> None:
         """
-        @param identity: whose rights we have.
         @param fs: for tests.
         @param commands: for tests.
         """
@@ -84,24 +82,26 @@ class Leaves:
         self._context = context
         self._settings = settings
         self._users = users
+        self._rights = context.rights
         limit = settings.mailbox_size_limit
-        self._mailboxes = Mailboxes(make_maildirs(context, fs), limit, identity)
+        self._mailboxes = Mailboxes(make_maildirs(context, fs), limit)
         self._mboxes = Mboxes(context, fs)
-        self._commands = commands or Commands(context)
+        self._commands = commands or context.commands or Commands(context)
 
     async def place(self, to: ToMailbox | ToFile | ToCommand) -> Leaf | CommandLeaf:
         """
         @raise MailboxError: there is no such place, or it is not ours.
         """
         if isinstance(to, ToCommand):
-            rights = await self._rights(to.account, f"run {to.command}")
-            return CommandLeaf(to, rights)
+            account = await self._account(to.account, f"run {to.command}")
+            return CommandLeaf(to, account)
         if isinstance(to, ToMailbox):
             return Leaf(to, self._mailbox(to.account))
-        account = await self._rights(to.account, f"write {to.path}")
+        account = await self._account(to.account, f"write {to.path}")
+        owner = Owner(account.uid, account.gid)
         if to.path.endswith("/"):
-            return Leaf(to, _maildir(*os.path.split(to.path.rstrip("/"))))
-        return Leaf(to, self._mbox(to.path, account, False))
+            return Leaf(to, _maildir(*os.path.split(to.path.rstrip("/")), owner))
+        return Leaf(to, self._mbox(to.path, owner, False))
 
     async def put(self, message: Message, leaf: Leaf) -> str:
         """
@@ -155,20 +155,23 @@ class Leaves:
         header = kind in self._settings.prepend_delivered_header
         return Stamp(to.sender, to.original, to.delivered if header else "")
 
-    async def _rights(self, account: Account | None, what: str) -> Account:
+    async def _account(self, account: Account | None, what: str) -> Account:
         """
         @param account: L{None} for default_privs, which also stand in for
             root.
+        @return: whose rights count.
         @raise MailboxError: we do not have these rights.
         """
+        rights = self._rights
         remedy = "run txmta as that user"
-        if account is None or account.uid == 0:
+        if account is None or rights.is_replaced(account.uid):
             name = self._settings.default_privs
             account = await self._users.find(name)
             if account is None or account.uid == 0:
                 raise MailboxError("4.3.5", f"default_privs = {name}: no such user")
             remedy += ", or set default_privs to the one it runs as"
-        self._mailboxes.check_owner(account.uid, f"the right to {what}", remedy)
+        uid = account.uid
+        rights.check(uid, f"the right to {what} belongs to uid {uid}", remedy)
         return account
 
     def _directory(self, to: ToCommand) -> str:
@@ -194,23 +197,26 @@ class Leaves:
         else:
             base, below = settings.mail_spool_directory, account.name
             below += "/" if base.endswith("/") else ""
-        self._mailboxes.check_owner(
-            account.uid,
-            f"mailbox of {account.name}",
+        uid, gid = account.uid, account.gid
+        self._rights.check(
+            uid,
+            f"mailbox of {account.name} belongs to uid {uid}",
             "run txmta as that user, or use virtual mailboxes of its own user",
         )
         if below.endswith("/"):
-            return _maildir(base, below)
+            return _maildir(base, below, Owner(uid, gid))
         if not _is_path(base, below):
             raise MailboxError("4.3.5", f"bad mailbox path {base}/{below}")
-        return self._mbox(f"{base.rstrip('/')}/{below}", account, True)
+        if not settings.home_mailbox:
+            gid = self._rights.group_for(base, gid)
+        return self._mbox(f"{base.rstrip('/')}/{below}", Owner(uid, gid), True)
 
-    def _mbox(self, path: str, account: Account, spool: bool) -> MboxFile:
+    def _mbox(self, path: str, owner: Owner, spool: bool) -> MboxFile:
         settings = self._settings
         return MboxFile(
             path,
-            account.uid,
-            account.gid,
+            owner.uid,
+            owner.gid,
             settings.mailbox_size_limit,
             settings.strict_mailbox_ownership,
             spool,
@@ -218,10 +224,11 @@ class Leaves:
         )
 
 
-def _maildir(base: str, below: str) -> MaildirPath:
+def _maildir(base: str, below: str, owner: Owner) -> MaildirPath:
     if not _is_path(base, below):
         raise MailboxError("4.3.5", f"bad mailbox path {base}/{below}")
-    return MaildirPath(base, tuple(n for n in below.split("/") if n not in ("", ".")))
+    names = tuple(name for name in below.split("/") if name not in ("", "."))
+    return MaildirPath(base, names, owner=owner)
 
 
 def _is_path(base: str, below: str) -> bool:

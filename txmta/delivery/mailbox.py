@@ -1,7 +1,7 @@
 """
 What local(8) and virtual(8) have in common.
 
-Owns: the check whose rights a delivery would need, size limits, outcomes.
+Owns: size limits, outcomes.
 Knows nothing of: how recipients are found.
 
 Sources: Postfix C{local/maildir.c}, C{virtual/maildir.c}.
@@ -10,10 +10,6 @@ Errors: L{MailboxError<txmta.delivery.filesystem.MailboxError>}.
 """
 
 from __future__ import annotations
-
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp
@@ -48,24 +44,7 @@ def make_maildirs(context: AgentContext, fs: FileSystem | None = None) -> Maildi
         settings.strict_mailbox_ownership,
         fs,
     )
-    return Maildirs(writer, context.in_thread, context.clock)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """
-    Whose rights this process has.
-    """
-
-    uid: int
-    groups: frozenset[int]
-
-    @classmethod
-    def current(cls) -> Identity:
-        """
-        Asked anew for each delivery: txmta starts as root and does not stay it.
-        """
-        return cls(os.geteuid(), frozenset((os.getegid(), *os.getgroups())))
+    return Maildirs(writer, context.in_thread, context.clock, context.rights)
 
 
 class Mailboxes:
@@ -73,44 +52,12 @@ class Mailboxes:
     Delivers to Maildirs that are ours to write.
     """
 
-    def __init__(
-        self,
-        maildirs: Maildirs,
-        limit: int,
-        identity: Callable[[], Identity] = Identity.current,
-    ) -> None:
+    def __init__(self, maildirs: Maildirs, limit: int) -> None:
         """
         @param limit: mailbox_size_limit or virtual_mailbox_limit; 0 for none.
         """
         self._maildirs = maildirs
         self._limit = limit
-        self._identity = identity
-
-    def check_owner(self, uid: int, whose: str, remedy: str) -> None:
-        """
-        One process has one user's rights.
-
-        @param whose: the mailbox, for the reason.
-        @raise MailboxError: we cannot become C{uid}.
-        """
-        ours = self._identity().uid
-        if uid != ours:
-            raise MailboxError(
-                "4.3.5",
-                f"{whose} belongs to uid {uid}, but txmta runs as uid {ours} "
-                f"in one process: {remedy}",
-            )
-
-    def check_group(self, gid: int, whose: str, remedy: str) -> None:
-        """
-        See L{check_owner}.
-        """
-        if gid not in self._identity().groups:
-            raise MailboxError(
-                "4.3.5",
-                f"{whose} belongs to gid {gid}, but txmta is not in that group: "
-                f"{remedy}",
-            )
 
     async def deliver(self, message: Message, path: MaildirPath, stamp: Stamp) -> None:
         """

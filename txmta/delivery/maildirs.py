@@ -30,6 +30,7 @@ from txmta.delivery.copy import LineEnds
 from txmta.delivery.directories import MaildirPath
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.maildir import MaildirStream, MaildirWriter
+from txmta.delivery.rights import OwnAccount, Rights
 from txmta.interfaces import IContent
 
 #: Messages, and octets, written together. Our own choice: most of the gain
@@ -84,9 +85,14 @@ class Maildirs:
         writer: MaildirWriter,
         in_thread: Callable[..., Deferred[Any]],
         clock: IReactorTime,
+        rights: Rights | None = None,
     ) -> None:
+        """
+        @param rights: L{None}: our own account's.
+        """
         self._writer = writer
         self._in_thread = in_thread
+        self._rights = rights or OwnAccount()
         self._clock = clock
         self._lock = threading.Lock()
         self._busy: dict[MaildirPath, _Box] = {}
@@ -135,23 +141,27 @@ class Maildirs:
             self._streams.release()
 
     async def _stream(self, path: MaildirPath, head: bytes, content: IContent) -> None:
-        file: MaildirStream = await self._in_thread(self._writer.begin, path)
+        def step(work: Callable[..., Any], *args: Any) -> Deferred[Any]:
+            return self._in_thread(self._rights.doing(path.owner, work), *args)
+
+        file: MaildirStream = await step(self._writer.begin, path)
         finished = False
         try:
-            await self._in_thread(file.write, head)
+            await step(file.write, head)
             lines = LineEnds()
             for offset in range(0, content.size, BLOCK):
                 block = await read_block(content, offset, BLOCK)
-                await self._in_thread(file.write, lines.feed(block))
-            await self._in_thread(file.write, lines.finish())
-            await self._in_thread(file.finish)
+                await step(file.write, lines.feed(block))
+            await step(file.write, lines.finish())
+            await step(file.finish)
             finished = True
         finally:
-            await self._in_thread(file.close, finished)
+            await step(file.close, finished)
 
     def _start(self, box: _Box) -> None:
         box.patience = self._clock.callLater(PATIENCE, self._give_up, box)
-        self._in_thread(self._write, box).addCallbacks(
+        write = self._rights.doing(box.path.owner, self._write)
+        self._in_thread(write, box).addCallbacks(
             self._written, self._broken, callbackArgs=(box,), errbackArgs=(box,)
         )
 

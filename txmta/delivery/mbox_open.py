@@ -50,9 +50,9 @@ class MboxFile:
     Where messages are appended.
 
     @ivar path: absolute.
-    @ivar uid: whose it is. The caller has seen to it that we have this user's
+    @ivar uid: whose it is. The caller sees to it that we have this user's
         rights.
-    @ivar gid: its group.
+    @ivar gid: in which group; not always the file's.
     @ivar limit: octets that the file may have; 0 for no limit.
     @ivar strict_owner: strict_mailbox_ownership.
     @ivar spool: it is a mailbox, and must be a regular file. Else it is the

@@ -45,6 +45,7 @@ from txmta.delivery.mbox import MboxLines, head, quoted
 from txmta.delivery.mbox_file import MboxAppending, MboxWriter
 from txmta.delivery.mbox_open import MboxFile
 from txmta.delivery.message import Message
+from txmta.delivery.rights import Owner
 from txmta.events import Warn
 from txmta.interfaces import IContent
 
@@ -172,7 +173,8 @@ class Mboxes:
             return [waiting.octets for waiting in batch]
 
         try:
-            errors = await self._thread(lane, self._writer.deliver, file, take)
+            owner = Owner(file.uid, file.gid)
+            errors = await self._thread(lane, owner, self._writer.deliver, file, take)
         except Exception as e:
             if not batch:
                 raise
@@ -201,13 +203,14 @@ class Mboxes:
             await self._streams.acquire().addTimeout(PATIENCE, self._context.clock)
         except TimeoutError as e:
             raise _no_answer() from e
+        owner = Owner(first.file.uid, first.file.gid)
         try:
-            appending = await self._thread(lane, self._writer.begin, first.file)
+            appending = await self._thread(lane, owner, self._writer.begin, first.file)
             if lane.waiting and lane.waiting[0] is first:
                 lane.waiting.popleft()
                 await self._stream(lane, first, content, appending)
             else:  # given up meanwhile
-                await self._thread(lane, appending.close, False)
+                await self._thread(lane, owner, appending.close, False)
         finally:
             self._streams.release()
 
@@ -216,37 +219,39 @@ class Mboxes:
     ) -> None:
         finished = False
         error: Exception | None = None
+        owner = Owner(first.file.uid, first.file.gid)
+
+        async def step(work: Callable[..., Any], *args: Any) -> None:
+            await self._thread(lane, owner, work, *args)
+
         try:
-            await self._copy(lane, first.octets, content, appending)
+            await step(appending.write, first.octets)
+            lines = MboxLines()
+            for offset in range(0, content.size, BLOCK):
+                block = await read_block(content, offset, BLOCK)
+                await step(appending.write, lines.feed(block))
+            await step(appending.write, lines.finish())
+            await step(appending.finish)
             finished = True
         except Exception as e:
             error = e
-        await self._thread(lane, appending.close, finished)
+        await step(appending.close, finished)
         if error is None:
             first.done.callback(None)
         else:
             first.done.errback(error)
 
-    async def _copy(
-        self, lane: _Lane, before: bytes, content: IContent, appending: MboxAppending
-    ) -> None:
-        await self._thread(lane, appending.write, before)
-        lines = MboxLines()
-        for offset in range(0, content.size, BLOCK):
-            block = await read_block(content, offset, BLOCK)
-            await self._thread(lane, appending.write, lines.feed(block))
-        await self._thread(lane, appending.write, lines.finish())
-        await self._thread(lane, appending.finish)
-
     async def _thread(
-        self, lane: _Lane, function: Callable[..., Any], *args: Any
+        self, lane: _Lane, owner: Owner, function: Callable[..., Any], *args: Any
     ) -> Any:
         """
         Run a step in a thread; when it does not come back, let others go.
         """
         patience = self._context.clock.callLater(PATIENCE, self._give_up, lane)
         try:
-            return await self._context.in_thread(function, *args)
+            context = self._context
+            work = context.rights.doing(owner, function)
+            return await context.in_thread(work, *args)
         finally:
             lane.stuck = False
             if patience.active():

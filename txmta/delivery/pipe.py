@@ -27,6 +27,7 @@ from txmta.config.settings import Settings
 from txmta.delivery.command import (
     Command,
     Commands,
+    Runner,
     encode,
     from_line,
     printable_address,
@@ -34,7 +35,6 @@ from txmta.delivery.command import (
 from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import delivered_key
 from txmta.delivery.filesystem import MailboxError
-from txmta.delivery.mailbox import Identity
 from txmta.delivery.message import Message
 from txmta.delivery.pipe_attributes import BadAttributes, PipeAttributes, parse
 from txmta.delivery.pipe_macros import Addresses, arguments
@@ -159,12 +159,11 @@ class PipeAgent:
     def __init__(
         self,
         context: AgentContext,
-        commands: Commands | None = None,
-        identity: Callable[[], Identity] = Identity.current,
+        commands: Runner | None = None,
         accounts: Callable[[str, str], Account] = account,
     ) -> None:
         """
-        @param commands: for tests; so are the others.
+        @param commands: for tests; so is the other.
         @raise ConfigError: the attributes in master.cf are wrong.
         """
         self._service = context.service
@@ -183,8 +182,8 @@ class PipeAgent:
         )
         self._sink, self._now, self._clock = context.sink, context.now, context.clock
         self._in_thread = context.in_thread
-        self._commands = commands or Commands(context)
-        self._identity, self._accounts = identity, accounts
+        self._commands = commands or context.commands or Commands(context)
+        self._rights, self._accounts = context.rights, accounts
 
     def deliver(
         self, request: DeliveryRequest, report: Callable[[Outcome], None]
@@ -278,21 +277,17 @@ class PipeAgent:
             raise MailboxError(
                 "4.3.5", f"{service}: {e}: make it, or change user= in master.cf"
             ) from e
-        ours = self._identity()
-        if user.uid != ours.uid:
-            raise MailboxError(
-                "4.3.5",
-                f"{service}: user={attributes.user} is uid {user.uid}, but txmta runs "
-                f"as uid {ours.uid} in one process: run it as that user, or change "
-                "user= in master.cf",
-            )
-        if user.gid not in ours.groups:
-            raise MailboxError(
-                "4.3.5",
-                f"{service}: its group is gid {user.gid}, but txmta is not in that "
-                "group: run it in that group, or change user= in master.cf",
-            )
-        if attributes.chroot:
+        self._rights.check(
+            user.uid,
+            f"{service}: user={attributes.user} is uid {user.uid}",
+            "run it as that user, or change user= in master.cf",
+        )
+        self._rights.check_group(
+            user.gid,
+            f"{service}: its group is gid {user.gid}",
+            "run it in that group, or change user= in master.cf",
+        )
+        if attributes.chroot and not self._rights.powerful:
             raise MailboxError(
                 "4.3.5",
                 f"{service}: chroot={attributes.chroot} needs the rights of root, "
@@ -306,6 +301,7 @@ class PipeAgent:
             tuple(map(encode, argv)),
             argv[0],
             directory=self._attributes.directory,
+            chroot=self._attributes.chroot,
             time_limit=self._time_limit,
             uid=user.uid,
             gid=user.gid,

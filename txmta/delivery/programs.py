@@ -54,7 +54,7 @@ class Program:
     @ivar argv: the program, looked up in PATH of C{environment} if it has no
         slash, and its arguments.
     @ivar environment: all of it.
-    @ivar directory: where it starts.
+    @ivar directory: where it starts; C{""}: where we are.
     @ivar identity: uid and gid to become, or L{None}.
     """
 
@@ -170,6 +170,17 @@ class Child:
         self._listener.end(status)
 
 
+class IStarter(Protocol):
+    """
+    Starts programs: L{Programs}, or a double.
+    """
+
+    async def start(self, program: Program, listener: IListener) -> Child:
+        """
+        See L{Programs.start}.
+        """
+
+
 class Programs:
     """
     Starts programs.
@@ -195,7 +206,8 @@ def _start(program: Program) -> tuple[subprocess.Popen[bytes], tuple[int, int, i
     """
     # Asked first because a call to the system from here does not stop the
     # other threads, as it would between fork and exec.
-    os.stat(program.directory)
+    if program.directory:
+        os.stat(program.directory)
     stdin, to_stdin = os.pipe2(os.O_CLOEXEC)
     from_stdout, stdout = os.pipe2(os.O_CLOEXEC)
     try:
@@ -247,7 +259,7 @@ def _run(
         stdin=stdin,
         stdout=stdout,
         stderr=stdout,
-        cwd=program.directory,
+        cwd=program.directory or None,
         env=program.environment,
         close_fds=True,
         restore_signals=True,

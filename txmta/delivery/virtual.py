@@ -22,16 +22,11 @@ from txmta.delivery.context import AgentContext
 from txmta.delivery.copy import Stamp
 from txmta.delivery.directories import MaildirPath
 from txmta.delivery.filesystem import FileSystem, MailboxError
-from txmta.delivery.mailbox import (
-    DELIVERED,
-    Identity,
-    Mailboxes,
-    make_maildirs,
-    outcome,
-)
+from txmta.delivery.mailbox import DELIVERED, Mailboxes, make_maildirs, outcome
 from txmta.delivery.mbox_open import MboxFile
 from txmta.delivery.mboxes import Mboxes
 from txmta.delivery.message import Message
+from txmta.delivery.rights import Owner
 from txmta.delivery.together import all_done
 from txmta.errors import TableUnavailable
 from txmta.events import Warn
@@ -51,21 +46,16 @@ class VirtualAgent:
 
     name = "virtual"
 
-    def __init__(
-        self,
-        context: AgentContext,
-        identity: Callable[[], Identity] = Identity.current,
-        fs: FileSystem | None = None,
-    ) -> None:
+    def __init__(self, context: AgentContext, fs: FileSystem | None = None) -> None:
         """
-        @param identity: whose rights we have.
         @param fs: for tests.
         """
         self._settings = context.settings
         self._sink = context.sink
+        self._rights = context.rights
         maildirs = make_maildirs(context, fs)
         limit = self._settings.virtual_mailbox_limit
-        self._mailboxes = Mailboxes(maildirs, limit, identity)
+        self._mailboxes = Mailboxes(maildirs, limit)
         self._mboxes = Mboxes(context, fs)
 
         def tables(items: Sequence[str], parameter: str) -> list[ITable]:
@@ -115,7 +105,7 @@ class VirtualAgent:
             uid, gid = await self._ids(address, keys)
             stamp = self._stamp(request, recipient)
             if found.endswith("/"):
-                maildir = self._maildir(found)
+                maildir = self._maildir(found, Owner(uid, gid))
                 await self._mailboxes.deliver(message, maildir, stamp)
                 return "2.0.0", DELIVERED
             await self._to_file(message, self._file(found, uid, gid), stamp)
@@ -143,12 +133,16 @@ class VirtualAgent:
         gid = await self._id(address, keys, self._gids, "gid")
         if gid <= 0:
             raise self._misconfigured(f"bad gid {gid} in virtual_gid_maps", address)
-        whose = f"mailbox of {address}"
-        self._mailboxes.check_owner(
-            uid, whose, "run txmta as that user, or change virtual_uid_maps"
+        whose = f"mailbox of {address} belongs to"
+        self._rights.check(
+            uid,
+            f"{whose} uid {uid}",
+            "run txmta as that user, or change virtual_uid_maps",
         )
-        self._mailboxes.check_group(
-            gid, whose, "run it in that group, or change virtual_gid_maps"
+        self._rights.check_group(
+            gid,
+            f"{whose} gid {gid}",
+            "run it in that group, or change virtual_gid_maps",
         )
         return uid, gid
 
@@ -167,8 +161,8 @@ class VirtualAgent:
         self._sink.emit(Warn(self.name, f"recipient {address}: {trouble}"))
         return MailboxError("4.3.5", _MISCONFIGURED)
 
-    def _maildir(self, found: str) -> MaildirPath:
-        return MaildirPath(self._base(), self._below(found), make_base=True)
+    def _maildir(self, found: str, owner: Owner) -> MaildirPath:
+        return MaildirPath(self._base(), self._below(found), True, owner)
 
     def _file(self, found: str, uid: int, gid: int) -> MboxFile:
         settings = self._settings
