@@ -16,10 +16,10 @@ HEAVY = ("twisted", "zope", "sqlite3", "txmta.model", "txmta.config.settings")
 class LightTests(SynchronousTestCase):
     def test_imports(self) -> None:
         """
-        C{mailq} and C{postqueue} import neither Twisted nor the
+        C{mailq}, C{postqueue} and C{postsuper} import neither Twisted nor the
         queue store before they know that no server runs.
         """
-        for tool in ("mailq", "postqueue"):
+        for tool in ("mailq", "postqueue", "postsuper"):
             program = f"import txmta.admin.{tool}, sys; print(*sys.modules)"
             done = subprocess.run(
                 [sys.executable, "-c", program],

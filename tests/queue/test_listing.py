@@ -5,7 +5,9 @@ Tests of what is shown of a message, and of its way through a socket.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -69,14 +71,15 @@ class WireTests(SynchronousTestCase):
         What is no message is refused.
         """
         good = next(iter(listed(message("a@x")).lines()))
-        for bad in (
+        bads: Sequence[dict[str, Any]] = (
             {"t": "message"},
             {**good, "size": "many"},
             {**good, "recipients": [["a"]]},
             {**good, "recipients": 3},
             {"recipients": []},
-        ):
-            self.assertRaises(BadAnswer, lambda b=bad: list(entries([b])))
+        )
+        for bad in bads:
+            self.assertRaises(BadAnswer, list, entries([bad]))
 
     def test_not_json(self) -> None:
         for line in (b"", b"[]\n", b"{", b"\xff\n", b"[" * 100_000):

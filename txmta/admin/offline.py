@@ -37,6 +37,7 @@ from txmta.interfaces import IEventSink
 from txmta.master.lock import QueueLock
 from txmta.master.privileges import become, server_account
 from txmta.model import QueuedMessage, QueueName
+from txmta.queue import changes
 from txmta.queue.listed import Listed
 from txmta.queue.listing import listed
 from txmta.queue.store import administration, ids, queries
@@ -55,12 +56,24 @@ TURN = 10.0
 
 T = TypeVar("T")
 
+
+def _requeue_rows(
+    numbers: Sequence[int], connection: sqlite3.Connection
+) -> list[Changed]:
+    """
+    Off hold, and due now; what is new is tried anyway.
+    """
+    administration.release_rows(numbers, connection)
+    administration.requeue_rows(numbers, connection)
+    return [Changed(number, QueueName.DEFERRED) for number in numbers]
+
+
 _STEPS: dict[str, administration.Apply] = {
     "delete": administration.delete_rows,
     "expire": administration.expire_rows,
     "hold": administration.hold_rows,
     "release": administration.release_rows,
-    "requeue": administration.requeue_rows,
+    "requeue": _requeue_rows,
 }
 
 
@@ -188,10 +201,43 @@ class OfflineQueue:
     def close(self) -> None:
         self._lock.release()
 
-    def find(
-        self, queue: QueueName | None, after: str, limit: int = PAGE
-    ) -> Sequence[QueuedMessage]:
-        return find(self._directory, queue, after, limit)
+    def change_all(
+        self, operation: str, named: Sequence[str]
+    ) -> Iterator[tuple[str, int]]:
+        """
+        @return: steps, and how many messages each has changed.
+        """
+        for queue in changes.queues(operation, named):
+            after, more = "", True
+            while more:
+                page = find(self._directory, queue, after)
+                yield from self._change(operation, page)
+                more = len(page) == PAGE
+                after = page[-1].envelope.queue_id if more else ""
+
+    def change_some(
+        self, operation: str, queue_ids: Sequence[str], named: Sequence[str]
+    ) -> Iterator[tuple[str, str]]:
+        """
+        @return: steps, and which message each has changed.
+        """
+        queues = changes.queues(operation, named)
+        for queue_id in queue_ids:
+            number = ids.decode(queue_id)
+            before = ids.encode(number - 1) if number else ""
+            found = find(self._directory, None, before, 1) if number else ()
+            for message in found:
+                if message.envelope.queue_id == queue_id and message.queue in queues:
+                    for step, _count in self._change(operation, [message]):
+                        yield step, queue_id
+
+    def _change(
+        self, operation: str, messages: Sequence[QueuedMessage]
+    ) -> Iterator[tuple[str, int]]:
+        for step in changes.steps(operation):
+            there = [m.envelope.queue_id for m in messages if changes.concerns(step, m)]
+            if there and (count := self.change(step, there)):
+                yield step, count
 
     def change(self, step: str, queue_ids: Sequence[str]) -> int:
         """

@@ -233,6 +233,8 @@ class Connection(Protocol):
             self._patience()
             if self._drained is not None:
                 await self._drained
+                if self._gone:
+                    return
             spent = desk.clock.seconds() - start
             if spent > TURN:
                 # Users get half of our time at most.

@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from txmta.events import Note
 from txmta.interfaces import IEventSink, IMatchList, IQueueStore
 from txmta.model import QueuedMessage, QueueName
+from txmta.queue import changes
 from txmta.queue.listed import RECIPIENTS
 from txmta.queue.listing import listed
 from txmta.queue.public_wire import QUEUES, Request
@@ -36,22 +37,6 @@ PAGE = 100
 SLICE = 200
 
 Line = dict[str, object]
-
-#: Where each change looks for messages if no queues are named.
-_USUAL = {
-    "hold": ("incoming", "active", "deferred"),
-    "release": ("hold",),
-}
-_USUAL_QUEUES = ("incoming", "active", "deferred", "hold")
-
-#: What the log says of a message.
-_DONE = {
-    "delete": "removed",
-    "expire": "expired",
-    "hold": "placed on hold",
-    "release": "released from hold",
-    "requeue": "requeued",
-}
 
 
 class Refused(Exception):
@@ -154,11 +139,8 @@ class Answers:
             after = page[-1].envelope.queue_id
 
     def _change(self, request: Request) -> AsyncIterator[Line]:
-        names = request.queues or _USUAL.get(request.operation, _USUAL_QUEUES)
-        if request.operation == "hold":
-            names = tuple(n for n in names if n != "hold")
-        queues = [queue for queue in map(_queue, names) if queue is not None]
-        steps = _steps(request.operation)
+        steps = changes.steps(request.operation)
+        queues = changes.queues(request.operation, request.queues)
         if request.ids is None:
             return self._change_all(steps, queues)
         return self._change_some(steps, queues, request.ids)
@@ -166,18 +148,24 @@ class Answers:
     async def _change_all(
         self, steps: Sequence[str], queues: Sequence[QueueName]
     ) -> AsyncIterator[Line]:
+        totals = dict.fromkeys(steps, 0)
         for queue in queues:
             after = ""
             while True:
                 page = await self._store.find(queue, after, SLICE)
                 for step in steps:
-                    there = [m.envelope.queue_id for m in page if _wants(m, step)]
+                    there = [
+                        m.envelope.queue_id for m in page if changes.concerns(step, m)
+                    ]
                     if there:
                         count = await self._do(step)(there)
+                        totals[step] += count
                         yield {"t": "count", "step": step, "count": count}
                 if len(page) < SLICE:
                     break
                 after = page[-1].envelope.queue_id
+        for step, total in totals.items():
+            self._emit(Note("postsuper", f"all: {changes.DONE[step]}: {total}"))
         yield {"t": "end"}
 
     async def _change_some(
@@ -188,8 +176,10 @@ class Answers:
             if message is None or message.queue not in queues:
                 continue
             for step in steps:
-                if _wants(message, step) and await self._do(step)([queue_id]):
-                    self._emit(Note("postsuper", f"{queue_id}: {_DONE[step]}"))
+                if not changes.concerns(step, message):
+                    continue
+                if await self._do(step)([queue_id]):
+                    self._emit(Note("postsuper", f"{queue_id}: {changes.DONE[step]}"))
                     yield {"t": "done", "step": step, "id": queue_id}
         yield {"t": "end"}
 
@@ -226,19 +216,6 @@ def _queue(name: str) -> QueueName | None:
     """
     assert name in QUEUES
     return QueueName[name.upper()] if name.upper() in QueueName.__members__ else None
-
-
-def _steps(operation: str) -> Sequence[str]:
-    # -f: expired, and released, and each is counted.
-    return ("expire", "release") if operation == "expire_release" else (operation,)
-
-
-def _wants(message: QueuedMessage, step: str) -> bool:
-    if step == "expire":
-        return not message.expire
-    if step == "release":
-        return message.queue is QueueName.HOLD
-    return True
 
 
 def _goes_to(message: QueuedMessage, site: str) -> bool:
