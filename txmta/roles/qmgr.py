@@ -15,7 +15,7 @@ from functools import partial
 
 from txmta.cleanup.dates import mail_date
 from txmta.cleanup.internal import complete, internal_head
-from txmta.interfaces import IDeliveryAgent, IQueueStore
+from txmta.interfaces import IDeliveryAgent, IQueueStore, IWorkElsewhere
 from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
 from txmta.queue.postmaster import Postmaster
@@ -28,9 +28,11 @@ def queue_parts(
     tables: Tables,
     store: IQueueStore,
     agents: Mapping[str, IDeliveryAgent],
+    elsewhere: IWorkElsewhere | None = None,
 ) -> QueueParts:
     """
     @param agents: by service; looked at when a message is dispatched.
+    @param elsewhere: what agents in other processes have in hand.
     """
     settings = shared.settings
     most = settings.default_process_limit
@@ -49,6 +51,7 @@ def queue_parts(
         mail_date,
         partial(internal_head, settings=settings),
         partial(complete, settings=settings),
+        elsewhere,
     )
 
 

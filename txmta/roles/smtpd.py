@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
 from txmta.dns.client_names import ClientNames
@@ -28,6 +30,12 @@ from txmta.smtp.transport import write_at_once
 
 #: Seconds that sessions may take to end when we stop.
 SESSIONS = 10.0
+
+#: When there are no more seconds than these, sessions are not waited for.
+HURRY = 60.0
+
+#: Seconds between looks whether sessions are over.
+LOOK = 0.2
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,19 @@ class SmtpdRole:
         """
         Accept nothing more; let sessions end.
 
-        @param limit: seconds after which they are told to.
+        @param limit: seconds, at most. When there are many, others have taken
+            over, and sessions go on as if nothing was; else those between
+            transactions are told at once to come again.
         """
         for _factory, port in self._smtpds:
             await maybe_later(port.stopListening())
-        for drained in [factory.drain(limit) for factory, _port in self._smtpds]:
+        factories = [factory for factory, _port in self._smtpds]
+        end = self._shared.reactor.seconds() + limit - SESSIONS
+        while limit > HURRY and self._shared.reactor.seconds() < end:
+            if not any(factory.connections for factory in factories):
+                break
+            await deferLater(self._shared.reactor, LOOK)
+        for drained in [factory.drain(min(limit, SESSIONS)) for factory in factories]:
             await drained
 
     def _adopt(self, bound: Bound) -> None:
