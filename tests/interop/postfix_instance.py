@@ -19,6 +19,7 @@ from tests.support import PATH
 _MASTER_CF = """\
 {smtpd} inet n - n - - smtpd
 {strangers} inet n - n - - smtpd -o local_header_rewrite_clients=
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -174,6 +175,20 @@ class Postfix:
         self.run("stop")
         self.sink.close()
         shutil.rmtree(self.home)
+
+    def submit(
+        self, arguments: Sequence[str], content: bytes
+    ) -> subprocess.CompletedProcess[bytes]:
+        """
+        Hand in a message with Postfix's sendmail command.
+        """
+        return subprocess.run(
+            ["/usr/sbin/sendmail", "-C", str(self.home / "etc"), *arguments],
+            input=content,
+            capture_output=True,
+            timeout=PATIENCE,
+            env={**os.environ, "PATH": PATH, "TZ": "UTC"},
+        )
 
     def log(self, queue_id: str, program: str) -> list[str]:
         """

@@ -13,6 +13,7 @@ maildrop.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -34,11 +35,13 @@ class NewFile:
         self._folder = folder
         self._path = os.path.join(folder, os.urandom(16).hex())
         self._finished = False
+        self._signals: list[int] = []
 
     def __enter__(self) -> NewFile:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _interrupted)
+                self._signals.append(number)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(self._path, flags, 0o600)
@@ -63,6 +66,8 @@ class NewFile:
         fd = self._file.fileno()
         os.pwrite(fd, first_line, 0)
         os.fsync(fd)
+        if not os.fstat(fd).st_nlink:
+            raise Refused("queue file: was removed", EX_TEMPFAIL)
         os.fchmod(fd, COMPLETE)
         # The mode; and with it, as file systems with a journal go, the name,
         # for who may not read the directory cannot sync it.
@@ -72,7 +77,10 @@ class NewFile:
 
     def __exit__(self, *_error: object) -> None:
         if not self._finished:
-            os.unlink(self._path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+        for number in self._signals:
+            signal.signal(number, signal.SIG_DFL)
         try:
             self._file.close()
         except OSError:

@@ -296,10 +296,14 @@ def _fatal(text: str) -> None:
         name = "unknown"
     text = f"fatal: {name}({os.getuid()}): {text}"
     _say(text)
+    _log(maildrop.clean(text))
+
+
+def _log(text: str) -> None:
     import syslog
 
     syslog.openlog("postfix/sendmail", syslog.LOG_PID, syslog.LOG_MAIL)
-    syslog.syslog(syslog.LOG_CRIT, maildrop.clean(text)[:1000])
+    syslog.syslog(syslog.LOG_CRIT, text[:1000])
 
 
 if __name__ == "__main__":
