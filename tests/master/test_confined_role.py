@@ -317,11 +317,17 @@ class RoleTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(confine_role("smtp", self.configuration), ["no Landlock"])
+        # asks nobody
+        row = "pickup unix n - y 60 1 pickup\n"
+        pickup = replace(self.configuration, services=parse_master_cf("master.cf", row))
+        self.patch(confined_role, "maildrop_group", lambda settings: None)
+        self.assertEqual(confine_role("pickup", pickup), ["no Landlock"])
 
     def test_orphan(self) -> None:
         """
         A child whose parent has ended does not go on.
         """
+        self.patch(confined_role, "confine", lambda what: [])
         self.patch(os, "getppid", lambda: 1)
         self.assertRaises(ConfigError, confine_role, "smtpd", self.configuration)
 

@@ -222,9 +222,11 @@ class Checker:
             self._warnings.append(
                 f"services not supported yet, not started: {', '.join(missed)}"
             )
-        if jailed := [s.name for s in self._services if s.chroot]:
+        jailed = [s.name for s in self._services if s.chroot]
+        if jailed and self._settings.process_model != "multi":
             self._warnings.append(
-                f"chroot in master.cf has no effect yet ({len(jailed)} services)"
+                f"chroot in master.cf has no effect in one process "
+                f"({len(jailed)} services)"
             )
         inet = [s for s in self._services if s.type == "inet" and s.program == "smtpd"]
         if not inet:

@@ -25,8 +25,10 @@ _SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 _SECCOMP_FILTER = "2"
 
-#: What the reactor of any child has open, as patterns.
-REACTOR_FILES = ("/dev/null", "anon_inode:[[]event*]", "pipe:[[]*]")
+#: What the reactor of any child has open, as patterns; pickup watches maildrop.
+REACTOR_FILES = (
+    *("/dev/null", "anon_inode:[[]event*]", "anon_inode:inotify", "pipe:[[]*]"),
+)
 
 #: Tables of Internet sockets, with the column of the inode.
 _TABLES = {

@@ -98,6 +98,8 @@ def confine_role(role: str, configuration: Configuration) -> Sequence[str]:
     missing = [
         f"chroot: {found.chroot}{name} is missing: copy {name} there"
         for name in JAIL_FILES
-        if found.chroot and not os.path.exists(f"{found.chroot}{name}")
+        if found.chroot
+        and found.network.internet
+        and not os.path.exists(f"{found.chroot}{name}")
     ]
     return [*missing, *confine(replace(found, parent=parent))]
