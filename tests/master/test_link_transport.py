@@ -4,6 +4,7 @@ Tests for L{txmta.master.link_transport}: both ends of a link, on the reactor.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import Any, cast
@@ -161,6 +162,38 @@ class LinkTransportTests(TestCase):
         other.link.close()
         self.assertEqual(await one.lost, "the other end is gone")
         one.link.send({"t": "deliver", "n": 9, "x": ""}, os.memfd_create("content"))
+
+    async def test_descriptor_that_is_about_to_go(self) -> None:
+        """
+        One for which the kernel had no room in time is closed, too.
+        """
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        end = End()
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ours.send(b"x" * 9999)
+        adopt(cast(IReactorFDSet, reactor), ours.detach(), end.link)
+        content = os.memfd_create("content")
+        end.link.send({"t": "deliver", "n": 1, "x": ""}, content)
+        await turn()
+        os.fstat(content)
+        theirs.close()
+        self.assertEqual(await end.lost, "the other end is gone")
+
+    async def test_close_with_much_to_send(self) -> None:
+        """
+        What was sent goes out before the end, descriptors among it.
+        """
+        one, other = self.pair("deliver")
+        for n in range(9):
+            one.link.send({"t": "n", "n": n, "x": "x" * 90_000})
+            record: Record = {"t": "deliver", "n": n, "x": "x" * 90_000}
+            one.link.send(record, os.memfd_create("content"))
+        one.link.close()
+        self.assertEqual(await other.lost, "the other end is gone")
+        self.assertEqual(len(other.got), 18)
 
 
 def turn() -> Deferred[None]:

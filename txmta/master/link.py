@@ -136,22 +136,14 @@ class Link(Protocol):
 
     def close(self) -> None:
         """
-        What was sent goes out first. Nothing more is handled, and C{lost} is
-        not called.
+        What was sent goes out first, if the peer reads it in time. Nothing
+        more is handled, and C{lost} is not called.
         """
         if self._ended:
             return
-        transport: Any = self.transport
-        if self.connected:
-            transport.unregisterProducer()
-            self._blocked = False
-            self._outlet.gather()
-            self._write()
         self._finish()
         if self.connected:
-            transport.loseConnection()
-            # If it reads what is left.
-            self._stall = self._clock.callLater(STALL, transport.abortConnection)
+            self._flush()
 
     # For the transport.
 
@@ -203,14 +195,16 @@ class Link(Protocol):
         # What it said before it went counts.
         while self._came and not self._ended:
             self._handled(*self._came.popleft())
+        ended = self._ended
+        self._finish()
         _cancel(self._stall)
-        if not self._ended:
-            self._finish()
+        self._outlet.close()
+        if not ended:
             self._lost("the other end is gone")
 
     def pauseProducing(self) -> None:
         self._blocked = True
-        if self._stall is None and not self._ended:
+        if self._stall is None:
             self._stall = self._clock.callLater(STALL, self._stalled)
 
     def resumeProducing(self) -> None:
@@ -287,9 +281,16 @@ class Link(Protocol):
     def _write(self) -> None:
         while not self._blocked and self._outlet.write(self.transport):
             pass
+        if self._ended and not self._blocked:
+            transport: Any = self.transport
+            transport.unregisterProducer()
+            transport.loseConnection()
 
     def _stalled(self) -> None:
         self._stall = None
+        if self._ended:
+            transport: Any = self.transport
+            transport.abortConnection()
         self._drop(f"does not read for {STALL:.0f} seconds")
 
     # The end.
@@ -298,6 +299,8 @@ class Link(Protocol):
         if self._ended:
             return
         self._finish()
+        _cancel(self._stall)
+        self._outlet.close()
         self._warn(f"link to {self.peer} dropped: it {reason}")
         transport: Any = self.transport
         transport.abortConnection()
@@ -305,14 +308,13 @@ class Link(Protocol):
 
     def _finish(self) -> None:
         self._ended = True
-        for call in (self._flushing, self._going_on, self._stall, self._half):
+        for call in (self._flushing, self._going_on, self._half):
             _cancel(call)
         release(self._came)
         close_all(self._early)
         self._came.clear()
         self._early.clear()
         self._intake.close()
-        self._outlet.close()
 
     def _log_warning(self, text: str) -> None:
         self._log.warn("{text}", text=text)

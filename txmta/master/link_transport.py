@@ -7,7 +7,7 @@ the kernel takes no more; passes descriptors with the octets that they belong
 to, and closes them when they are gone; and takes descriptors only if it is
 told to, each closed by an exec.
 
-Owns: the socket; descriptors that were not sent yet.
+Owns: the socket; a descriptor that was not sent yet.
 Knows nothing of: frames, records.
 
 Sources: C{twisted.internet.unix.Server}, C{twisted.internet.abstract}.
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
 from typing import Any, cast
 
 from twisted.internet.interfaces import IReactorFDSet
@@ -50,20 +49,18 @@ class LinkTransport(Server):
         super().__init__(sock, protocol, "", cast(Port, None), 0, reactor)
         self.repstr = f"<{protocol!r} on {sock.fileno()}>"
         self._wanted = protocol.descriptors_wanted
-        #: Descriptors to send, and how many octets go before each.
-        self._queue: deque[tuple[int, int]] = deque()
-        self._ahead = 0
-        self._deaf = False
+        self._descriptor: int | None = None
 
     def sendFileDescriptor(self, fileno: int) -> None:
         """
-        It goes with the first octet of the next C{write}, and is closed then,
-        or at the end.
+        It goes with the first octet of the C{write} that has to follow, and is
+        closed then, or at the end. Call it only while nothing waits.
         """
-        if not self.connected:
+        self._close_descriptor()
+        if self.connected:
+            self._descriptor = fileno
+        else:
             os.close(fileno)
-            return
-        self._queue.append((self._ahead + self._unsent(), fileno))
 
     def write(self, data: bytes) -> None:
         if not self.connected or self.disconnecting:
@@ -84,9 +81,6 @@ class LinkTransport(Server):
         """
         view = memoryview(data)
         done = 0
-        if self._deaf:
-            self.stopWriting()
-            return 0
         try:
             while done < len(view):
                 done += self._send_some(view[done:])
@@ -94,22 +88,14 @@ class LinkTransport(Server):
             pass
         except OSError:
             # It does not read any more, but what it sent is still to be read.
-            self._deaf = True
             self.stopWriting()
         return done
 
     def _send_some(self, view: memoryview) -> int:
-        if not self._queue:
+        if self._descriptor is None:
             return self.socket.send(view)
-        before, descriptor = self._queue[0]
-        if before > self._ahead:
-            sent = self.socket.send(view[: before - self._ahead])
-        else:
-            sent = send(self.socket, view, descriptor)
-            self._queue.popleft()
-            os.close(descriptor)
-        # Only differences count, and only while something waits.
-        self._ahead = self._ahead + sent if self._queue else 0
+        sent = send(self.socket, view, self._descriptor)
+        self._close_descriptor()
         return sent
 
     def _unsent(self) -> int:
@@ -135,12 +121,13 @@ class LinkTransport(Server):
         return None
 
     def connectionLost(self, reason: Failure) -> None:
-        self._close_queue()
+        self._close_descriptor()
         super().connectionLost(reason)
 
-    def _close_queue(self) -> None:
-        close_all(descriptor for _, descriptor in self._queue)
-        self._queue.clear()
+    def _close_descriptor(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def adopt(reactor: IReactorFDSet, descriptor: int, link: Link) -> None:
