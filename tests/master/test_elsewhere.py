@@ -237,6 +237,20 @@ class LieTests(ElsewhereCase):
         self.say(pair, self.working(), outcome, outcome)
         self.assertEqual(len(self.warned), 1)
 
+    def test_joins_twice(self) -> None:
+        """
+        A delivery gives up its place at the destination once.
+        """
+        joined: list[None] = []
+        self.elsewhere.ready()
+        pair = self.process(self.smtp)
+        agent = self.smtp.agent("smtp", "smtp", onward=False)
+        self.say(pair, {"t": "worked"})
+        request = make_request(joins=lambda: joined.append(None))
+        agent.deliver(request, self.taken.append)
+        self.say(pair, {"t": "joins", "key": 0}, {"t": "joins", "key": 0})
+        self.assertEqual(joined, [None])
+
     def test_of_others(self) -> None:
         """
         One process says nothing of what another has in hand.

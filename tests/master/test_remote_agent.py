@@ -15,11 +15,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.master.children import Answer, Child, Site
 from tests.master.pairs import until
 from tests.master.socket_net import SocketNet
+from tests.master.test_wire import make_request
 from tests.queue.doubles import busy, no_user, sent
 from txmta.errors import StoreUnavailable
 from txmta.events import Delivery
 from txmta.master.elsewhere import WorkElsewhere
+from txmta.master.frames import Record
+from txmta.master.link import Link
 from txmta.master.remote_agent import WAIT, RemoteAgents
+from txmta.master.wire import encode_request
+from txmta.master.wire_work import OWN_KEYS
 from txmta.model import (
     Action,
     AddressClass,
@@ -268,7 +273,7 @@ class NobodyThereTests(SiteCase):
         """
         A process that ends when all outcomes are known has nothing in hand.
         """
-        site = Site(2)
+        site = Site(1)
         queue_id = site.world.put("a@x.example")
         site.net.run()
         (hand,) = site.children[0].smtp.hands
@@ -277,7 +282,7 @@ class NobodyThereTests(SiteCase):
         site.kill_child(0)
         site.net.run()
         self.assertIsNone(site.world.queue(queue_id))
-        self.assertEqual(len(site.delivered), 1)
+        self.assertEqual(site.world.manager._dispatcher.in_hand, 0)
 
     def test_ends_everybody(self) -> None:
         """
@@ -523,6 +528,36 @@ class NextManagerTests(SiteCase):
             hands = child.smtp.hands + site.children[0].smtp.hands[1:]
             self.assertEqual(len(hands), 1, dies)
 
+    def test_given_up_meanwhile(self) -> None:
+        """
+        What an agent gave up while nobody was there is in nobody's hand.
+        """
+        site = Site(1)
+        site.world.put("a@x.example")
+        site.net.run()
+        site.kill_manager()
+        site.children[0].smtp.hands[0].ended.errback(StoreUnavailable("x"))
+        site.start_manager()
+        site.net.run()
+        self.assertEqual(site.warned, [])
+        self.assertEqual(len(site.children[0].smtp.hands), 2)
+
+    def test_too_old(self) -> None:
+        """
+        An outcome for another queue manager is an attempt like any: a message
+        that is too old is given up after it.
+        """
+        site = Site(1)
+        queue_id = site.world.put("a@x.example")
+        site.net.run()
+        site.kill_manager()
+        site.world.clock.advance(6 * 86400)
+        site.children[0].smtp.hands[0].end(busy)
+        site.start_manager()
+        site.net.run()
+        self.assertIsNone(site.world.queue(queue_id))
+        self.assertEqual(len(site.world.others(queue_id)), 1)
+
     def test_silent(self) -> None:
         """
         An agent that does not answer holds up the others for 5 seconds.
@@ -624,6 +659,8 @@ class DrainTests(SiteCase):
         site.net.pass_time(60)
         self.assertEqual(over, [])
         child.smtp.hands[0].end()
+        child.clock.advance(0)
+        self.assertEqual(over, [], "nobody has read the outcome")
         site.net.run()
         self.assertEqual(over, [None])
         self.assertIsNone(site.world.queue(queue_id))
@@ -652,8 +689,8 @@ class DrainTests(SiteCase):
         site.net.run()
         child = site.children[0]
         site.kill_manager()
-        over = self.drain(child)
         child.smtp.hands[0].end()
+        over = self.drain(child)
         self.assertEqual(over, [])
         site.start_manager()
         site.net.run()
@@ -672,3 +709,56 @@ class DrainTests(SiteCase):
         site.world.put("a@x.example")
         site.net.run()
         self.assertEqual(child.delivered, [])
+
+
+class ManagerLieTests(SiteCase):
+    """
+    Whoever plays the queue manager costs us a link at most.
+    """
+
+    def refused(self, *records: Record) -> None:
+        site = Site(1)
+        site.kill_manager()
+        (child,) = site.children
+        clock = cast(IReactorTime, site.world.clock)
+        liar = Link("smtp.0", {}, clock, lost=lambda reason: None)
+        site.net.connect(liar, child.host.link("qmgr"))
+        for record in records:
+            self.assertEqual(child.warned, [])
+            liar.send(record)
+            site.net.run()
+        self.assertEqual(len(child.warned), 1)
+
+    def test_keys(self) -> None:
+        """
+        Keys name one delivery each, and are its own.
+        """
+        for key in (OWN_KEYS, -1, 1 << 60):
+            (record,) = encode_request(1, make_request())
+            self.refused({**record, "key": key})
+
+    def test_twice(self) -> None:
+        (record,) = encode_request(1, make_request())
+        site = Site(1)
+        (child,) = site.children
+        site.net.run()
+        (end,) = site.remote._ends
+        end.link.send(record)
+        end.link.send(record)
+        site.net.run()
+        self.assertIn("a key that is in use", child.warned[0])
+        self.assertEqual(len(child.smtp.hands), 1)
+
+    def test_hello(self) -> None:
+        """
+        It asks once, and answers what it is asked.
+        """
+        site = Site(1)
+        (child,) = site.children
+        site.net.run()
+        (end,) = site.remote._ends
+        end.link.send({"t": "hello"})
+        site.net.run()
+        self.assertIn("asked twice", child.warned[0])
+        self.refused({"t": "left"})
+        self.refused({"t": "outcome"})

@@ -48,17 +48,13 @@ class Button:
         @return: a protocol for a new link to a queue manager; that before it
             is not rung at any more.
         """
-
-        def lost(reason: str) -> None:
-            if self._link is link:
-                self._link = None
-
         before = self._link
-        link = Link(peer, {}, self._clock, lost=lost, warn=self._warn)
-        self._link = link
+        self._link = Link(
+            peer, {}, self._clock, lost=lambda reason: None, warn=self._warn
+        )
         if before is not None:
             before.close()
-        return link
+        return self._link
 
     def ring(self, queue_ids: Sequence[str]) -> None:
         """
@@ -66,6 +62,7 @@ class Button:
         """
         if self._link is None:
             return
+        # Over a link that is lost nothing goes.
         for start in range(0, len(queue_ids), MOST):
             ids = list(queue_ids[start : start + MOST])
             self._link.send({"t": "arrived", "ids": ids})
