@@ -173,6 +173,7 @@ class _Life:
         self.status = EX_SOFTWARE
         self._context = context
         self._role = role
+        self._begun = False
         self._ending = False
         handlers: Handlers = {
             "beat": (Schema({"n": Number(0, 1 << 31)}), self._beat),
@@ -195,6 +196,7 @@ class _Life:
             self._channel.send({"t": "fatal", "text": text})
             self._stop(EX_CONFIG)
             return
+        self._begun = True
         self._channel.send({"t": "ready"})
 
     def _drain(self, record: Record, _descriptors: Sequence[int]) -> None:
@@ -205,7 +207,8 @@ class _Life:
         drained.addErrback(self._failed)
 
     async def _end(self, seconds: float) -> None:
-        await _maybe_later(self._role.drain(seconds))
+        if self._begun:
+            await _maybe_later(self._role.drain(seconds))
         self._channel.send({"t": "drained"})
         self._stop(0)
 

@@ -26,7 +26,7 @@ from txmta.log.maillog import MailLog
 from txmta.master import preload
 from txmta.master.binding import port_of
 from txmta.master.confined_role import as_seen, confine_role
-from txmta.master.places import Post
+from txmta.master.family import Post
 from txmta.master.service import Arrangement, Ground, Master
 from txmta.master.sockets import listens
 from txmta.roles.agents import role_of, transports

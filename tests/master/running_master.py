@@ -27,9 +27,9 @@ from txmta.config.snapshot import Configuration
 from txmta.log.maillog import MailLog
 from txmta.log.sinks import FileTarget
 from txmta.master.binding import bind_all, port_of
+from txmta.master.family import Post
 from txmta.master.fleet import Timing
 from txmta.master.lock import QueueLock
-from txmta.master.places import Post
 from txmta.master.service import Arrangement, Ground, Master
 from txmta.master.sockets import listens
 

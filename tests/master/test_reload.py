@@ -145,6 +145,35 @@ class ReloadTests(MasterTestCase):
         port: int = made.getsockname()[1]
         return port
 
+    def test_part_of_an_address(self) -> None:
+        """
+        From all addresses to one, and back; another server is refused the port.
+        """
+        rows = "{}:{} inet n - n - - smtpd\n"
+        master_cf = self.folder / "master.cf"
+        self.start()
+        for host in ("0.0.0.0", "127.0.0.1", "0.0.0.0"):
+            self.write(greeting=f"at-{host}")
+            master_cf.write_text(rows.format(host, self.port))
+            self.hang_up()
+            self.assertEqual(self.talk().greeting, f"at-{host}", self.log())
+        other = socket.socket()
+        self.addCleanup(other.close)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.assertRaises(OSError, other.bind, ("127.0.0.1", self.port))
+
+    def test_mended(self) -> None:
+        """
+        A server whose children die at the start is mended by a reload.
+        """
+        self.write(broken="exit")
+        self.spawn()
+        self.logged("throttling")
+        self.write()
+        self.hang_up()
+        self.assertEqual(self.talk().greeting, "one")
+        self.wait(lambda: len(self.processes()) == 6, lambda: str(self.processes()))
+
     def test_again(self) -> None:
         """
         What comes during a reload is remembered, once.

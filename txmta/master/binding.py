@@ -53,8 +53,12 @@ def port_of(name: str) -> int:
     return socket.getservbyname(name, "tcp")
 
 
-def bind_all(listens: Sequence[Listen]) -> Sequence[Bound]:
+def bind_all(
+    listens: Sequence[Listen], beside: Sequence[socket.socket] = ()
+) -> Sequence[Bound]:
     """
+    @param beside: listening sockets of ours that may have the same port: a new
+        one for 192.0.2.1 beside one for all addresses. Nobody else's may.
     @return: one socket for each address. The IPv6 wildcard is left out on a
         machine without IPv6.
     @raise ConfigError: with each address that cannot be had; nothing is open
@@ -62,15 +66,17 @@ def bind_all(listens: Sequence[Listen]) -> Sequence[Bound]:
     """
     bound: list[Bound] = []
     problems: list[str] = []
+    _share(beside, True)
     for listen in listens:
         try:
-            bound.append(Bound(listen, _bind(listen)))
+            bound.append(Bound(listen, _bind(listen, bool(beside))))
         except OSError as e:
             if not _no_ipv6(listen, e):
                 problems.append(
                     f"{listen.service.where}: cannot listen on {listen}: "
                     f"{_REMEDIES.get(e.errno or 0, e.strerror)}"
                 )
+    _share([*beside, *(each.socket for each in bound)], False)
     if problems:
         for each in bound:
             each.socket.close()
@@ -78,11 +84,20 @@ def bind_all(listens: Sequence[Listen]) -> Sequence[Bound]:
     return tuple(bound)
 
 
-def _bind(listen: Listen) -> socket.socket:
+def _share(sockets: Sequence[socket.socket], shared: bool) -> None:
+    """
+    Let others of this account have the same port, or not.
+    """
+    for each in sockets:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+
+
+def _bind(listen: Listen, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _share([made], shared)
         if family == socket.AF_INET6:
             # else IPv4 clients come as ::ffff:192.0.2.1, which no map lists
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -47,6 +47,9 @@ MAX_WAITING = 500
 #: Messages read at a stretch; others of the process then get their turn.
 _TURN = 50
 
+#: How a channel ends that is closed on the other side.
+GONE = "the other end is gone"
+
 #: What happens on a record: the schema it must fit, and who gets it with the
 #: descriptors that came along, which then are its to close.
 Handlers = Mapping[str, tuple[Schema, Callable[[Record, Sequence[int]], None]]]
@@ -100,12 +103,17 @@ def receive(
         )
     except BlockingIOError:
         raise
+    except ConnectionResetError as e:
+        # It has not read all that we sent, which is no matter now.
+        raise ChannelBroken(GONE) from e
     except OSError as e:
         raise ChannelBroken(f"cannot be read: {e.strerror}") from e
     came = _descriptors(ancillary)
+    # The room is rounded up: one more than was wanted may fit in.
+    told |= socket.MSG_CTRUNC if len(came) > descriptors else 0
     try:
         if not data:
-            raise ChannelBroken("the other end is gone")
+            raise ChannelBroken(GONE)
         if told & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise ChannelBroken("sent more than it may")
         return _one_record(data), came

@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txmta.master.channel import Channel, Handlers
+from txmta.master.channel import GONE, Channel, Handlers
 from txmta.master.forking import FdReactor
 from txmta.master.frames import Record
 from txmta.master.records import Number, Schema, Text
@@ -212,7 +212,7 @@ class Child:
         self.fatal = str(record["text"])
 
     def _hung_up(self, reason: str) -> None:
-        if reason != "the other end is gone":
+        if reason != GONE:
             self.kill(f"control channel: {reason}")
         elif self.living:
             self._watch(GONE_LIMIT, "hung up, but lives")

@@ -14,18 +14,20 @@ L{StartFailed<txmta.master.places.StartFailed>}: then nothing has changed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 
 from txmta.config.snapshot import Configuration
 from txmta.errors import ConfigError
 from txmta.master.binding import Bound, bind_all, port_of
 from txmta.master.children import DRAIN_GRACE, Child
+from txmta.master.family import Family, Post, StartFailed
 from txmta.master.forking import Forking
-from txmta.master.places import Family, Generation, Post, StartFailed
+from txmta.master.places import Generation
 from txmta.master.sockets import Listen, listens
 
 #: Roles that end after all others, in this order: those that report to the
@@ -35,6 +37,10 @@ LATE: Sequence[Collection[str]] = (("smtp", "local"), ("proxymap",), ("log",))
 #: Generations that finish their sessions while others work; of more, the
 #: oldest must hurry.
 MAX_RETIRED = 4
+
+
+#: Seconds that the end of a change waits for a role of which there is one.
+ALONE_LIMIT = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Fleet:
         except OSError as e:
             raise StartFailed([f"fork server: {e.strerror}"]) from e
         self.current = self._generation(configuration, self._sockets, forking)
-        await self.current.staff(self._plan(configuration), patient=True)
+        await self.current.staff(self._plan(configuration), death=False)
 
     async def change(self, configuration: Configuration, forking: Forking) -> None:
         """
@@ -157,7 +163,9 @@ class Fleet:
             if child.role in listening:
                 child.drain(timing.drain)
         await drained(ending, timing.handover)
-        await new.staff(alone, patient=True)
+        ready = new.staff(alone, death=False, fatal=False)
+        with contextlib.suppress(TimeoutError):
+            await ready.addTimeout(ALONE_LIMIT, self._family.reactor)
         # Those that report to the new one know it by now.
         for child in old.children:
             if child.role not in listening:
@@ -183,7 +191,9 @@ class Fleet:
         """
         wanted = listens(configuration.services, configuration.settings, port_of)
         have = {_address(each.listen): each.socket for each in self._sockets}
-        new = bind_all([each for each in wanted if _address(each) not in have])
+        new = bind_all(
+            [each for each in wanted if _address(each) not in have], [*have.values()]
+        )
         kept = [
             Bound(each, have[_address(each)])
             for each in wanted

@@ -16,101 +16,25 @@ Errors: L{StartFailed} from L{Generation.staff}.
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from txmta.config.snapshot import Configuration, encode
-from txmta.events import Note, Warn
-from txmta.interfaces import IEventSink
 from txmta.master.binding import Bound
 from txmta.master.channel import channel_pair
 from txmta.master.children import Child, how_it_ended
-from txmta.master.forking import FdReactor, Forking
+from txmta.master.family import Family, Post, StartFailed
+from txmta.master.forking import Forking
 from txmta.master.given import listening_names, sealed
-from txmta.master.wiring import Wiring
 
 #: Seconds to a restart, at first and at most; doubled from one to the next.
 FIRST_DELAY, LAST_DELAY = 0.1, 2.0
 
 #: After so many seconds of life the first delay counts again.
 GOOD_LIFE = 60.0
-
-
-class StartFailed(Exception):
-    """
-    A generation of children cannot work.
-
-    @ivar problems: why, one line each.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True)
-class Post:
-    """
-    So many children of one role.
-
-    @ivar listens: they get the listening sockets.
-    @ivar alone: there may be no other, not even a moment.
-    """
-
-    role: str
-    count: int = 1
-    listens: bool = False
-    alone: bool = False
-
-
-@dataclass
-class Family:
-    """
-    All children of all generations, and what they are made with.
-
-    @ivar entry: see L{command<txmta.master.fork_server.command>}.
-    @ivar extras: more descriptors, by role and name; they stay open.
-    @ivar children: the living.
-    """
-
-    reactor: FdReactor
-    sink: IEventSink
-    wiring: Wiring
-    entry: str
-    preload: Sequence[str]
-    extras: Mapping[str, Mapping[str, int]]
-    children: dict[int, Child] = field(default_factory=dict)
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-
-    def number(self) -> int:
-        """
-        @return: of a new child.
-        """
-        return next(self._numbers)
-
-    def of(self, roles: Iterable[str]) -> list[Child]:
-        """
-        @return: the living of some roles.
-        """
-        return [child for child in self.children.values() if child.role in roles]
-
-    def fork_server(self) -> Forking:
-        """
-        @return: a new one, on its way.
-        @raise OSError: it cannot be started.
-        """
-        return Forking(self.reactor, self.entry, self.preload)
-
-    def note(self, text: str) -> None:
-        self.sink.emit(Note("master", text))
-
-    def warn(self, text: str) -> None:
-        self.sink.emit(Warn("master", text))
 
 
 class Place:
@@ -197,7 +121,7 @@ class Generation:
         self._delay = FIRST_DELAY
         self._spawning: IDelayedCall | None = None
         self._staffed: Deferred[None] | None = None
-        self._patient = False
+        self._failures = False, False
         self._use(forking)
 
     @property
@@ -214,15 +138,18 @@ class Generation:
         """
         return self._forking.pid if self._forking is not None else 0
 
-    def staff(self, posts: Iterable[Post], patient: bool = False) -> Deferred[None]:
+    def staff(
+        self, posts: Iterable[Post], *, death: bool = True, fatal: bool = True
+    ) -> Deferred[None]:
         """
         Make places and fill them.
 
-        @param patient: a child that just dies before it is ready is started
-            again; else that is a failure.
+        @param death: a child that dies before all are ready is a failure; else
+            it is started again.
+        @param fatal: one that says that it cannot work is a failure.
         @return: fires when all are ready; fails with L{StartFailed}.
         """
-        self._patient = patient
+        self._failures = death, fatal
         made = [Place(post, self) for post in posts for _ in range(post.count)]
         self._places += made
         staffed: Deferred[None] = Deferred(self._give_up)
@@ -291,7 +218,7 @@ class Generation:
             family.warn(f"process {child} {how}")
         if self.retired:
             self._perhaps_over()
-        elif self._staffed is not None and (child.fatal or not self._patient):
+        elif self._is_failure(child):
             self._fail(child.fatal.splitlines() or [f"{child}: {how or 'has ended'}"])
         else:
             if not child.was_ready:
@@ -299,6 +226,12 @@ class Generation:
                     family.warn(f"{child.role}: {line}")
                 family.warn(f"{child.role}: bad command startup -- throttling")
             place.fill_again(family.reactor.seconds() - child.began)
+
+    def _is_failure(self, child: Child) -> bool:
+        death, fatal = self._failures
+        if self._staffed is None:
+            return False
+        return death or (fatal and bool(child.fatal))
 
     # The fork server.
 
@@ -316,7 +249,7 @@ class Generation:
         if self.retired:
             return
         self.family.warn(f"fork server is gone: {how}")
-        if self._staffed is not None and not works:
+        if self._staffed is not None and not works and any(self._failures):
             self._fail([f"fork server: {how}"])
             return
         self._spawning = self.family.reactor.callLater(self._delay, self._spawn)

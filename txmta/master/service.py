@@ -42,11 +42,11 @@ from txmta.events import Event, Note, Warn
 from txmta.interfaces import IEventSink
 from txmta.master.beat import INTERVAL, Beat
 from txmta.master.binding import Bound
+from txmta.master.family import Family, Post, StartFailed
 from txmta.master.fleet import Fleet, Timing
 from txmta.master.forking import FdReactor
 from txmta.master.lock import QueueLock
 from txmta.master.notify import Notify
-from txmta.master.places import Family, Post, StartFailed
 from txmta.master.reload import read_again
 from txmta.master.wiring import Wiring
 
@@ -125,6 +125,7 @@ class Master(Service):
         self._notify = Notify()
         self._under_way: Deferred[None] | None = None
         self._again = False
+        self._starting = False
         self._stopping = False
         self._watchdog: IDelayedCall | None = None
 
@@ -169,8 +170,11 @@ class Master(Service):
     async def _start(self) -> None:
         self._warn_of_configuration()
         self._beat.start()
+        self._starting = True
         try:
             await self._fleet.start(self._configuration)
+        except CancelledError:
+            return  # to stop, or to read the configuration again
         except StartFailed as e:
             self._arrangement.say_fatal(e.problems)
             self._fleet.abandon()
@@ -180,9 +184,10 @@ class Master(Service):
             self._fleet.abandon()
             self._end_badly()
             raise
+        finally:
+            self._starting = False
         self._note(f"daemon started -- configuration {self._configuration.path}")
-        self._notify.ready("running")
-        self._show_life()
+        self._ready()
 
     async def _reload(self) -> None:
         self._again = False
@@ -198,7 +203,7 @@ class Master(Service):
         else:
             self._warn_of_configuration()
             self._note("reload: done")
-        self._notify.ready("running")
+        self._ready()
 
     async def _change(self, old: Configuration) -> None:
         family = self._family
@@ -257,8 +262,16 @@ class Master(Service):
     def _hung_up(self) -> None:
         if self._under_way is not None:
             self._again = True  # once, however often it came
+            if self._starting:
+                # Perhaps it would wait for ever, for what is mended now.
+                self._under_way.cancel()
         else:
             self._do(self._reload)
+
+    def _ready(self) -> None:
+        self._notify.ready("running")
+        if self._watchdog is None:
+            self._show_life()
 
     def _show_life(self) -> None:
         """
