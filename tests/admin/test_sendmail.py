@@ -11,13 +11,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.queue.pickup_doubles import Desk
-from txmta.admin import maildrop_file, sendmail, sendmail_options
+from txmta.admin import maildrop_file, postqueue, sendmail, sendmail_options
 from txmta.queue.maildrop import Submitted
 
 ME = pwd.getpwuid(os.geteuid())
@@ -177,6 +178,24 @@ class SubmitTests(Case):
         self.patch(os, "fsync", full)
         self.refused(sendmail_options.EX_TEMPFAIL, "No space left", "a")
 
+    def test_name(self) -> None:
+        """
+        The name of a file is told to nobody.
+        """
+        real, seen = os.open, []
+
+        def refuse(path: str, flags: int, *more: Any, **others: Any) -> int:
+            if flags & os.O_CREAT:
+                seen.append(os.path.basename(path))
+                raise PermissionError(13, "Permission denied", path)
+            return real(path, flags, *more, **others)
+
+        self.patch(os, "open", refuse)
+        self.assertEqual(self.send("a"), sendmail_options.EX_TEMPFAIL)
+        (name,) = seen
+        self.assertIn("maildrop: Permission denied", self.said.getvalue())
+        self.assertNotIn(name, self.said.getvalue())
+
     def test_order(self) -> None:
         """
         All is on disk before the file counts, and the mode before we say so.
@@ -222,6 +241,33 @@ class SubmitTests(Case):
         ):
             self.refused(sendmail_options.EX_UNAVAILABLE, words, argument)
         self.assertEqual(self.send("-bh"), 0)
+
+    def test_queue(self) -> None:
+        """
+        The queue is postqueue's business.
+        """
+        asked: list[Sequence[str]] = []
+
+        def main(arguments: Sequence[str], name: str) -> int:
+            asked.append(arguments)
+            return 7
+
+        self.patch(postqueue, "main", main)
+        for argument in ("-bp", "-q", "-qIABC", "-qRx.test"):
+            self.assertEqual(self.send(argument), 7)
+        self.patch(sys, "argv", ["/usr/bin/mailq", "-C", str(self.desk.folder)])
+        self.assertEqual(sendmail.main(), 7)
+        config = ["-c", str(self.desk.folder)]
+        self.assertEqual(
+            asked,
+            [
+                [*config, "-p"],
+                [*config, "-f"],
+                [*config, "-i", "ABC"],
+                [*config, "-s", "x.test"],
+                [*config, "-p"],
+            ],
+        )
 
     def test_warnings(self) -> None:
         self.assertEqual(self.send("-R", "x", "a"), 0)

@@ -193,6 +193,7 @@ class TakeTests(Case):
             self.put(desk, name=f"f{number}")
         for _ in range(6):
             desk.look()
+            self.assertLessEqual(len(desk.pickup._waiting), 2)
             desk.commit()
         self.assertEqual(os.listdir(desk.maildrop), [])
         self.assertEqual(len(desk.store.messages), 6)

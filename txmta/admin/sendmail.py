@@ -97,21 +97,14 @@ def _queue_command(options: Options) -> int:
     """
     Leave it to postqueue, as Postfix's command does.
     """
-    from importlib.util import find_spec
+    from txmta.admin import postqueue
 
     wanted = ["-p"]
     if options.mode == "flush":
         kind, rest = options.flush[:1], options.flush[1:]
         wanted = {"": ["-f"], "I": ["-i", rest], "R": ["-s", rest]}[kind]
-    if find_spec("txmta.admin.postqueue") is None:
-        raise Refused(
-            f"postqueue {' '.join(wanted)} is not there in this version",
-            options_of.EX_UNAVAILABLE,
-        )
-    where = ["-c", os.path.dirname(_main_cf(options))]
-    command = [sys.executable, "-m", "txmta.admin.postqueue", *where, *wanted]
-    sys.stdout.flush()
-    os.execv(sys.executable, command)
+    folder = os.path.dirname(_main_cf(options)) or "."
+    return postqueue.main(["-c", folder, *wanted], "sendmail")
 
 
 def _main_cf(options: Options) -> str:
