@@ -131,7 +131,11 @@ def lines_of(data: bytes) -> list[str]:
     """
     text = data.decode("utf-8", "replace")
     return [
-        "".join(c if c.isprintable() or c == "\t" else "?" for c in line) + "\n"
+        f"{line if line.isprintable() else _cleaned(line)}\n"
         for line in text.split("\n")
         if line
     ]
+
+
+def _cleaned(line: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in line)
