@@ -35,7 +35,7 @@ ROLES: Mapping[str, str] = {
 
 #: Roles without a reactor: called with a L{BlockingContext}, and end when
 #: what is called returns.
-BLOCKING: Mapping[str, str] = {}
+BLOCKING: Mapping[str, str] = {"local": "txmta.roles.local_child:run"}
 
 
 class Role(Protocol):

@@ -78,7 +78,9 @@ class AgentHost:
         @param peer: for the log.
         @return: a protocol for a new link to a queue manager.
         """
-        end = HostEnd(self, peer)
+        return self._add(HostEnd(self, peer))
+
+    def _add(self, end: HostEnd) -> Link:
         self._ends.append(end)
         if self._leaving:
             end.leave()
@@ -180,12 +182,12 @@ class AgentHost:
         hand.over, hand.error = True, error
         del self.hands[hand]
         end = hand.end
-        if end is None:
+        if end is not None:
+            del end.hands[hand.key]
+            end.send(hand.ending())
+            self._remember(hand)
+        elif hand.kept:
             self._untold[hand] = None
-            return
-        del end.hands[hand.key]
-        end.send(hand.ending())
-        self._remember(hand)
         if self._leaving:
             self._look_for_end()
 
@@ -234,11 +236,11 @@ class AgentHost:
 
     def _tell(self, end: HostEnd, hand: Hand) -> None:
         request = hand.request
-        hand.end, hand.key = end, next(self._keys)
         kept, hand.kept = hand.kept, []
         numbers = {outcome.n for outcome in kept} | hand.left
-        if hand.over and not kept:
-            return  # nobody has it in hand
+        if not numbers:
+            return  # all was told, but that it is over
+        hand.end, hand.key = end, next(self._keys)
         records: list[Record] = list(
             encode_working(
                 InHandElsewhere(

@@ -9,6 +9,7 @@ Errors: L{BadDelivery<txmta.master.wire_fields.BadDelivery>} ends the link.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -88,7 +89,10 @@ class HostEnd:
     A link to one queue manager.
 
     @ivar hands: deliveries that it has been told of, by key.
+    @ivar carriers: types of records of which each comes with a descriptor.
     """
+
+    carriers: Collection[str] = ()
 
     def __init__(self, host: AgentHost, peer: str) -> None:
         self._host = host
@@ -103,7 +107,14 @@ class HostEnd:
             "deliver": (_CHECKED, self._deliver),
             "left": (_PLAIN, self._left),
         }
-        self.link = Link(peer, handlers, host.clock, lost=self._lost, warn=host.warn)
+        self.link = Link(
+            peer,
+            handlers,
+            host.clock,
+            lost=self._lost,
+            warn=host.warn,
+            carriers=self.carriers,
+        )
 
     def send(self, record: Record) -> None:
         """
