@@ -542,6 +542,39 @@ class NextManagerTests(SiteCase):
         self.assertEqual(site.warned, [])
         self.assertEqual(len(site.children[0].smtp.hands), 2)
 
+    def test_put_off(self) -> None:
+        """
+        The queue manager was told that all are put off, but not that it is
+        over: there is nothing left to tell, before the next one is there or
+        after.
+        """
+        for meanwhile in (True, False):
+            site = Site(1)
+            site.world.put("a@x.example", "b@x.example")
+            site.net.run()
+            (child,) = site.children
+            (hand,) = child.smtp.hands
+            for recipient in hand.request.recipients:
+                hand.report(busy(recipient))
+            site.net.limit = site.net.steps
+            site.net.run()
+            site.kill_manager()
+            site.net.limit = None
+            if meanwhile:
+                hand.ended.callback(None)
+            site.start_manager()
+            site.net.run()
+            if not meanwhile:
+                hand.ended.callback(None)
+            site.net.run()
+            self.assertEqual(site.warned, [])
+            self.assertEqual(len(child.smtp.hands), 2)
+            over: list[None] = []
+            child.smtp.hands[1].end()
+            child.host.drain().addCallback(over.append)
+            site.net.run()
+            self.assertEqual(over, [None])
+
     def test_too_old(self) -> None:
         """
         An outcome for another queue manager is an attempt like any: a message
