@@ -124,6 +124,10 @@ class Smtpd:
             raise ConfigError(["smtpd cannot start", "for a reason"])
         if text(context, "broken") == "exit":
             os._exit(9)
+        if text(context, "broken") == "half" and context.n % 2:
+            # Time for a client to come to the other.
+            time.sleep(0.5)
+            raise ConfigError(["smtpd is half broken"])
         context.ends.on("doorbell", self._linked)
         factory = cast(Any, Factory.forProtocol(partial(Talk, self)))
         self._ports = [

@@ -5,6 +5,7 @@ SIGHUP: another configuration, without a client that sees it.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -110,6 +111,42 @@ class ReloadTests(MasterTestCase):
         self.write(greeting="two")
         self.hang_up()
         self.assertEqual(self.talk().greeting, "two")
+
+    def test_not_used(self) -> None:
+        """
+        A client of a new child is served to its end, also if the new ones are
+        not used after all.
+        """
+        self.start()
+        self.write(greeting="two", broken="half")
+        self.process.send_signal(signal.SIGHUP)
+        self.assertIn("RELOADING=1", self.told())
+        client = self.wait(self.new_client)
+        assert client is not None
+        self.assertIn("READY=1", self.told())
+        self.assertIn("the configuration stays as it was", self.log())
+        self.assertEqual(client.say("hello"), "hello")
+        client.close()
+        self.wait(lambda: len(self.processes()) == 6, lambda: str(self.processes()))
+        self.assertNotIn("signal 9", self.log())
+
+    def new_client(self) -> Client | None:
+        client = self.talk()
+        return client if client.greeting == "two" else None
+
+    def test_chance(self) -> None:
+        """
+        That a new child is killed before it is ready stops nothing.
+        """
+        self.start()
+        old = self.pids("smtpd")
+        self.process.send_signal(signal.SIGHUP)
+        new = self.wait(lambda: self.pids("smtpd") - old)
+        os.kill(min(new), signal.SIGKILL)
+        self.told()
+        self.told()
+        self.logged("reload: done")
+        self.assertNotIn("the configuration stays", self.log())
 
     def test_addresses(self) -> None:
         """

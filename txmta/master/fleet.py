@@ -111,9 +111,10 @@ class Fleet:
         try:
             await new.staff(post for post in posts if not post.alone)
         except BaseException as e:
+            # They may have clients already, and mail in hand.
             new.retire()
             for child in new.children:
-                child.kill("its configuration is not used")
+                child.drain(self._timing.drain)
             _close(new_sockets)
             if isinstance(e, StartFailed):
                 raise ConfigError(e.problems) from e

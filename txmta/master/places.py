@@ -40,12 +40,15 @@ GOOD_LIFE = 60.0
 class Place:
     """
     One child that is wanted.
+
+    @ivar deaths: since one was ready.
     """
 
     def __init__(self, post: Post, generation: Generation) -> None:
         self.post = post
         self.child: Child | None = None
         self.has_been_ready = False
+        self.deaths = 0
         self._generation = generation
         self._delay = FIRST_DELAY
         self._again: IDelayedCall | None = None
@@ -61,6 +64,7 @@ class Place:
 
     def is_ready(self, child: Child) -> None:
         self.has_been_ready = True
+        self.deaths = 0
         self._generation.one_is_ready()
 
     def is_empty(self, child: Child) -> None:
@@ -68,6 +72,7 @@ class Place:
         Its child is dead.
         """
         self.child = None
+        self.deaths += 1
         self._generation.one_has_ended(self, child)
 
     def fill_again(self, lived: float) -> None:
@@ -144,8 +149,8 @@ class Generation:
         """
         Make places and fill them.
 
-        @param death: a child that dies before all are ready is a failure; else
-            it is started again.
+        @param death: children of one place that die again and again before
+            all are ready are a failure; else they are always started again.
         @param fatal: one that says that it cannot work is a failure.
         @return: fires when all are ready; fails with L{StartFailed}.
         """
@@ -218,7 +223,7 @@ class Generation:
             family.warn(f"process {child} {how}")
         if self.retired:
             self._perhaps_over()
-        elif self._is_failure(child):
+        elif self._is_failure(place, child):
             self._fail(child.fatal.splitlines() or [f"{child}: {how or 'has ended'}"])
         else:
             if not child.was_ready:
@@ -227,11 +232,14 @@ class Generation:
                 family.warn(f"{child.role}: bad command startup -- throttling")
             place.fill_again(family.reactor.seconds() - child.began)
 
-    def _is_failure(self, child: Child) -> bool:
+    def _is_failure(self, place: Place, child: Child) -> bool:
         death, fatal = self._failures
         if self._staffed is None:
             return False
-        return death or (fatal and bool(child.fatal))
+        if child.fatal:
+            return fatal
+        # Once may be chance.
+        return death and not child.was_ready and place.deaths > 1
 
     # The fork server.
 
