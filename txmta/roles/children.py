@@ -49,6 +49,7 @@ from txmta.roles.log import log_target
 from txmta.roles.pickup import PickupRoleParts, make_pickup
 from txmta.roles.public import make_public
 from txmta.roles.qmgr import make_manager, queue_parts
+from txmta.roles.shared import several
 from txmta.roles.smtpd import SmtpdParts, SmtpdRole
 from txmta.smtp.poller import Poller
 
@@ -79,6 +80,7 @@ class SmtpdChild(Base):
                 self._store,
                 self.postmaster(self._store),
                 self._poller,
+                several(self.shared.settings),
             ),
         )
         self._smtpd.adopt(context.listening)

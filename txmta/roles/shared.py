@@ -9,6 +9,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -136,6 +137,13 @@ class Tables:
         @return: the list of addresses that a parameter holds.
         """
         return self.lists.addresses(parameter, getattr(settings, parameter))
+
+
+def several(settings: Settings) -> int:
+    """
+    @return: how many processes a role gets that may have several.
+    """
+    return settings.processes_per_role or len(os.sched_getaffinity(0))
 
 
 class Pools:

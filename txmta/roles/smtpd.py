@@ -46,6 +46,7 @@ class SmtpdParts:
     @ivar store: takes what comes in.
     @ivar poller: of this process.
     @ivar postmaster: hears of trouble in sessions.
+    @ivar share: how many processes take clients of the same services.
     """
 
     tables: Tables
@@ -53,6 +54,7 @@ class SmtpdParts:
     store: IQueueEntrance
     postmaster: IPostmaster
     poller: Poller
+    share: int = 1
 
 
 class SmtpdRole:
@@ -124,7 +126,7 @@ class SmtpdRole:
                 parts.postmaster,
             ),
             service.name,
-            service.maxproc or _most_connections(),
+            _most_sessions(service.maxproc, parts.share),
         )
         port: Any = shared.reactor.adoptStreamPort(
             bound.socket.fileno(), bound.socket.family, factory
@@ -134,10 +136,13 @@ class SmtpdRole:
         self._smtpds.append((factory, port))
 
 
-def _most_connections() -> int:
+def _most_sessions(maxproc: int | None, share: int) -> int:
     """
-    @return: so many that half of the descriptors are left for files,
-        deliveries and DNS.
+    @param maxproc: of all processes together.
+    @return: for one process; without a limit so many that half of the
+        descriptors are left for files, deliveries and DNS.
     """
+    if maxproc:
+        return max(1, maxproc // share)
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(50, soft // 2) if soft != resource.RLIM_INFINITY else 0

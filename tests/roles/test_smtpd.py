@@ -1,0 +1,134 @@
+"""
+The SMTP server of one process: when it accepts clients, how many, and how
+long those that it has may stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from txmta.config.master_cf import parse_master_cf
+from txmta.config.settings import Settings
+from txmta.master.binding import Bound
+from txmta.master.sockets import Listen
+from txmta.roles.shared import Shared
+from txmta.roles.smtpd import HURRY, SESSIONS, SmtpdParts, SmtpdRole
+
+ROW = "127.0.0.1:2525 inet n - n - {maxproc} smtpd\n"
+
+
+class Port:
+    """
+    A listening port that says whether it accepts.
+    """
+
+    def __init__(self, factory: Any) -> None:
+        self.factory = factory
+        self.accepts = True
+
+    def pauseProducing(self) -> None:
+        self.accepts = False
+
+    def resumeProducing(self) -> None:
+        self.accepts = True
+
+    def stopListening(self) -> None:
+        self.accepts = False
+
+
+class Reactor(Clock):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ports: list[Port] = []
+
+    def adoptStreamPort(self, _fd: int, _family: int, factory: Any) -> Port:
+        self.ports.append(Port(factory))
+        return self.ports[-1]
+
+
+class SmtpdRoleTests(SynchronousTestCase):
+    def made(self, maxproc: str = "-", share: int = 1) -> SmtpdRole:
+        settings = Settings.of(myhostname="mail.here.test", alias_maps="")
+        (service,) = parse_master_cf("master.cf", ROW.format(maxproc=maxproc))
+        reactor: Any = Reactor()
+        self.reactor = reactor
+        shared = Shared(settings, [service], reactor, lambda: 0.0, mock.Mock())
+        anything = mock.Mock()
+        role = SmtpdRole(
+            shared,
+            SmtpdParts(
+                shared.open_tables(), anything, anything, anything, anything, share
+            ),
+        )
+        role.adopt([Bound(Listen("127.0.0.1", 2525, service), mock.Mock())])
+        (self.port,) = reactor.ports
+        return role
+
+    def drained(self, role: SmtpdRole, seconds: float) -> list[None]:
+        """
+        @return: has something when it is.
+        """
+        done: list[None] = []
+        Deferred.fromCoroutine(role.drain(seconds)).addCallback(done.append)
+        return done
+
+    def test_accepts(self) -> None:
+        """
+        Nobody is accepted before the queue is open.
+        """
+        role = self.made()
+        self.assertFalse(self.port.accepts)
+        role.listen()
+        self.assertTrue(self.port.accepts)
+
+    def test_maxproc(self) -> None:
+        """
+        A limit holds for all processes together.
+        """
+        for maxproc, share, total in (("100", 1, 100), ("100", 3, 33), ("1", 2, 1)):
+            self.made(maxproc, share)
+            self.assertEqual(self.port.factory._crowd.total, total)
+
+    def test_replaced(self) -> None:
+        """
+        When others have taken over, a session goes on as long as it likes.
+        """
+        role = self.made()
+        role.listen()
+        session = mock.Mock()
+        self.port.factory.connections.add(session)
+        done = self.drained(role, 3600)
+        self.assertFalse(self.port.accepts)
+        self.reactor.pump([60] * 30)
+        session.drain.assert_not_called()
+        self.port.factory.connections.clear()
+        self.reactor.advance(1)
+        self.assertEqual(done, [None])
+
+    def test_not_for_ever(self) -> None:
+        """
+        What is left before the time is up is told to end.
+        """
+        role = self.made()
+        session = mock.Mock()
+        self.port.factory.connections.add(session)
+        self.drained(role, 3600)
+        self.reactor.advance(3600 - SESSIONS - 1)
+        session.drain.assert_not_called()
+        self.reactor.advance(2)
+        session.drain.assert_called()
+
+    def test_stopped(self) -> None:
+        """
+        When all is to stop, sessions are told at once.
+        """
+        role = self.made()
+        session = mock.Mock()
+        self.port.factory.connections.add(session)
+        self.drained(role, HURRY)
+        session.drain.assert_called()
