@@ -14,6 +14,7 @@ Errors: L{BadDelivery<txmta.master.wire_fields.BadDelivery>} for lies.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -31,6 +32,10 @@ PATIENCE = 5.0
 
 #: Recipients that one agent may have in hand, or keep outcomes of.
 MAX_HELD = 500_000
+
+#: What the agents of one role may have told without anybody having asked yet:
+#: octets, roughly.
+MAX_KEPT = 64 << 20
 
 #: Told the outcome; C{None} if nobody has the recipient in hand any more.
 Take = Callable[[Outcome | None], None]
@@ -59,8 +64,10 @@ class WorkElsewhere:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        #: By queue id and number: who has it, its outcome, who waits for it.
-        self._held: dict[str, dict[int, _Place]] = {}
+        #: By role, queue id and number: who has it, its outcome, who waits for
+        #: it. What one role says does not stand in the way of another.
+        self._held: dict[tuple[object, str], dict[int, _Place]] = {}
+        self._kept: Counter[object] = Counter()
         self._groups: dict[str, object] = {}
         #: Whom to ask, and how; not before the queue manager is one: there
         #: may be another, whose deliveries are none of ours.
@@ -91,16 +98,16 @@ class WorkElsewhere:
         """
         See L{IWorkElsewhere.claim}.
         """
-        places = self._held.get(queue_id)
+        places = self._held.get((self._groups.get(transport), queue_id))
         if places is None:
             return False
         place = places.get(n)
-        if place is None or place.held.group is not self._groups.get(transport):
+        if place is None:
             return False
         if place.outcome is None:
             place.take = take
             return True
-        self._forget(queue_id, n)
+        self._forget(place.held, n)
         take(place.outcome)
         return True
 
@@ -140,7 +147,7 @@ class WorkElsewhere:
         """
         An agent has recipients in hand. Whoever says so first has them.
         """
-        places = self._held.setdefault(held.queue_id, {})
+        places = self._held.setdefault((held.group, held.queue_id), {})
         for n in numbers:
             places.setdefault(n, _Place(held))
 
@@ -152,10 +159,21 @@ class WorkElsewhere:
         if place is None:
             return
         if place.take is None:
-            place.outcome = outcome
+            self._keep(place, outcome)
             return
-        self._forget(held.queue_id, outcome.n)
+        self._forget(held, outcome.n)
         place.take(outcome)
+
+    def _keep(self, place: _Place, outcome: Outcome) -> None:
+        """
+        Until somebody asks, which may be never.
+        """
+        held = place.held
+        place.outcome = outcome
+        self._kept[held.group] += _size(outcome)
+        if self._kept[held.group] > MAX_KEPT:
+            self._forget(held, outcome.n)
+            raise BadDelivery("more outcomes than can be kept")
 
     def over(self, held: Held) -> None:
         """
@@ -166,19 +184,33 @@ class WorkElsewhere:
         for n in left:
             place = self._place(held, n)
             if place is not None:
-                self._forget(held.queue_id, n)
+                self._forget(held, n)
                 if place.take is not None:
                     place.take(None)
 
     def _place(self, held: Held, n: int) -> _Place | None:
-        place = self._held.get(held.queue_id, {}).get(n)
+        place = self._held.get((held.group, held.queue_id), {}).get(n)
         return place if place is not None and place.held is held else None
 
-    def _forget(self, queue_id: str, n: int) -> None:
-        places = self._held[queue_id]
-        del places[n]
+    def _forget(self, held: Held, n: int) -> None:
+        places = self._held[held.group, held.queue_id]
+        outcome = places.pop(n).outcome
+        if outcome is not None:
+            self._kept[held.group] -= _size(outcome)
         if not places:
-            del self._held[queue_id]
+            del self._held[held.group, held.queue_id]
+
+
+def _size(outcome: Outcome) -> int:
+    """
+    @return: of what memory it takes, in octets, roughly.
+    """
+    size = 500 + len(outcome.reason) + len(outcome.diagnostic) + len(outcome.remote)
+    size += len(outcome.relay) + len(outcome.status) + len(outcome.bounce_to)
+    for forward in outcome.forward:
+        size += 500 + len(forward.head) + sum(map(len, forward.recipients))
+        size += 100 * len(forward.recipients)
+    return size
 
 
 class _Place:
@@ -197,6 +229,8 @@ class _Place:
 class Story:
     """
     What one agent tells of its work for another queue manager.
+
+    @ivar complete: it has told everything.
     """
 
     def __init__(
@@ -216,7 +250,7 @@ class Story:
         self._onward = onward
         self._held: dict[int, Held] = {}
         self._count = 0
-        self._complete = False
+        self.complete = False
         elsewhere.add(self, ask)
 
     def working(self, record: Record) -> None:
@@ -239,14 +273,16 @@ class Story:
 
     def _check(self, each: InHandElsewhere) -> None:
         self._count += len(each.numbers)
-        if self._complete or each.key < OWN_KEYS or self._count > MAX_HELD:
+        if self.complete or each.key < OWN_KEYS or self._count > MAX_HELD:
             raise BadDelivery("work that nobody asked for")
 
     def worked(self) -> None:
         """
         It has told everything.
         """
-        self._complete = True
+        if self.complete:
+            raise BadDelivery("told everything twice")
+        self.complete = True
         self._elsewhere.answered(self)
 
     def awaited(self, key: int) -> Awaited:

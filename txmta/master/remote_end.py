@@ -210,7 +210,7 @@ class RemoteEnd:
 
     def _worked(self, record: Record) -> None:
         # First, for mail may be waiting for the last one to answer.
-        if not self._last:
+        if not self._last and not self._story.complete:
             self._agents.open(self)
         self._story.worked()
 
