@@ -14,6 +14,7 @@ Errors: one line on standard error; exit status as Postfix's.
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -44,7 +45,7 @@ _DOWN = "mail system is down"
 _CANNOT_FLUSH = "Cannot flush mail queue"
 
 _HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*", re.ASCII)
-_LITERAL = re.compile(r"\[(?:ipv6:)?[0-9a-f:.]{2,45}\]", re.IGNORECASE)
+_LITERAL = re.compile(r"\[(?:(ipv6):)?([0-9a-f:.]{2,45})\]", re.IGNORECASE)
 
 
 class Source(Protocol):
@@ -169,8 +170,17 @@ def _run(tool: Tool, arguments: Sequence[str]) -> None:
 
 
 def _valid_site(site: str) -> bool:
-    form = _LITERAL if site.startswith("[") else _HOST
-    return len(site) <= MAX_SITE and form.fullmatch(site) is not None
+    if not site.startswith("["):
+        return len(site) <= MAX_SITE and _HOST.fullmatch(site) is not None
+    match = _LITERAL.fullmatch(site)
+    if match is None:
+        return False
+    family = socket.AF_INET6 if match[1] else socket.AF_INET
+    try:
+        socket.inet_pton(family, match[2])
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

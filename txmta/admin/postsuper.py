@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from txmta.admin.client import Busy, Down, stream
@@ -37,7 +37,7 @@ USAGE = (
     "[-s (structure fix)] [-S (redundant structure fix)][-v (verbose)] [queue...]"
 )
 
-#: In the order in which they are done.
+#: By option; in the order in which they are done to all messages.
 OPERATIONS = {
     "d": "delete",
     "r": "requeue",
@@ -151,9 +151,18 @@ class Superintendent:
         For messages that are named one by one.
         """
         self._expect(operation)
-        valid = (queue_id for queue_id in queue_ids if self._valid(queue_id))
-        while part := list(islice(valid, MAX_IDS)):
+        part: list[str] = []
+        for queue_id in queue_ids:
+            if valid_queue_id(queue_id):
+                part.append(queue_id)
+                if len(part) < MAX_IDS:
+                    continue
+            # What is said comes in the order of what was asked.
             self._some(operation, part)
+            part.clear()
+            if not valid_queue_id(queue_id):
+                self._tool.say(f"warning: invalid mail queue id: {queue_id}")
+        self._some(operation, part)
 
     def report(self) -> None:
         for step, (_each, words) in REPORTS.items():
@@ -163,6 +172,8 @@ class Superintendent:
                 self._tool.say(f"{words}: {count} message{plural}")
 
     def _some(self, operation: str, queue_ids: Sequence[str]) -> None:
+        if not queue_ids:
+            return
         try:
             changed = self._doer.change_some(operation, queue_ids, self._named)
             for step, queue_id in changed:
@@ -174,12 +185,6 @@ class Superintendent:
 
     def _expect(self, operation: str) -> None:
         self._asked.update(_STEPS.get(operation, (operation,)))
-
-    def _valid(self, queue_id: str) -> bool:
-        if valid_queue_id(queue_id):
-            return True
-        self._tool.say(f"warning: invalid mail queue id: {queue_id}")
-        return False
 
     def _go_offline(self) -> None:
         from txmta.admin.offline import OfflineQueue
@@ -204,10 +209,7 @@ def _run(tool: Tool, arguments: Sequence[str]) -> None:
     for name in named:
         if name not in QUEUES and name not in _LOGS:
             raise Fatal(f"invalid directory name: {name}")
-    wanted: dict[str, list[str]] = {letter: [] for letter in OPERATIONS}
-    for letter, value in found:
-        if letter in wanted:
-            wanted[letter].append(value)
+    wanted = [(letter, value) for letter, value in found if letter in OPERATIONS]
     _check_rights(folder)
     queues = [name for name in named if name in QUEUES]
     if "maildrop" in queues:
@@ -215,12 +217,14 @@ def _run(tool: Tool, arguments: Sequence[str]) -> None:
     work = Superintendent(tool, folder, queues)
     if named and not queues:
         return
-    for letter, ids in wanted.items():
-        if "ALL" in ids:
-            work.all(OPERATIONS[letter])
-    for letter, ids in wanted.items():
-        if ids and "ALL" not in ids:
-            work.some(OPERATIONS[letter], _named(ids))
+    every = {letter for letter, value in wanted if value == "ALL"}
+    for letter, operation in OPERATIONS.items():
+        if letter in every:
+            work.all(operation)
+    # One by one in the order of the command line.
+    for letter, those in groupby(wanted, lambda each: each[0]):
+        if letter not in every:
+            work.some(OPERATIONS[letter], _named(value for _, value in those))
     work.report()
 
 
@@ -233,7 +237,7 @@ def _check_rights(folder: str) -> None:
         raise Fatal("use of this command is reserved for the superuser")
 
 
-def _named(ids: Sequence[str]) -> Iterator[str]:
+def _named(ids: Iterable[str]) -> Iterator[str]:
     for each in ids:
         if each == "-":
             for line in sys.stdin.buffer:
