@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import os
 import pwd
+import signal
 import stat
 import subprocess
 import sys
@@ -32,6 +33,10 @@ class Case(SynchronousTestCase):
         self.said = io.StringIO()
         self.patch(sys, "stderr", self.said)
         self.patch(sendmail, "_log", lambda text: None)
+        handler = signal.getsignal(signal.SIGTERM)
+        self.addCleanup(
+            lambda: self.assertIs(signal.getsignal(signal.SIGTERM), handler)
+        )
 
     def send(self, *arguments: str, content: bytes = MESSAGE) -> int:
         stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))

@@ -38,10 +38,14 @@ class NewFile:
         self._signals: list[int] = []
 
     def __enter__(self) -> NewFile:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, _interrupted)
-                self._signals.append(number)
+        self._catch_signals()
+        try:
+            return self._open()
+        except BaseException:
+            self._restore_signals()
+            raise
+
+    def _open(self) -> NewFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(self._path, flags, 0o600)
@@ -79,13 +83,22 @@ class NewFile:
         if not self._finished:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
-        for number in self._signals:
-            signal.signal(number, signal.SIG_DFL)
+        self._restore_signals()
         try:
             self._file.close()
         except OSError:
             if self._finished:
                 raise
+
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _interrupted)
+                self._signals.append(number)
+
+    def _restore_signals(self) -> None:
+        for number in self._signals:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _sync_directory(path: str) -> None:
