@@ -40,15 +40,18 @@ class NewFile:
     def __enter__(self) -> NewFile:
         self._catch_signals()
         try:
-            return self._open()
+            fd = self._open()
         except BaseException:
             self._restore_signals()
             raise
+        self._file = open(fd, "wb", _BLOCK)
+        self.write = self._file.write
+        return self
 
-    def _open(self) -> NewFile:
+    def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(self._path, flags, 0o600)
+            return os.open(self._path, flags, 0o600)
         except FileNotFoundError as e:
             raise Refused(
                 f"{self._folder} does not exist: start the server once, which makes "
@@ -58,9 +61,6 @@ class NewFile:
         except OSError as e:
             # The name is for nobody's eyes while the file may be there.
             raise OSError(e.errno, e.strerror, self._folder) from e
-        self._file = open(fd, "wb", _BLOCK)
-        self.write = self._file.write
-        return self
 
     def finish(self, first_line: bytes) -> None:
         """
