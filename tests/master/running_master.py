@@ -145,10 +145,13 @@ class MasterTestCase(SynchronousTestCase):
         self.spawn(**environment)
         self.assertIn("READY=1", self.told())
 
-    def spawn(self, **environment: str) -> None:
+    def spawn(self, *options: str, **environment: str) -> None:
+        """
+        @param options: of twistd.
+        """
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-c", TWISTD, "-n"),
+                *(sys.executable, "-c", TWISTD, "-n", *options),
                 *("--pidfile=", "-y", str(ROOT / "tests/master/multi.tac")),
             ],
             cwd=ROOT,

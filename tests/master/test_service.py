@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from tests.master.running_master import Client, MasterTestCase, lives, offspring
+from tests.support import require_root
 
 
 class StartStopTests(MasterTestCase):
@@ -124,6 +125,17 @@ class StartStopTests(MasterTestCase):
         self.assertEqual(self.process.wait(8), 1)
         self.end()
         self.assertIn("fatal:\nsmtpd cannot start\nfor a reason\n", self.output)
+
+    def test_twistd_options(self) -> None:
+        """
+        twistd must not take away what children are to get.
+        """
+        require_root("to be another than before")
+        self.folder.chmod(0o755)
+        self.spawn("--uid=65534", "--gid=65534")
+        self.assertEqual(self.process.wait(8), 1)
+        self.end()
+        self.assertIn("twistd --uid, --gid: leave out", self.output)
 
     def test_dies_at_start(self) -> None:
         """

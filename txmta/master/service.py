@@ -135,6 +135,7 @@ class Master(Service):
         """
         arrangement = self._arrangement
         self._notify = Notify.from_environment(os.environ)
+        self._ids = os.geteuid(), os.getegid()
         try:
             self._ground = arrangement.prepare(self._configuration)
         except ConfigError as e:
@@ -155,6 +156,14 @@ class Master(Service):
 
     def startService(self) -> None:
         super().startService()
+        if (os.geteuid(), os.getegid()) != self._ids:
+            error = ConfigError(
+                [
+                    "twistd --uid and --gid: children get their rights from master: leave out"
+                ]
+            )
+            self._arrangement.end(error)
+            raise SystemExit(1)
         signal.signal(signal.SIGHUP, self._hangup)
         # Children die with the thread that forks: the reactor's.
         self._reactor.callWhenRunning(self._do, self._start)
