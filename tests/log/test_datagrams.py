@@ -5,6 +5,7 @@ no room is counted, and nobody can forge more than the text of a line.
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Sequence
 
@@ -173,11 +174,18 @@ class CollectorTests(SynchronousTestCase):
         """
         Whoever else has the socket may make it block: we do not wait.
         """
+        before = signal.signal(signal.SIGALRM, self.too_long)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 5)
         self.there.setblocking(True)
         self.here.send(b"one\n")
         self.read()
         self.read()
         self.assertEqual(self.lines.lines, ["one\n"])
+
+    def too_long(self, _number: int, _frame: object) -> None:
+        raise AssertionError("it waits")
 
     def test_end(self) -> None:
         """
