@@ -299,8 +299,6 @@ class Link(Protocol):
         if self._ended:
             return
         self._finish()
-        _cancel(self._stall)
-        self._outlet.close()
         self._warn(f"link to {self.peer} dropped: it {reason}")
         transport: Any = self.transport
         transport.abortConnection()
