@@ -82,6 +82,11 @@ class Doer(Protocol):
         @return: steps, and which message each has changed.
         """
 
+    def close(self) -> None:
+        """
+        No more is to be changed.
+        """
+
 
 class Online:
     """
@@ -110,6 +115,11 @@ class Online:
         for line in self._ask(Request(operation, tuple(queue_ids), tuple(named))):
             if line.get("t") == "done":
                 yield str(line["step"]), str(line["id"])
+
+    def close(self) -> None:
+        """
+        As L{Doer.close}.
+        """
 
     def _ask(self, request: Request) -> Iterator[dict[str, object]]:
         try:
@@ -164,6 +174,9 @@ class Superintendent:
                 self._tool.say(f"warning: invalid mail queue id: {queue_id}")
         self._some(operation, part)
 
+    def close(self) -> None:
+        self._doer.close()
+
     def report(self) -> None:
         for step, (_each, words) in REPORTS.items():
             if step in self._asked:
@@ -217,6 +230,14 @@ def _run(tool: Tool, arguments: Sequence[str]) -> None:
     work = Superintendent(tool, folder, queues)
     if named and not queues:
         return
+    try:
+        _work(work, wanted)
+    finally:
+        work.close()
+    work.report()
+
+
+def _work(work: Superintendent, wanted: Sequence[tuple[str, str]]) -> None:
     every = {letter for letter, value in wanted if value == "ALL"}
     for letter, operation in OPERATIONS.items():
         if letter in every:
@@ -225,7 +246,6 @@ def _run(tool: Tool, arguments: Sequence[str]) -> None:
     for letter, those in groupby(wanted, lambda each: each[0]):
         if letter not in every:
             work.some(OPERATIONS[letter], _named(value for _, value in those))
-    work.report()
 
 
 def _check_rights(folder: str) -> None:
