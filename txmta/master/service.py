@@ -157,11 +157,8 @@ class Master(Service):
     def startService(self) -> None:
         super().startService()
         if (os.geteuid(), os.getegid()) != self._ids:
-            error = ConfigError(
-                [
-                    "twistd --uid and --gid: children get their rights from master: leave out"
-                ]
-            )
+            words = "twistd --uid, --gid: leave out: children have rights of their own"
+            error = ConfigError([words])
             self._arrangement.end(error)
             raise SystemExit(1)
         signal.signal(signal.SIGHUP, self._hangup)
