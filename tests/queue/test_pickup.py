@@ -16,7 +16,7 @@ from tests.queue.pickup_doubles import Desk
 from tests.queue.test_maildrop import FIELDS, file
 from txmta.errors import StoreUnavailable, TableUnavailable
 from txmta.model import Reply
-from txmta.queue import pickup
+from txmta.queue import handed_in, pickup
 from txmta.queue.pickup import AT_ONCE, RETRY
 
 
@@ -198,6 +198,22 @@ class TakeTests(Case):
         self.assertEqual(os.listdir(desk.maildrop), [])
         self.assertEqual(len(desk.store.messages), 6)
 
+    def test_hidden(self) -> None:
+        """
+        A message behind any number of files that are never completed is found.
+        """
+        self.patch(pickup, "MAX_NAMES", 3)
+        self.patch(handed_in, "MAX_NAMES", 3)
+        desk = self.desk()
+        for number in range(40):
+            (desk.maildrop / f"f{number}").touch()
+            self.put(desk, name=f"m{number}")
+        desk.look()
+        for _ in range(40):
+            desk.commit()
+        self.assertEqual(len(desk.store.messages), 40)
+        self.assertEqual(len(os.listdir(desk.maildrop)), 40)
+
     def test_stop(self) -> None:
         """
         What is on its way arrives, and nothing else is taken.
@@ -246,6 +262,17 @@ class RefuseTests(Case):
         desk.look()
         self.assertEqual(os.listdir(desk.maildrop), [])
         self.assertIn("not a regular file: removed", desk.sink.lines()[-1])
+
+    def test_not_removable(self) -> None:
+        """
+        What is left in the way is told of once, not at every look.
+        """
+        desk = self.desk()
+        (desk.maildrop / "x" / "y").mkdir(parents=True)
+        for _ in range(3):
+            desk.look()
+        (line,) = [line for line in desk.sink.lines() if "/x" in line]
+        self.assertIn("not a regular file: cannot be removed: Directory not", line)
 
     def test_bad(self) -> None:
         """

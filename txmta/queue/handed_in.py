@@ -30,8 +30,9 @@ from itertools import islice
 from txmta.queue import maildrop
 from txmta.queue.maildrop import FIRST, Layout, Malformed, OtherVersion, Submitted
 
-#: Names of one look into the directory; the rest is seen at the next.
-MAX_NAMES = 10_000
+#: Names of one look into the directory; the next one goes on from there, so that
+#: nobody's files hide those of others.
+MAX_NAMES = 1000
 
 #: Octets that are read at a time.
 BLOCK = 1 << 16
@@ -156,20 +157,27 @@ class Maildrop:
             opened.callback(os.close, self._fd)
             self._bad = os.open(os.path.join(queue_directory, "bad"), flags)
             opened.pop_all()
+        self._entries: Iterator[os.DirEntry[str]] | None = None
         status = os.fstat(self._fd)
         # Set-gid: open to all, and what is made in it gets its group.
         self._group = status.st_gid if status.st_mode & stat.S_ISGID else None
 
     def close(self) -> None:
+        self._entries = None
         os.close(self._fd)
         os.close(self._bad)
 
     def names(self) -> list[str]:
         """
-        @return: what is there, L{MAX_NAMES} at most, in no order.
+        @return: the next L{MAX_NAMES} that are there, in no order; fewer when all
+            have been told, and it starts anew.
         """
-        with os.scandir(self._fd) as entries:
-            return [entry.name for entry in islice(entries, MAX_NAMES)]
+        if self._entries is None:
+            self._entries = os.scandir(self._fd)
+        names = [entry.name for entry in islice(self._entries, MAX_NAMES)]
+        if len(names) < MAX_NAMES:
+            self._entries = None
+        return names
 
     def open(self, name: str, now: float) -> HandedIn:
         """

@@ -40,7 +40,15 @@ from txmta.interfaces import (
     IQueueEntrance,
 )
 from txmta.model import LOCAL_CLIENT, Envelope, Recipient, Reply, Submission
-from txmta.queue.handed_in import BLOCK, Bad, HandedIn, Maildrop, NotNow, Strange
+from txmta.queue.handed_in import (
+    BLOCK,
+    MAX_NAMES,
+    Bad,
+    HandedIn,
+    Maildrop,
+    NotNow,
+    Strange,
+)
 
 #: Messages on their way at once: their commits share a flush of the disk.
 AT_ONCE = 20
@@ -138,6 +146,7 @@ class Pickup(Service):
             except OSError as e:
                 self._warn(f"{self._maildrop.path}: {e.strerror}")
                 names = []
+            self._missed = len(names) == MAX_NAMES
             for name in names:
                 self.arrived(name)
         self._timer = self._parts.clock.callLater(delay or self._wakeup, self.look)
@@ -194,7 +203,7 @@ class Pickup(Service):
         except NotNow:
             return
         except Strange as e:
-            self._remove(name, f"maildrop/{name}: {e}: removed")
+            self._discard(name, str(e))
             return
         except Bad as e:
             self._put_aside(name, e)
@@ -219,8 +228,7 @@ class Pickup(Service):
 
     async def _submit(self, name: str, file: HandedIn) -> None:
         if not await self._allowed(file.uid):
-            text = f"uid={file.uid} is not allowed to submit mail"
-            self._remove(name, f"maildrop/{name}: {text}: removed")
+            self._discard(name, f"uid={file.uid} is not allowed to submit mail")
             return
         envelope = self._envelope(file)
         queue_id, submitted = envelope.queue_id, file.submitted
@@ -286,9 +294,18 @@ class Pickup(Service):
         reply = message.finish()
         return await reply if isinstance(reply, Deferred) else reply
 
-    def _remove(self, name: str, warning: str = "") -> None:
-        if warning:
-            self._warn(warning)
+    def _discard(self, name: str, why: str) -> None:
+        try:
+            self._maildrop.remove(name)
+        except OSError as e:
+            self._kept(name, f"{why}: cannot be removed: {e.strerror}")
+        else:
+            self._warn(f"maildrop/{name}: {why}: removed")
+
+    def _remove(self, name: str) -> None:
+        """
+        It is in the queue.
+        """
         try:
             self._maildrop.remove(name)
         except OSError as e:
