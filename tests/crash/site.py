@@ -248,12 +248,12 @@ class Site:
         @return: the reply to each, as far as the server lived.
         """
         replies: list[bytes] = []
-        with contextlib.suppress(OSError), self._session() as (put, get):
+        with contextlib.suppress(OSError), self.session() as (put, get):
             for mail in mails:
-                replies.append(self._send(mail, put, get))
+                replies.append(self.transfer(mail, put, get))
         return replies
 
-    def _send(
+    def transfer(
         self,
         mail: Mail,
         put: Callable[[bytes], object],
@@ -281,7 +281,7 @@ class Site:
         return reply
 
     @contextlib.contextmanager
-    def _session(
+    def session(
         self,
     ) -> Iterator[tuple[Callable[[bytes], object], Callable[[], bytes]]]:
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as s:
