@@ -131,8 +131,7 @@ class OwnerTests(ToolsTestCase):
 
     def test_descriptors(self) -> None:
         """
-        Descriptors that come with a request are not kept, and a client that says
-        nothing is dropped.
+        Descriptors that come with a request are never ours, and fill no log.
         """
         server = self.running(_RELAYHOST)
         before = len(os.listdir(f"/proc/{server.pid}/fd"))
@@ -144,6 +143,7 @@ class OwnerTests(ToolsTestCase):
             time.sleep(0.2)
             after = len(os.listdir(f"/proc/{server.pid}/fd"))
         self.assertLessEqual(after, before + 1)
+        self.assertNotIn("descriptor", server.output())
         self.assertEqual(self.tool(server, "mailq").returncode, 0)
 
 
@@ -210,6 +210,18 @@ class UserTests(ToolsTestCase):
         self.assertIn("reserved for the superuser", done.stdout)
         self.assertIn(one, self.tool(server, "mailq").stdout)
 
+    def test_several_processes(self) -> None:
+        """
+        The same with a process for each role; the queue manager answers.
+        """
+        server = self.running(f"{_RELAYHOST}process_model = multi\n")
+        (one,) = self.put(server)
+        self.assertIn(one, self.as_user(server, "mailq").stdout)
+        done = self.as_user(server, "mailq", member=False)
+        self.assertIn("Permission denied", done.stderr)
+        done = self.tool(server, "postsuper", "-h", "ALL")
+        self.assertEqual(done.stderr, "postsuper: Placed on hold: 1 message\n")
+
     def test_stranger(self) -> None:
         """
         Who is not in the group does not get to the socket.
@@ -243,8 +255,11 @@ class UserTests(ToolsTestCase):
         server = self.running(_RELAYHOST)
         one, _two = self.put(server, 2)
         server.stop()
+        queue = server.folder / "queue"
+        for name in ("queue.lock", "queue.reserve"):
+            (queue / name).unlink()
         self.tool(server, "mailq")
         self.tool(server, "postsuper", "-d", one)
-        queue = server.folder / "queue"
+        self.assertTrue((queue / "queue.reserve").exists())
         owners = {p.lstat().st_uid for p in queue.rglob("*") if not p.is_socket()}
         self.assertEqual(owners, {server.user.pw_uid})
