@@ -17,13 +17,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.master.pairs import Pair
 from tests.master.test_wire import make_request
+from txmta.interfaces import IContent
 from txmta.master import elsewhere as elsewhere_module
+from txmta.master import wire as wire_module
 from txmta.master.elsewhere import WorkElsewhere
 from txmta.master.frames import Record
 from txmta.master.link import Link
 from txmta.master.records import Schema
 from txmta.master.remote_agent import RemoteAgents
-from txmta.master.wire_fields import CheckedByReader
+from txmta.master.wire import RequestReader, encode_request
+from txmta.master.wire_fields import MAX_TEXTS, PART, BadDelivery, CheckedByReader
 from txmta.master.wire_reports import encode_outcome
 from txmta.master.wire_work import OWN_KEYS, InHandElsewhere, encode_working
 from txmta.model import Action, Forward, Outcome, Recipient
@@ -220,3 +223,52 @@ class KeptTests(HostileCase):
             )
         self.assertEqual(self.taken, [long] * 100)
         self.assertEqual(self.warned, [])
+
+
+def no_content(key: int, queue_id: str) -> IContent:
+    raise AssertionError("nobody reads it")
+
+
+def ignore(key: int) -> None:
+    """
+    Nobody joins.
+    """
+
+
+class RequestTests(SynchronousTestCase):
+    """
+    A queue manager that was taken over, and asks for a delivery without end.
+    """
+
+    def test_long_addresses(self) -> None:
+        """
+        What an agent gathers of one request is bounded in characters, too, and
+        no honest one is asked for that would not be taken.
+        """
+        reader = RequestReader(no_content, ignore)
+        self.patch(wire_module, "MAX_ADDRESSES", 1_000_000)
+        address = "x" * (MAX_TEXTS - 1)
+        count = 0
+        with self.assertRaises(BadDelivery):
+            for count in range(1000):
+                one = [[count, address]]
+                reader.part({"t": "recipients", "key": 1, "recipients": one})
+        self.assertLess(count, 45)
+        many = [Recipient(n, "x" * 700, "x" * 700) for n in range(PART + 250)]
+        self.assertRaises(BadDelivery, encode_request, 1, make_request(*many))
+        few = many[: PART + 200]
+        reader = RequestReader(no_content, ignore)
+        *parts, last = encode_request(1, make_request(*few))
+        for part in parts:
+            reader.part(part)
+        self.assertEqual(len(reader.whole(last)[1].recipients), len(few))
+
+    def test_requests_count_apart(self) -> None:
+        reader = RequestReader(no_content, ignore)
+        self.patch(wire_module, "MAX_ADDRESSES", 1_000_000)
+        for _ in range(5):
+            many = [Recipient(n, "x" * 600, "x" * 600) for n in range(PART + 200)]
+            *parts, last = encode_request(1, make_request(*many))
+            for part in parts:
+                reader.part(part)
+            reader.whole(last)

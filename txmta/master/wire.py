@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 #: 50,000 at most.
 MAX_RECIPIENTS = 100_000
 
+#: Characters of all their addresses: 320 for each of so many.
+MAX_ADDRESSES = 32_000_000
+
 _ENVELOPE = 15
 
 
@@ -69,6 +72,9 @@ def encode_request(key: int, request: DeliveryRequest) -> list[Record]:
     ]
     envelope = _encode_envelope(request.envelope)
     _check_envelope(envelope)
+    # Where there are few, no record could hold so much.
+    if len(recipients) > PART and _length(recipients) > MAX_ADDRESSES:
+        raise BadDelivery("addresses are too long")
     parts = list(_parts(recipients))
     last = parts.pop()
     records: list[Record] = [
@@ -87,6 +93,13 @@ def encode_request(key: int, request: DeliveryRequest) -> list[Record]:
         }
     )
     return records
+
+
+def _length(recipients: Sequence[Recipient]) -> int:
+    """
+    @return: characters of all addresses.
+    """
+    return sum(len(r.address) + len(r.original) + len(r.orcpt) for r in recipients)
 
 
 def _parts(recipients: Sequence[Recipient]) -> Iterator[list[list[Any]]]:
@@ -167,6 +180,7 @@ class RequestReader:
         self._joins = joins
         self._key = -1
         self._parts: list[Recipient] = []
+        self._characters = 0
 
     def part(self, record: Record) -> None:
         """
@@ -179,8 +193,12 @@ class RequestReader:
         if self._parts and key != self._key:
             raise BadDelivery("parts of two requests")
         self._key = key
-        self._parts += _decode_recipients(field(record, "recipients"))
-        if len(self._parts) > MAX_RECIPIENTS:
+        recipients = _decode_recipients(field(record, "recipients"))
+        if not self._parts:
+            self._characters = 0
+        self._parts += recipients
+        self._characters += _length(recipients)
+        if len(self._parts) > MAX_RECIPIENTS or self._characters > MAX_ADDRESSES:
             raise BadDelivery("too many recipients")
 
     def whole(self, record: Record) -> tuple[int, DeliveryRequest]:
