@@ -28,6 +28,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from txmta.config.check import check
+from txmta.config.kept_files import HeldFiles
 from txmta.config.main_cf import BadLines, read_main_cf
 from txmta.config.master_cf import builtin_master_cf, read_master_cf
 from txmta.config.place import with_place
@@ -39,10 +40,11 @@ from txmta.errors import ConfigError
 from txmta.events import Note, Warn
 from txmta.ground import prepare
 from txmta.log.maillog import MailLog
+from txmta.maps.context import Ways
+from txmta.maps.files import Keeper, reader_of
 from txmta.master.binding import Bound, port_of
-from txmta.master.privileges import (
-    become,
-)
+from txmta.master.privileges import become, server_account
+from txmta.master.readable import find_obstacle
 from txmta.master.sockets import listens
 from txmta.roles.shared import Reactor, Shared
 from txmta.roles.single import Roles
@@ -92,13 +94,32 @@ def load(path: str) -> Configuration:
         listens(services, settings, port_of)
     except ConfigError as e:
         problems += e.problems
-    problems += problems_of_tables(settings, services)
+    keeper = Keeper(_hidden_from_owner(settings))
+    problems += problems_of_tables(settings, services, Ways(keeper.read))
     if problems:
         # What is broken may be why something is missed.
         told = [with_place(each, settings) for each in (*problems, *agents.broken)]
         raise ConfigError(list(dict.fromkeys(told)))
     warnings = (*report.warnings, *agents.broken)
-    return Configuration(path, settings, services, warnings)
+    return Configuration(path, settings, services, warnings, HeldFiles(keeper.files))
+
+
+def _hidden_from_owner(settings: Settings) -> Callable[[str], bool]:
+    """
+    @return: tells which files we can read and the mail owner cannot.
+    """
+    try:
+        account = server_account(settings)
+    except ConfigError:
+        return lambda path: False  # nothing will start
+    if account.uid == os.geteuid():
+        return lambda path: False
+
+    def hidden(path: str) -> bool:
+        ways = (path, os.path.realpath(path))
+        return any(find_obstacle(way, account) for way in ways)
+
+    return hidden
 
 
 def say_fatal(problems: Iterable[str]) -> None:
@@ -197,6 +218,7 @@ class Server(Service):
             self._reactor,
             self._now,
             self._mail_log,
+            Ways(reader_of(self._configuration.files)),
         )
         try:
             self._roles = Roles(shared)

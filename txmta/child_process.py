@@ -41,7 +41,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txmta.child import BlockingContext, ChildContext, Ends, Kit, Role
-from txmta.config.snapshot import Configuration, decode
+from txmta.config.snapshot import Configuration, unpack
 from txmta.errors import ConfigError
 from txmta.events import Event, Note
 from txmta.interfaces import IEventSink
@@ -79,7 +79,7 @@ def run(role: str, n: int, settings: int, fds: Mapping[str, int], kit: Kit) -> N
     status = EX_SOFTWARE
     # Nothing may be thrown from here: the fork server's frames are above.
     try:
-        configuration = decode(_content(settings))
+        configuration = unpack(settings)
         if role == CHECK:
             _check(configuration.path, given["result"], kit)
             status = 0
@@ -155,6 +155,7 @@ def _run_reactor(
         ends.add(name, descriptor)
     made: Role = _load(kit.roles[role])(context)
     life = _Life(context, made, end)
+    configuration.files.close()
     _spare_the_collector()
     for note in kit.confine(role, configuration):
         log.emit(Note(role, note))
@@ -277,13 +278,6 @@ def _load(name: str) -> Callable[[Any], Any]:
     module, _, attribute = name.partition(":")
     found: Callable[[Any], Any] = getattr(importlib.import_module(module), attribute)
     return found
-
-
-def _content(descriptor: int) -> bytes:
-    # Others read the same open file: its position is nobody's.
-    data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    os.close(descriptor)
-    return data
 
 
 def _log_trouble() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from txmta.config.by_default import tables_by_default
 from txmta.config.check_values import NETWORKS
 from txmta.config.declare import Status
 from txmta.config.master_cf import Service as MasterService
@@ -23,57 +22,61 @@ from txmta.delivery.pipe import problems as pipe_problems
 from txmta.delivery.plugin import problems as plugin_problems
 from txmta.delivery.registry import AgentRegistry
 from txmta.errors import ConfigError
+from txmta.maps.context import PLAIN, Ways
 from txmta.maps.match import MatchLists
-from txmta.maps.registry import TableRegistry
 from txmta.queue.templates import load as load_templates
-from txmta.roles.shared import Tables
+from txmta.roles.shared import Tables, approving, make_registry
 from txmta.smtp.service import problems as smtpd_problems
 
 
 def problems_of_tables(
-    settings: Settings, services: Sequence[MasterService]
+    settings: Settings, services: Sequence[MasterService], ways: Ways = PLAIN
 ) -> list[str]:
     """
     Make everything that reads the configuration once, and forget it.
 
+    @param ways: how tables are read.
     @return: what cannot be made, one line each, with file and line.
     """
+    ways = approving(settings, ways)
     names = set(settings.definitions)
     if any(s.program == "local" for s in services):
         names.add("alias_maps")  # if only by default
     found = [
         *smtpd_problems(settings),
-        *_problems_of_classes(settings),
+        *_problems_of_classes(settings, ways),
         *_problems_of_templates(settings),
-        *_problems_of_lists(settings, NETWORKS),
-        *problems_of_agents(settings, names),
+        *_problems_of_lists(settings, NETWORKS, ways),
+        *problems_of_agents(settings, names, ways),
     ]
     problems = [with_place(each, settings) for each in found]
     programs = ("smtpd", *AgentRegistry().known_programs())
     for service in services:
         if service.overrides and service.program in programs:
-            problems += _problems_of_overrides(settings, service)
+            problems += _problems_of_overrides(settings, service, ways)
     problems += problems_of_plugins(services)
     return [*problems, *problems_of_pipes(settings, services)]
 
 
-def _problems_of_overrides(settings: Settings, service: MasterService) -> list[str]:
+def _problems_of_overrides(
+    settings: Settings, service: MasterService, ways: Ways
+) -> list[str]:
     try:
         special = settings.override(service.overrides, service.where)
     except ConfigError as e:
         return list(e.problems)
     found = [
-        *_problems_of_lists(special, service.overrides),
-        *problems_of_agents(special, service.overrides),
+        *_problems_of_lists(special, service.overrides, ways),
+        *problems_of_agents(special, service.overrides, ways),
     ]
     if service.type == "inet" and service.program == "smtpd":
         found += smtpd_problems(special)
     return [with_place(each, special) for each in found]
 
 
-def _problems_of_classes(settings: Settings) -> list[str]:
+def _problems_of_classes(settings: Settings, ways: Ways) -> list[str]:
     try:
-        Tables.open(settings, float, lambda text: None)
+        Tables.open(settings, float, lambda text: None, ways)
     except ConfigError as e:
         return list(e.problems)
     except ValueError:
@@ -81,12 +84,14 @@ def _problems_of_classes(settings: Settings) -> list[str]:
     return []
 
 
-def _problems_of_lists(settings: Settings, names: Iterable[str]) -> list[str]:
+def _problems_of_lists(
+    settings: Settings, names: Iterable[str], ways: Ways
+) -> list[str]:
     """
     @param names: of any parameters; those that are lists of networks count.
     """
-    registry = TableRegistry(float, lambda text: None)
-    lists = MatchLists(registry.table, (), float, lambda text: None)
+    registry = make_registry(settings, float, lambda text: None, ways)
+    lists = MatchLists(registry.table, (), float, lambda text: None, ways)
     problems: list[str] = []
     for name in names:
         if name in NETWORKS:
@@ -133,16 +138,16 @@ def _problems_of_templates(settings: Settings) -> list[str]:
     return []
 
 
-def problems_of_agents(settings: Settings, names: Iterable[str]) -> list[str]:
+def problems_of_agents(
+    settings: Settings, names: Iterable[str], ways: Ways = PLAIN
+) -> list[str]:
     """
     Open every table of the parameters C{names}.
 
+    @param ways: how tables are read.
     @return: what cannot be opened, one line each.
     """
-    aliases = (*settings.alias_maps, *settings.alias_database)
-    registry = TableRegistry(
-        float, lambda text: None, aliases, by_default=tables_by_default(settings)
-    )
+    registry = make_registry(settings, float, lambda text: None, ways)
     problems: list[str] = []
     for name in sorted(names):
         parameter = settings.parameter(name)

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.table_contract import TableContract, context
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITable, ITableType
-from txmta.maps import source, unix
+from txmta.maps import files, source, unix
 from txmta.maps.hash import TextTable, TextType
 from txmta.maps.inline import InlineType
 from txmta.maps.proxy import ProxyType
@@ -154,7 +154,7 @@ class HashTests(TableContract, SynchronousTestCase):
         """
         A new version that is too large, or no file at all, is not used.
         """
-        self.patch(source, "MAX_SIZE", 20)
+        self.patch(files, "MAX_SIZE", 20)
         table = self.open()
         self.write("key value-that-is-too-large\n")
         self.wait(table)

@@ -170,7 +170,7 @@ SILENT = re.compile(
     r"|(sendmail|newaliases|mailq)_path|debugger_command|debug_peer_level"
     r"|sample_directory|program_directory|process_id_directory"
     r"|multi_instance_enable|mail_release_date"
-    r"|proxy_read_maps|proxy_write_maps|alias_database|max_idle|max_use"
+    r"|proxy_write_maps|alias_database|max_idle|max_use"
 )
 
 

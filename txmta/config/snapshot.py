@@ -11,11 +11,14 @@ form that cannot be read is a bug.
 from __future__ import annotations
 
 import json
+import os
+import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from txmta.config.declare import Interface, System
+from txmta.config.kept_files import Files, HeldFiles, KeptFiles, encode_files
 from txmta.config.master_cf import Service
 from txmta.config.settings import Definition, Settings
 
@@ -27,17 +30,44 @@ class Configuration:
 
     @ivar path: of main.cf.
     @ivar warnings: for the log.
+    @ivar files: tables and lists that root alone can read.
     """
 
     path: str
     settings: Settings
     services: Sequence[Service]
     warnings: Sequence[str] = ()
+    files: Files = field(default_factory=HeldFiles, compare=False)
+
+
+_LENGTH = struct.Struct(">Q")
+
+
+def pack(configuration: Configuration) -> bytes:
+    """
+    @return: what L{unpack} makes a configuration from, with its files.
+    """
+    data, files = encode(configuration), configuration.files
+    assert isinstance(files, HeldFiles)  # else they are somebody else's
+    return b"".join((_LENGTH.pack(len(data)), data, encode_files(files)))
+
+
+def unpack(descriptor: int, at: int = 0) -> Configuration:
+    """
+    @param descriptor: holds what L{pack} gave; ours from now on, until
+        C{files} are closed.
+    @param at: where it begins.
+    """
+    # Others read the same open file: its position is nobody's.
+    (length,) = _LENGTH.unpack(os.pread(descriptor, _LENGTH.size, at))
+    at += _LENGTH.size
+    found = decode(os.pread(descriptor, length, at))
+    return replace(found, files=KeptFiles(descriptor, at + length))
 
 
 def encode(configuration: Configuration) -> bytes:
     """
-    @return: everything but what follows from it.
+    @return: everything but what follows from it, and files.
     """
     settings = configuration.settings
     value = {

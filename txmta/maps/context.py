@@ -4,10 +4,36 @@ What a lookup table is opened with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from txmta.interfaces import ITable
+from txmta.maps.files import Reader, read_file
+
+
+@dataclass(frozen=True)
+class Ways:
+    """
+    How this process comes by what is in tables; plain by default.
+
+    @ivar read: reads the text source of a table.
+    @ivar approved: what may stand behind C{proxy:} (proxy_read_maps); L{None}:
+        anything.
+    @ivar elsewhere: a table that another process has open; arguments: the
+        C{type:name} without C{proxy:}, and the context. L{None}: this process
+        opens all of them.
+    @ivar jailed: only what is read now can be read: other tables are opened
+        elsewhere, and text sources are not looked at again.
+    """
+
+    read: Reader = read_file
+    approved: Collection[str] | None = None
+    elsewhere: Callable[[str, TableContext], ITable] | None = None
+    jailed: bool = False
+
+
+#: For one process that may do all.
+PLAIN = Ways()
 
 
 @dataclass(frozen=True)
@@ -23,6 +49,7 @@ class TableContext:
     @ivar by_default: the parameter whose default names the table, if main.cf
         does not: then the table may open without its file, and is unavailable
         until that appears.
+    @ivar ways: how this process comes by what is in tables.
     """
 
     spec: str
@@ -32,3 +59,4 @@ class TableContext:
     seconds: Callable[[], float]
     warn: Callable[[str], None]
     by_default: str = ""
+    ways: Ways = PLAIN

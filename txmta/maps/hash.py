@@ -51,7 +51,11 @@ class TextTable:
 class TextType:
     """
     A table type whose tables have a text source.
+
+    @ivar self_contained: when a table is opened, all that is in it is read.
     """
+
+    self_contained = True
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix

@@ -22,6 +22,7 @@ from txmta.maps.hash import TextTable
 @implementer(IPlugin, ITableType)
 class InlineType:
     prefix = "inline"
+    self_contained = True
 
     def open(self, name: str, context: object) -> TextTable:
         context = cast(TableContext, context)

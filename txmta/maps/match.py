@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from txmta.errors import ConfigError
 from txmta.interfaces import IClientList, IMatchList, ITable
-from txmta.maps.context import TableContext
+from txmta.maps.context import PLAIN, TableContext, Ways
 from txmta.maps.patterns import CLIENTS, Kind, Patterns, is_address, keys
 from txmta.maps.source import Source
 
@@ -226,12 +226,14 @@ class MatchLists:
     @ivar parents: parent_domain_matches_subdomains.
     @ivar seconds: a monotonic clock.
     @ivar warn: puts a warning into the mail log.
+    @ivar ways: how this process comes by what is in files.
     """
 
     table: Callable[[str, str], ITable]
     parents: Sequence[str]
     seconds: Callable[[], float]
     warn: Callable[[str], None]
+    ways: Ways = PLAIN
 
     def strings(self, parameter: str, items: Sequence[str]) -> MatchList:
         """
@@ -314,6 +316,7 @@ class MatchLists:
             open_table=lambda item: self.table(item, parameter),
             seconds=self.seconds,
             warn=self.warn,
+            ways=self.ways,
         )
         return _File(Source(path, parse, context))
 

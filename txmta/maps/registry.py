@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
-from txmta.maps.context import TableContext
+from txmta.maps.context import PLAIN, TableContext, Ways
+from txmta.maps.proxy import bare
 from txmta.plugins import find
 
 _ALIAS_PARAMETERS = ("alias_maps", "alias_database")
@@ -34,6 +35,7 @@ class TableRegistry:
         aliases: Iterable[str] = (),
         types: Iterable[ITableType] | None = None,
         by_default: Mapping[str, str] | None = None,
+        ways: Ways = PLAIN,
     ) -> None:
         """
         @param seconds: a monotonic clock.
@@ -42,11 +44,13 @@ class TableRegistry:
             sources are in aliases(5) format wherever else they are named.
         @param types: L{None}: all plug-ins.
         @param by_default: see L{txmta.config.by_default}.
+        @param ways: how this process comes by what is in tables.
         """
         self._seconds = seconds
         self._warn = warn
-        self._aliases = frozenset(_bare(item) for item in aliases)
+        self._aliases = frozenset(bare(item) for item in aliases)
         self._by_default = by_default or {}
+        self._ways = ways
         # What cannot be loaded is told with the delivery agents.
         found = find(ITableType).plugins if types is None else types
         self._types = {kind.prefix: kind for kind in found}
@@ -67,7 +71,7 @@ class TableRegistry:
         return self._table(item, parameter, 0)
 
     def _table(self, item: str, parameter: str, depth: int) -> ITable:
-        aliases = parameter in _ALIAS_PARAMETERS or _bare(item) in self._aliases
+        aliases = parameter in _ALIAS_PARAMETERS or bare(item) in self._aliases
         known = self._open.get((item, aliases))
         if known is not None:
             return known
@@ -82,11 +86,18 @@ class TableRegistry:
             open_table=lambda inner: self._table(inner, parameter, depth + 1),
             seconds=self._seconds,
             warn=self._warn,
-            by_default=self._by_default.get(_bare(item), ""),
+            by_default=self._by_default.get(bare(item), ""),
+            ways=self._ways,
         )
-        table = kind.open(name, context)
+        table = self._opened(kind, name, context)
         self._open[item, aliases] = table
         return table
+
+    def _opened(self, kind: ITableType, name: str, context: TableContext) -> ITable:
+        ways = self._ways
+        if ways.jailed and ways.elsewhere and not getattr(kind, "self_contained", 0):
+            return ways.elsewhere(context.spec, context)
+        return kind.open(name, context)
 
     def _unknown(self, item: str, prefix: str, parameter: str) -> str:
         known = ", ".join(self.known_types())
@@ -98,9 +109,3 @@ class TableRegistry:
             f"{parameter}: {item}: unsupported dictionary type: {prefix}: "
             f"use one of {known}"
         )
-
-
-def _bare(item: str) -> str:
-    while item.startswith("proxy:"):
-        item = item[6:]
-    return item

@@ -1,8 +1,7 @@
 """
 The content of a text file, noticed when it changes.
 
-Owns: reading with a bound, when to look again, what happens when the new
-    version cannot be read.
+Owns: when to look again, what happens when the new version cannot be read.
 Knows nothing of: what the text means; a C{parse} function turns it into a
     value, and the last good value stays in use.
 
@@ -13,24 +12,18 @@ its file: L{TableUnavailable<txmta.errors.TableUnavailable>} until it is there.
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.maps.context import TableContext
+from txmta.maps.files import Signature, signature_of
 
 T = TypeVar("T")
 
-#: Octets of one file. About a million entries; more belong in a database.
-MAX_SIZE = 64 * 1024 * 1024
-
 #: Seconds between two looks at the file.
 LOOK_INTERVAL = 1.0
-
-_Signature = tuple[int, int, int, int]
 
 
 class Source(Generic[T]):
@@ -40,7 +33,8 @@ class Source(Generic[T]):
     A change is taken over when the file has kept still from one look to the
     next, or is older than that: an editor or a script that rewrites it in
     place is given time to finish. What looks up in between gets the old
-    value, whole.
+    value, whole. A content that was given to this process, which cannot read
+    the file, stays what it is.
     """
 
     def __init__(
@@ -61,12 +55,14 @@ class Source(Generic[T]):
         self._context = context
         self._wall = wall
         self._complaint = ""
-        self._loaded: _Signature | None = None
+        self._loaded: Signature | None = None
         self._value: T | None = None
         self._next_look = context.seconds() + LOOK_INTERVAL
+        self._fixed = context.ways.jailed
         try:
-            self._loaded, text = _read(path)
+            self._loaded, text = context.ways.read(path)
             self._value = parse(text)
+            self._fixed = self._fixed or self._loaded is None
         except OSError as e:
             self._cannot_open(_reason(e), e)
         self._seen = self._loaded
@@ -95,7 +91,7 @@ class Source(Generic[T]):
         @raise TableUnavailable: there was none yet.
         """
         now = self._context.seconds()
-        if now >= self._next_look:
+        if now >= self._next_look and not self._fixed:
             self._next_look = now + LOOK_INTERVAL
             self._look()
         if self._value is None:
@@ -104,7 +100,7 @@ class Source(Generic[T]):
 
     def _look(self) -> None:
         try:
-            signature = _signature(os.stat(self._path))
+            signature = signature_of(self._path)
             if signature == self._loaded:
                 self._complaint = ""
                 return
@@ -113,7 +109,7 @@ class Source(Generic[T]):
             if signature != self._seen and self._is_fresh(signature):
                 self._seen = signature
                 return
-            self._loaded, text = _read(self._path)
+            self._loaded, text = self._context.ways.read(self._path)
             self._value = self._parse(text)
             self._complaint = ""
         except OSError as e:
@@ -121,7 +117,7 @@ class Source(Generic[T]):
         except ConfigError as e:
             self._complain("; ".join(e.problems))
 
-    def _is_fresh(self, signature: _Signature) -> bool:
+    def _is_fresh(self, signature: Signature) -> bool:
         """
         Whether somebody may be writing to the file still.
         """
@@ -139,23 +135,6 @@ class Source(Generic[T]):
                     else "using the version read before"
                 )
             )
-
-
-def _read(path: str) -> tuple[_Signature, str]:
-    # O_NONBLOCK: the open of a FIFO must not hang the mail system.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("not a regular file")
-        octets = file.read(MAX_SIZE + 1)
-        if len(octets) > MAX_SIZE:
-            raise OSError(f"larger than {MAX_SIZE} bytes")
-        return _signature(status), octets.decode("utf-8", "surrogateescape")
-
-
-def _signature(status: os.stat_result) -> _Signature:
-    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
 
 
 def _reason(error: OSError) -> str:

@@ -34,6 +34,7 @@ class StaticTable:
 @implementer(IPlugin, ITableType)
 class StaticType:
     prefix = "static"
+    self_contained = True
 
     def open(self, name: str, context: object) -> StaticTable:
         context = cast(TableContext, context)

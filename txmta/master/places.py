@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from txmta.config.snapshot import Configuration, encode
+from txmta.config.snapshot import Configuration, pack
 from txmta.master.binding import Bound
 from txmta.master.channel import channel_pair
 from txmta.master.children import Child, how_it_ended
@@ -120,7 +120,7 @@ class Generation:
         self.retired = False
         self.over: Callable[[], None] = lambda: None
         self._listening = listening_names(sockets, configuration)
-        self._settings = sealed(encode(configuration))
+        self._settings = sealed(pack(configuration))
         self._places: list[Place] = []
         self._forking: Forking | None = None
         self._delay = FIRST_DELAY

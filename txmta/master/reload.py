@@ -16,10 +16,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from txmta.config.snapshot import Configuration, decode, encode
+from txmta.config.kept_files import KeptFiles
+from txmta.config.snapshot import Configuration, pack, unpack
 from txmta.errors import ConfigError
 from txmta.master.channel import channel_pair
 from txmta.master.children import Child, how_it_ended
@@ -29,7 +31,7 @@ from txmta.master.given import sealed
 #: The role of the child that reads it; gets a descriptor C{result}.
 CHECK = "check"
 
-#: Octets of a configuration. Ours.
+#: Octets of what is wrong with a configuration.
 MAX_RESULT = 64 << 20
 
 _FIXED = ("queue_directory", "mail_owner", "process_model", "queue_store")
@@ -46,19 +48,20 @@ async def read_again(
     result = os.memfd_create("result", os.MFD_CLOEXEC)
     try:
         child = await _checked(forking, reactor, old, n, result)
-        size = min(os.fstat(result).st_size, MAX_RESULT)
-        data = os.pread(result, size, 0)
+        kind = os.pread(result, 1, 0)
+        how = how_it_ended(child)
+        if child.status != 0 or not kind:
+            raise ConfigError(
+                child.fatal.splitlines() or [f"the configuration cannot be read: {how}"]
+            )
+        if kind == b"!":
+            wrong = json.loads(os.pread(result, MAX_RESULT, 1))
+            raise ConfigError([str(each) for each in wrong])
+        new = unpack(result, 1)
+        assert isinstance(new.files, KeptFiles)
+        new = replace(new, files=new.files.held())
     finally:
         os.close(result)
-    how = how_it_ended(child)
-    if child.status != 0 or not data:
-        raise ConfigError(
-            child.fatal.splitlines() or [f"the configuration cannot be read: {how}"]
-        )
-    kind, rest = data[:1], data[1:]
-    if kind == b"!":
-        raise ConfigError([str(each) for each in json.loads(rest)])
-    new = decode(rest)
     problems = what_cannot_change(old, new)
     if problems:
         raise ConfigError(problems)
@@ -72,7 +75,7 @@ def write_result(descriptor: int, found: Configuration | Sequence[str]) -> None:
     @param found: a configuration, or what is wrong with it.
     """
     if isinstance(found, Configuration):
-        data = b"=" + encode(found)
+        data = b"=" + pack(found)
     else:
         data = b"!" + json.dumps([*found]).encode("ascii")
     with open(descriptor, "wb", closefd=False) as file:
@@ -103,7 +106,7 @@ def _checked(
     child = Child(CHECK, n, reactor, lambda child: None, done.callback)
     ours, theirs = channel_pair()
     child.open_channel(ours)
-    settings = sealed(encode(old))
+    settings = sealed(pack(old))
     given = {"settings": settings, "control": theirs.fileno(), "result": result}
     forking.fork(child, given)
     theirs.close()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 from txmta.errors import ConfigError, StoreUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IPostmaster, IQueueStore
+from txmta.maps.context import Ways
+from txmta.maps.files import reader_of
 from txmta.master.link import Link
 from txmta.master.link_transport import adopt
 from txmta.queue.store.entrance import Entrance, Threads
@@ -43,6 +45,7 @@ class Base:
             context.reactor,
             context.now,
             context.sink,
+            Ways(reader_of(configuration.files)),
         )
         self.tables = self.shared.open_tables()
         self.pools = Pools(context.reactor)

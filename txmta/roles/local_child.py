@@ -19,6 +19,7 @@ import resource
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from zope.interface import implementer
@@ -33,7 +34,10 @@ from txmta.delivery.sequential import Sequential
 from txmta.errors import ResolverUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent, IResolver
+from txmta.maps.context import Ways
+from txmta.maps.files import reader_of
 from txmta.master import kernel
+from txmta.master.control import ORPHAN
 from txmta.master.link_transport import adopt
 from txmta.master.local_host import make_host, serve
 from txmta.master.privileges import server_account
@@ -59,7 +63,7 @@ class LocalChild:
         """
         configuration = context.configuration
         self._context = context
-        self._loop = loop = Sequential()
+        self._loop = loop = Sequential(rests=partial(_stay_mortal, os.getppid()))
         self._shared = Shared(
             configuration.settings,
             configuration.services,
@@ -67,6 +71,7 @@ class LocalChild:
             cast("Reactor", loop),
             time.time,
             context.sink,
+            Ways(reader_of(configuration.files)),
         )
         self._tables = self._shared.open_tables()
         self._rights = make_rights(self._shared)
@@ -75,6 +80,7 @@ class LocalChild:
             for service in transports(self._shared.services)
             if role_of(service) == "local"
         }
+        configuration.files.close()
         self._host = make_host(self._agents, loop, self._warn)
 
     def run(self) -> None:
@@ -140,15 +146,17 @@ def make_rights(shared: Shared) -> Rights:
     if os.geteuid() != 0:
         return OwnAccount()
     account = server_account(shared.settings)
-    parent = os.getppid()
+    return Power(Owner(account.uid, account.gid))
 
-    def returned() -> None:
-        # The kernel forgets this with each change of ids.
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
-    return Power(Owner(account.uid, account.gid), returned)
+def _stay_mortal(parent: int) -> None:
+    """
+    Be killed when the parent dies: the kernel has forgotten that with the
+    last change of ids.
+    """
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(ORPHAN)
 
 
 def _raise_limit(files: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,9 @@ from txmta.dns.resolver import Resolver
 from txmta.dns.udp import QuietUDP
 from txmta.events import Warn
 from txmta.interfaces import IClientList, IEventSink
+from txmta.maps.context import PLAIN, Ways
 from txmta.maps.match import MatchLists
+from txmta.maps.proxy import approved
 from txmta.maps.registry import TableRegistry
 from txmta.rewrite.classes import DomainLists, RecipientTables
 from txmta.rewrite.resolver import AddressResolver
@@ -63,6 +65,7 @@ class Shared:
     What every role is made from.
 
     @ivar now: wall time.
+    @ivar ways: how this process comes by what is in tables.
     """
 
     settings: Settings
@@ -70,12 +73,13 @@ class Shared:
     reactor: Reactor
     now: Callable[[], float]
     sink: IEventSink
+    ways: Ways = PLAIN
 
     def open_tables(self) -> Tables:
         """
         @raise ConfigError: with all that cannot be opened.
         """
-        return Tables.open(self.settings, self.reactor.seconds, self._warn)
+        return Tables.open(self.settings, self.reactor.seconds, self._warn, self.ways)
 
     def make_resolver(self) -> Resolver:
         """
@@ -112,17 +116,16 @@ class Tables:
         settings: Settings,
         seconds: Callable[[], float],
         warn: Callable[[str], None],
+        ways: Ways = PLAIN,
     ) -> Tables:
         """
         @param seconds: a monotonic clock.
+        @param ways: how this process comes by what is in tables.
         @raise ConfigError: with all that cannot be opened.
         """
-        aliases = (*settings.alias_maps, *settings.alias_database)
-        registry = TableRegistry(
-            seconds, warn, aliases, by_default=tables_by_default(settings)
-        )
+        registry = make_registry(settings, seconds, warn, approving(settings, ways))
         parents = settings.parent_domain_matches_subdomains
-        lists = MatchLists(registry.table, parents, seconds, warn)
+        lists = MatchLists(registry.table, parents, seconds, warn, ways)
         domains = DomainLists(
             lists.strings("mydestination", settings.mydestination),
             lists.strings("virtual_mailbox_domains", settings.virtual_mailbox_domains),
@@ -144,6 +147,30 @@ def several(settings: Settings) -> int:
     @return: how many processes a role gets that may have several.
     """
     return settings.processes_per_role or len(os.sched_getaffinity(0))
+
+
+def approving(settings: Settings, ways: Ways) -> Ways:
+    """
+    @param settings: of main.cf; what C{-o} says does not count, as the process
+        that is asked does not know of it.
+    @return: with what may stand behind C{proxy:}.
+    """
+    return replace(ways, approved=approved(settings.proxy_read_maps))
+
+
+def make_registry(
+    settings: Settings,
+    seconds: Callable[[], float],
+    warn: Callable[[str], None],
+    ways: Ways,
+) -> TableRegistry:
+    """
+    @return: opens tables as these settings want them.
+    """
+    aliases = (*settings.alias_maps, *settings.alias_database)
+    return TableRegistry(
+        seconds, warn, aliases, by_default=tables_by_default(settings), ways=ways
+    )
 
 
 class Pools:
