@@ -13,6 +13,7 @@ Errors: L{Fatal}.
 
 from __future__ import annotations
 
+import contextlib
 import getopt
 import os
 import sys
@@ -83,7 +84,8 @@ class Tool:
         """
         One line on standard error.
         """
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         line = f"{self.name}: {text}\n".encode("utf-8", "surrogateescape")
         sys.stderr.flush()
         os.write(2, line)
@@ -122,7 +124,6 @@ def write(text: str) -> None:
     """
     On standard output, whatever the locale.
     """
-    sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
 
