@@ -16,6 +16,7 @@ from typing import Any, NoReturn, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineReceiver
 
 from txmta.child import BlockingContext, ChildContext, Kit
@@ -181,7 +182,11 @@ class Qmgr:
         for kind in ("doorbell", "delivery", "handover"):
             self.context.ends.on(kind, self._taker(kind))
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float) -> Deferred[None]:
+        # Long enough for another to start meanwhile, which it must not.
+        return deferLater(cast(Any, self.context.reactor), 0.2, self._give_up)
+
+    def _give_up(self) -> None:
         os.unlink(self._claim)
         self._note("gives up")
 

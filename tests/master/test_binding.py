@@ -48,6 +48,23 @@ class BindTests(SynchronousTestCase):
             first.socket.accept()[0].close()
             self.assertRaises(BlockingIOError, second.socket.accept)
 
+    def test_beside(self) -> None:
+        """
+        A new socket for one address beside ours for all; then the port is
+        shared with nobody.
+        """
+        (first,) = self.bind(("0.0.0.0", 0))
+        port = first.socket.getsockname()[1]
+        listen = Listen("127.0.0.1", port, SERVICE)
+        self.assertRaises(ConfigError, bind_all, [listen])
+        (second,) = bind_all([listen], [first.socket])
+        self.addCleanup(second.socket.close)
+        for each in (first, second):
+            shared = each.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+            self.assertEqual(shared, 0)
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            second.socket.accept()[0].close()
+
     def test_all_or_none(self) -> None:
         """
         Every address that cannot be had is told, with a remedy; those that

@@ -52,8 +52,9 @@ class ReloadTests(MasterTestCase):
         client = self.talk()
         (old,) = self.pids("qmgr")
         self.hang_up()
+        self.assertNotIn("process qmgr", self.log())
         (new,) = self.pids("qmgr")
-        # The claim is a file that there must not be.
+        # The claim is a file that there must not be, or it dies at once.
         self.logged(f"{old} gives up")
         self.logged(f"{new} claims")
         self.logged(f"{new} handover of local")

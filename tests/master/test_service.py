@@ -221,6 +221,8 @@ class DeathTests(MasterTestCase):
         pids = [*self.processes()]
         os.kill(min(self.pids("local")), signal.SIGSTOP)
         os.kill(min(self.pids("smtpd")), signal.SIGSTOP)
+        (fork_server,) = offspring(self.process.pid)
+        os.kill(fork_server, signal.SIGSTOP)
         self.process.kill()
         self.wait(lambda: not any(map(lives, pids)))
 
