@@ -7,6 +7,7 @@ Owns: the process, its folder, its links; all is gone after the test.
 
 from __future__ import annotations
 
+import gc
 import os
 import pwd
 import select
@@ -242,6 +243,9 @@ def _be(
         modules.getpwnam, modules.getpwuid = users.by_name, users.by_uid
         if os.geteuid() == 0:
             os.setgroups([0, 7])
+        # As every child does.
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         known = Ends()
         control = BlockingControl(ends[0])
         control.adopt = known.add

@@ -14,6 +14,7 @@ Errors: C{ValueError} for a parameter that is malformed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from txmta.config.expansion import expand
 from txmta.delivery.destinations import ToCommand
@@ -33,6 +34,8 @@ class Expanded:
     with_extension: bool
 
 
+# Users have few .forward paths, and get mail again and again.
+@lru_cache(maxsize=2000)
 def expand_names(
     text: str,
     names: Names,

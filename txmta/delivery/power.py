@@ -88,7 +88,6 @@ class Power:
     def __init__(
         self,
         mail_owner: Owner,
-        returned: Callable[[], object] = lambda: None,
         change: tuple[Callable[[Owner], None], Callable[[], None]] = (
             become,
             become_root,
@@ -96,13 +95,10 @@ class Power:
     ) -> None:
         """
         @param mail_owner: owns the queue.
-        @param returned: called when we are root again: some of what a process
-            asked of the kernel is lost with a change of ids.
         @param change: how to become somebody, and root; for tests.
         """
         self._users = frozenset((0, mail_owner.uid))
         self._groups = frozenset((0, mail_owner.gid))
-        self._returned = returned
         self._become, self._return = change
 
     def has(self, uid: int) -> bool:
@@ -154,7 +150,6 @@ class Power:
                 return work(*args, **kwargs)
             finally:
                 self._return()
-                self._returned()
 
         return as_owner
 

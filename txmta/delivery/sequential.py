@@ -45,6 +45,9 @@ T = TypeVar("T")
 #: Cancelled timers that are kept until it is worth to sort them out.
 _MAX_CANCELLED = 1000
 
+#: How often it is looked for more that has come, before work goes on.
+_MAX_ROUNDS = 100
+
 _ENDED = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -54,11 +57,17 @@ class Sequential:
     What agents see of a reactor, and of its threads.
     """
 
-    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        seconds: Callable[[], float] = time.monotonic,
+        rests: Callable[[], object] | None = None,
+    ) -> None:
         """
         @param seconds: a monotonic clock.
+        @param rests: called before it waits for something to do.
         """
         self.seconds = seconds
+        self._rests = rests
         self._work: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
         self._timers: list[tuple[float, int, DelayedCall]] = []
         self._numbers = count()
@@ -79,8 +88,15 @@ class Sequential:
         """
         self._expire()
         wait = 0.0 if self._work else max(0.0, min(longest, self._left()))
-        for fd, event in self._poll.poll(wait * 1000):
-            self._happened(fd, event)
+        if wait > 0 and self._rests is not None:
+            self._rests()
+        for _ in range(_MAX_ROUNDS):
+            events = self._poll.poll(wait * 1000)
+            if not events:
+                break
+            for fd, event in events:
+                self._happened(fd, event)
+            wait = 0.0
         if self._work:
             self._next()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from functools import cache
 from typing import Any
 
 #: Of linux/capability.h: two words for each of the three sets.
@@ -112,6 +113,8 @@ def _own_header() -> Any:
     return (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
 
 
+# Loading the library costs as much as twenty calls.
+@cache
 def _function(name: str) -> Any:
     try:
         return getattr(ctypes.CDLL(None, use_errno=True), name)
