@@ -57,9 +57,11 @@ async def read_again(
         if kind == b"!":
             wrong = json.loads(os.pread(result, MAX_RESULT, 1))
             raise ConfigError([str(each) for each in wrong])
-        new = unpack(result, 1)
+        new = unpack(os.dup(result), 1)  # that is its files'
         assert isinstance(new.files, KeptFiles)
-        new = replace(new, files=new.files.held())
+        held = new.files.held()
+        new.files.close()
+        new = replace(new, files=held)
     finally:
         os.close(result)
     problems = what_cannot_change(old, new)
