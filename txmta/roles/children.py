@@ -239,7 +239,9 @@ class SmtpChild(Base):
     def __init__(self, context: ChildContext) -> None:
         super().__init__(context)
         self._poller = Poller(self.reactor)
-        self._reader = ContentReader(self.directory, self.reactor, self.threads())
+        self._reader = ContentReader(
+            self.directory, self.reactor, self.shared.now, self.threads()
+        )
         self._late = LateEntrance(self.entrance)
         parts = AgentParts(
             self.tables,

@@ -21,6 +21,7 @@ from txmta.interfaces import IContent, IIncoming, IQueueEntrance, IQueueStore
 from txmta.model import Attempt, Envelope, QueuedMessage, QueueName, Recipient, Reply
 from txmta.queue.store import bulk, ids, intake, queries
 from txmta.queue.store.content_reader import ContentReader
+from txmta.queue.store.contents import FRESH
 from txmta.queue.store.entrance import Entrance
 from txmta.queue.store.sqlite import SqliteStore
 
@@ -118,7 +119,10 @@ class ApartTests(QueueStoreContract, SynchronousTestCase):
     def make_store(self) -> IQueueStore:
         entrance, store = self.rig.entrance(), self.rig.make()
         reader = ContentReader(
-            str(self.rig.directory), self.rig.clock, self.rig.threads()
+            str(self.rig.directory),
+            self.rig.clock,
+            self.rig.now,
+            self.rig.threads(),
         )
         for stop in (store.stop, entrance.stop, reader.stop):
             self.addCleanup(self.stopped, stop)
@@ -147,14 +151,20 @@ class ProcessesCase(SqliteCase):
         self.claim()  # nothing is left in the rows
         self.entrance = self.rig.entrance()
         self.addCleanup(lambda: self.wait(self.entrance.stop()))
-        self.reads = 0
-        run = self.store._reader.run
+        # In a helper thread, and without one.
+        self.reads = self.looks = 0
+        run, now = self.store._reader.run, self.store._reader.now
 
         def counted(read: Any) -> Deferred[Any]:
             self.reads += 1
             return run(read)
 
+        def looked(read: Any) -> Any:
+            self.looks += 1
+            return now(read)
+
         self.patch(self.store._reader, "run", counted)
+        self.patch(self.store._reader, "now", looked)
 
     def put_by_smtpd(self, count: int = 1, content: bytes = CONTENT) -> str:
         recipients = tuple(
@@ -181,7 +191,7 @@ class DoorbellTests(ProcessesCase):
         self.store.arrived(put[::-1])
         self.assertEqual(self.claimed_ids(20), put[:20])
         self.assertEqual(self.claimed_ids(), put[20:])
-        self.assertEqual(self.reads, 1)
+        self.assertEqual((self.looks, self.reads), (1, 0))
 
     def test_rings(self) -> None:
         """
@@ -363,7 +373,11 @@ class ContentReaderTests(ProcessesCase):
     def setUp(self) -> None:
         super().setUp()
         self.reader = ContentReader(
-            str(self.directory), self.rig.clock, self.rig.threads(), self.connect
+            str(self.directory),
+            self.rig.clock,
+            self.rig.now,
+            self.rig.threads(),
+            self.connect,
         )
         self.addCleanup(lambda: self.wait(self.reader.stop()))
         self.begun = 0
@@ -386,6 +400,27 @@ class ContentReaderTests(ProcessesCase):
         got = [self.wait(content).data for content in asked]
         self.assertEqual(got, [*[b"%d\r\n" % n for n in range(50)], b"0\r\n"])
         self.assertEqual(self.begun, 1)
+
+    def test_old(self) -> None:
+        """
+        What was written long ago may have to come from the disk: a thread waits
+        for it.
+        """
+        looks: list[object] = []
+        now = self.reader._reader.now
+
+        def looked(read: Any) -> Any:
+            looks.append(read)
+            return now(read)
+
+        self.patch(self.reader._reader, "now", looked)
+        for seconds, expected in ((0.0, 1), (FRESH + 1, 1)):
+            queue_id = self.put_by_smtpd()
+            self.time += seconds
+            asked = self.reader.content(queue_id)
+            self.rig.clock.advance(0)
+            self.assertEqual(self.wait(asked).data, CONTENT)
+            self.assertEqual(len(looks), expected)
 
     def test_kept(self) -> None:
         """
@@ -442,7 +477,9 @@ class ContentReaderTests(ProcessesCase):
         """
         nowhere = self.directory / "nowhere"
         nowhere.mkdir()
-        reader = ContentReader(str(nowhere), self.rig.clock, self.rig.threads())
+        reader = ContentReader(
+            str(nowhere), self.rig.clock, self.rig.now, self.rig.threads()
+        )
         asked = reader.content(self.entrance.new_id())
         self.rig.clock.advance(0)
         with self.assertRaises(StoreUnavailable):

@@ -155,7 +155,7 @@ class ProcessParameters:
         "0",
         high=100,
         doc="Processes of smtpd, and of smtp, with process_model = multi; 0: one for "
-        "each core.",
+        "two cores.",
         note="A parameter of txmta, not of Postfix. maxproc in master.cf is another "
         "matter: sessions and deliveries of a service.",
     )

@@ -13,6 +13,7 @@ L{MessageDamaged<txmta.errors.MessageDamaged>}, through Deferreds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -21,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from txmta.interfaces import IContent
 from txmta.queue.store.cache import ContentCache
 from txmta.queue.store.content import Spool
-from txmta.queue.store.contents import ManyContents
+from txmta.queue.store.contents import Clocks, ManyContents
 from txmta.queue.store.database import Connect, Database, connect
 from txmta.queue.store.entrance import Threads
 from txmta.queue.store.reader import Reader
@@ -36,11 +37,13 @@ class ContentReader:
         self,
         directory: str,
         clock: IReactorTime,
+        now: Callable[[], float],
         threads: Threads,
         connect: Connect = connect,
     ) -> None:
         """
         @param directory: queue_directory; opened when first asked.
+        @param now: wall time.
         """
         place = Path(directory).absolute()
         self._reader = Reader(Database(place, connect), threads.in_thread)
@@ -49,7 +52,7 @@ class ContentReader:
             Spool(place / "content"),
             threads.in_thread,
             ContentCache(CACHE),
-            clock,
+            Clocks(clock, now),
         )
 
     def content(self, queue_id: str) -> IContent | Deferred[IContent]:

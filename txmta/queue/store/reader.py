@@ -1,7 +1,8 @@
 """
-Reading from the queue, away from the reactor and beside the writer.
+Reading from the queue, beside the writer and away from the reactor, but for
+what was written a moment ago.
 
-Owns: one connection that cannot write, used by one helper thread at a time.
+Owns: one connection that cannot write, used by one thread at a time.
 Knows nothing of: what is read.
 
 Readers never wait for writers. Each reading is one transaction, always ended:
@@ -59,6 +60,25 @@ class Reader:
             Deferred.fromCoroutine(self._work())
         return answered
 
+    @property
+    def free(self) -> bool:
+        """
+        Whether L{now} may be asked.
+        """
+        return not self._busy and self._stopped is None
+
+    def now(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """
+        Read at once, in the reactor's thread, for a helper thread and back
+        costs more than a few rows that the system still has in memory: those
+        just written, and no others, for a disk may take long.
+
+        @param read: as for L{run}.
+        @raise StoreUnavailable: as C{run} fails.
+        """
+        assert self.free, "the connection is in another thread's hands"
+        return self._read(read)
+
     def stop(self) -> Deferred[None]:
         """
         @return: fires when all is read and the connection is closed.
@@ -84,7 +104,7 @@ class Reader:
             self._close()
             self._stopped.callback(None)
 
-    # From here on in a helper thread.
+    # From here on in a helper thread, or for L{now}.
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
