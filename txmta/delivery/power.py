@@ -143,8 +143,10 @@ class Power:
             return work
 
         def as_owner(*args: P.args, **kwargs: P.kwargs) -> T:
-            if owner.uid in self._users or owner.gid in self._groups:
-                raise PowerLost(f"never acts as uid {owner.uid}, gid {owner.gid}")
+            # -1 is "as before" to the kernel: root.
+            uid, gid = owner.uid, owner.gid
+            if not self.has(uid) or gid <= 0 or gid in self._groups:
+                raise PowerLost(f"never acts as uid {uid}, gid {gid}")
             try:
                 self._become(owner)
                 return work(*args, **kwargs)
