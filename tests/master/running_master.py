@@ -65,7 +65,7 @@ def master() -> Master:
         prepare,
         lambda problems: print("fatal:", *problems, sep="\n", file=sys.__stderr__),
         lambda error: print("fatal:", error, file=sys.__stderr__),
-        timing=Timing(float(os.environ.get("TEST_STOP", "5")), 5.0, 2.0),
+        timing=Timing(float(os.environ.get("TEST_STOP", "10")), 5.0, 2.0),
         beat=float(os.environ.get("TEST_BEAT", "5")),
     )
     return Master(arrangement, configuration, cast(Any, reactor))

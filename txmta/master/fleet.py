@@ -34,6 +34,10 @@ from txmta.master.sockets import Listen, listens
 #: others, those that others ask, and who writes down what all do.
 LATE: Sequence[Collection[str]] = (("smtp", "local"), ("proxymap",), ("log",))
 
+#: Seconds for each of these at a stop. Nobody is left to record what they still
+#: do, and the queue manager has waited for them before.
+LATE_LIMIT = 2.0
+
 #: Generations that finish their sessions while others work; of more, the
 #: oldest must hurry.
 MAX_RETIRED = 4
@@ -132,14 +136,12 @@ class Fleet:
             generation.retire()
         early = {child.role for child in self._family.children.values()}
         stages = [early.difference(*LATE), *LATE]
-        left = self._timing.stop
-        for n, stage in enumerate(stages):
-            # Half of the time that is left, all of it in the end; killing
-            # those that hang is part of it.
-            share = left if n == len(stages) - 1 else left / 2
-            began = self._family.reactor.seconds()
-            await drained(self._family.of(stage), max(0.0, share - DRAIN_GRACE))
-            left -= self._family.reactor.seconds() - began
+        late = min(LATE_LIMIT, self._timing.stop / 10)
+        # Killing those that hang is part of it.
+        limit = self._timing.stop - late * len(LATE) - DRAIN_GRACE
+        for stage in stages:
+            await drained(self._family.of(stage), max(0.0, limit))
+            limit = late
         _close(self._sockets)
 
     def abandon(self) -> None:
