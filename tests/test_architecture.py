@@ -80,6 +80,7 @@ PURE = (
     "dns/resolv_conf.py",
     "log/postfix.py",
     "master/frames.py",
+    "master/lookups.py",
     "master/records.py",
     "master/wire.py",
     "master/wire_fields.py",

@@ -29,8 +29,11 @@ _MAX_ENDS = 1000
 #: Each role, and what makes it: C{"module:callable"}, called with a
 #: L{ChildContext}, gives a L{Role}. Imported in the child, after the reactor.
 ROLES: Mapping[str, str] = {
-    role: f"txmta.roles.children:{role.capitalize()}Child"
-    for role in ("smtpd", "pickup", "qmgr", "smtp", "log")
+    **{
+        role: f"txmta.roles.children:{role.capitalize()}Child"
+        for role in ("smtpd", "pickup", "qmgr", "smtp", "log")
+    },
+    "proxymap": "txmta.roles.proxymap:ProxymapChild",
 }
 
 #: Roles without a reactor: called with a L{BlockingContext}, and end when
@@ -68,7 +71,8 @@ class Ends:
 
     def on(self, kind: str, take: Callable[[str, int], None]) -> None:
         """
-        @param kind: C{"doorbell"}, C{"delivery"}, C{"handover"}, C{"log"}.
+        @param kind: C{"doorbell"}, C{"delivery"}, C{"handover"}, C{"log"},
+            C{"proxy"}.
         @param take: gets the peer (C{"qmgr.3"}) and a descriptor, which is its
             to close: for those that are there, now, and for later ones.
         """

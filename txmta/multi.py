@@ -31,7 +31,8 @@ from txmta.master.service import Arrangement, Ground, Master
 from txmta.master.sockets import listens
 from txmta.roles.agents import role_of, transports
 from txmta.roles.log import log_target
-from txmta.roles.shared import Reactor
+from txmta.roles.proxymap import askable
+from txmta.roles.shared import Reactor, several
 
 #: Of the local role: while one waits for a disk, another works.
 LOCALS = 2
@@ -80,17 +81,21 @@ def plan(configuration: Configuration) -> list[Post]:
     @return: which children there are to be.
     """
     settings, services = configuration.settings, configuration.services
-    several = settings.processes_per_role or len(os.sched_getaffinity(0))
+    each = several(settings)
     agents = {role_of(service) for service in transports(services)}
-    posts = [Post("log"), Post("qmgr", alone=True)]
+    posts = [Post("log")]
+    if askable(configuration):
+        # Before all who may ask it.
+        posts.append(Post("proxymap"))
+    posts.append(Post("qmgr", alone=True))
     if any(service.program == "pickup" for service in services):
         posts.append(Post("pickup", alone=True))
     if "smtp" in agents:
-        posts.append(Post("smtp", several))
+        posts.append(Post("smtp", each))
     if "local" in agents:
         posts.append(Post("local", LOCALS))
     if listens(services, settings, port_of):
-        posts.append(Post("smtpd", several, listens=True))
+        posts.append(Post("smtpd", each, listens=True))
     return posts
 
 

@@ -24,6 +24,7 @@ mydestination =
 local_transport = error:none
 virtual_transport = error:none
 setgid_group = mail
+local_recipient_maps = proxy:unix:passwd.byname
 """
 
 MASTER_CF = """\
@@ -36,10 +37,11 @@ retry unix - - n - - error
 """
 
 #: How many of each there are.
-CHILDREN = {"log": 1, "qmgr": 1, "pickup": 1, "smtp": 2, "smtpd": 2}
+ONE = ("log", "proxymap", "qmgr", "pickup")
+CHILDREN = {**dict.fromkeys(ONE, 1), "smtp": 2, "smtpd": 2}
 
 #: Roles that may have Internet sockets.
-INTERNET = ("smtp", "smtpd")
+INTERNET = ("smtp", "smtpd", "proxymap")
 
 
 def children(master: int) -> Mapping[int, str]:
@@ -93,7 +95,7 @@ class ConfinedServerTests(RunningTestCase):
                 user.pw_uid,
                 user.pw_gid,
                 groups=[mail] if role == "pickup" else [],
-                root="/" if role == "log" else root,
+                root="/" if role in ("log", "proxymap") else root,
                 internet=role in INTERNET,
                 files=(
                     *REACTOR_FILES,

@@ -17,6 +17,7 @@ class Somebody:
     role: str
     n: int
     retired: bool = False
+    group: object = None
 
 
 class WiringTests(SynchronousTestCase):
@@ -82,6 +83,20 @@ class WiringTests(SynchronousTestCase):
         own, others = self.connect(qmgr, Somebody("smtp", 2, retired=True))
         self.assertEqual(sorted(own), ["handover:smtp.2", "log"])
         self.assertEqual([*others], ["2 delivery:qmgr.9"])
+
+    def test_generations(self) -> None:
+        """
+        Tables are asked of one that has the same configuration.
+        """
+        smtpd = Somebody("smtpd", 9, group="new")
+        self.addCleanup(self.forget, smtpd)
+        own, others = self.connect(
+            smtpd,
+            Somebody("proxymap", 1, group="old"),
+            Somebody("proxymap", 2, group="new"),
+        )
+        self.assertEqual(sorted(own), ["log", "proxy:proxymap.2"])
+        self.assertEqual([*others], ["2 proxy:smtpd.9"])
 
     def test_log(self) -> None:
         """

@@ -62,6 +62,16 @@ class TableRegistry:
         """
         return sorted(self._types)
 
+    def is_apart(self, item: str) -> bool:
+        """
+        @param item: C{type:name}, or any other word.
+        @return: it is a table of which not everything is read when it is
+            opened: a process in a jail cannot have it.
+        """
+        prefix, colon, _name = item.partition(":")
+        kind = self._types.get(prefix) if colon else None
+        return kind is not None and not getattr(kind, "self_contained", False)
+
     def table(self, item: str, parameter: str) -> ITable:
         """
         @param item: C{type:name}.
@@ -95,7 +105,7 @@ class TableRegistry:
 
     def _opened(self, kind: ITableType, name: str, context: TableContext) -> ITable:
         ways = self._ways
-        if ways.jailed and ways.elsewhere and not getattr(kind, "self_contained", 0):
+        if ways.jailed and ways.elsewhere and self.is_apart(context.spec):
             return ways.elsewhere(context.spec, context)
         return kind.open(name, context)
 

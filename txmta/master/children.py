@@ -59,6 +59,7 @@ class Child:
     @ivar n: its number, never used again.
     @ivar pid: 0 until it is known.
     @ivar retired: its generation has been replaced.
+    @ivar group: its generation.
     @ivar beat: the last that it answered.
     @ivar fatal: why it cannot work, as it says.
     @ivar status: exit status, or minus the signal; L{None} if nobody knows.
@@ -79,6 +80,7 @@ class Child:
         self.n = n
         self.pid = 0
         self.retired = False
+        self.group: object = None
         self.state = State.STARTING
         self.beat = 0
         self.fatal = ""

@@ -23,7 +23,7 @@ from txmta.master.binding import port_of
 from txmta.master.confine import Confinement, confine
 from txmta.master.preload import warm_up
 from txmta.master.privileges import maildrop_group, server_account
-from txmta.master.profiles import confinement, in_jail
+from txmta.master.profiles import PROFILES, confinement, in_jail
 
 #: Programs of master.cf that are not the smtp role's; all others are its,
 #: above all those of plug-ins.
@@ -54,6 +54,14 @@ def served(role: str, services: Sequence[Service]) -> Sequence[Service]:
         others = {program for programs in _PROGRAMS.values() for program in programs}
         return [s for s in services if s.type == "unix" and s.program not in others]
     return [s for s in services if s.program in _PROGRAMS.get(role, ())]
+
+
+def jailed(role: str, services: Sequence[Service]) -> bool:
+    """
+    @return: does master.cf want a jail for the process of a role?
+    """
+    found = served(role, services)
+    return PROFILES[role].chroot and any(service.chroot for service in found)
 
 
 def wanted(role: str, configuration: Configuration) -> Confinement:

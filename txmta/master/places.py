@@ -192,6 +192,7 @@ class Generation:
         child = Child(
             role, family.number(), family.reactor, place.is_ready, place.is_empty
         )
+        child.group = self
         own, others = family.wiring.connect(child, family.children.values())
         ours, theirs = channel_pair()
         given = {"settings": self._settings, "control": theirs.fileno()}

@@ -24,11 +24,13 @@ class Peer(Protocol):
     A child, as far as links go.
 
     @ivar retired: its generation has been replaced: it takes nothing new.
+    @ivar group: its generation, which has one configuration.
     """
 
     role: str
     n: int
     retired: bool
+    group: object
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,26 @@ class Pairing:
     Each of one role has a link to each of another.
 
     @ivar kind: what it is called on both sides.
+    @ivar within: both have the same configuration.
     """
 
     kind: str
     one: str
     other: str
+    within: bool = False
 
 
-#: A doorbell is rung at the queue manager; deliveries go from it to agents.
+#: A doorbell is rung at the queue manager; deliveries go from it to agents. Which
+#: tables there are is a matter of configuration.
 PAIRINGS = (
     Pairing("doorbell", "smtpd", "qmgr"),
     Pairing("doorbell", "pickup", "qmgr"),
     Pairing("delivery", "smtp", "qmgr"),
     Pairing("delivery", "local", "qmgr"),
-    Pairing("proxy", "smtpd", "proxymap"),
-    Pairing("proxy", "qmgr", "proxymap"),
-    Pairing("proxy", "smtp", "proxymap"),
-    Pairing("proxy", "pickup", "proxymap"),
+    Pairing("proxy", "smtpd", "proxymap", within=True),
+    Pairing("proxy", "qmgr", "proxymap", within=True),
+    Pairing("proxy", "smtp", "proxymap", within=True),
+    Pairing("proxy", "pickup", "proxymap", within=True),
 )
 
 #: Instead of C{delivery}, to an agent that finishes what it has in hand and
@@ -150,6 +155,8 @@ class Wiring:
         roles = (new.role, peer.role)
         for pairing in self._pairings:
             ends = (pairing.one, pairing.other)
+            if pairing.within and new.group is not peer.group:
+                continue
             if roles in (ends, ends[::-1]):
                 yield pairing.kind
 

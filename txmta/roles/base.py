@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, cast
 
 from txmta.errors import ConfigError, StoreUnavailable
 from txmta.events import Warn
-from txmta.interfaces import IPostmaster, IQueueStore
-from txmta.maps.context import Ways
+from txmta.interfaces import IPostmaster, IQueueStore, ITable
+from txmta.maps.context import TableContext, Ways
 from txmta.maps.files import reader_of
+from txmta.master.asker import AskedTable, Asker
 from txmta.master.link import Link
 from txmta.master.link_transport import adopt
 from txmta.queue.store.entrance import Entrance, Threads
@@ -39,18 +40,26 @@ class Base:
     def __init__(self, context: ChildContext) -> None:
         configuration = context.configuration
         self.reactor = context.reactor
+        self._context = context
+        self._asker = Asker(context.reactor, lambda text: self.warn(text))
+        ways = Ways(
+            reader_of(configuration.files),
+            elsewhere=self._elsewhere,
+            # That is what a jail is.
+            jailed=configuration.settings.queue_directory == "/",
+        )
         self.shared = Shared(
             configuration.settings,
             configuration.services,
             context.reactor,
             context.now,
             context.sink,
-            Ways(reader_of(configuration.files)),
+            ways,
         )
         self.tables = self.shared.open_tables()
         self.pools = Pools(context.reactor)
         self.warn = partial(_warn, self.shared, context.role)
-        self._context = context
+        self.linked("proxy", self._asker.link)
 
     @property
     def directory(self) -> str:
@@ -77,6 +86,12 @@ class Base:
             adopt(self.reactor, descriptor, make(peer))
 
         self._context.ends.on(kind, take)
+
+    def _elsewhere(self, table: str, context: TableContext) -> ITable:
+        # The system's accounts do not change from one moment to the next, and
+        # one recipient is looked up several times.
+        seconds = context.seconds if table.startswith("unix:") else None
+        return AskedTable(self._asker, context.spec, table, seconds)
 
     def postmaster(self, store: object) -> IPostmaster:
         """
