@@ -27,6 +27,7 @@ from txmta.master import preload
 from txmta.master.binding import port_of
 from txmta.master.confined_role import as_seen, confine_role
 from txmta.master.family import Post
+from txmta.master.given import sealed
 from txmta.master.service import Arrangement, Ground, Master
 from txmta.master.sockets import listens
 from txmta.roles.agents import role_of, transports
@@ -124,7 +125,10 @@ def make_master(
         }
         # They stay open as long as we live.
         kept.extend(ground.public.values())
-        return Ground(ground.lock, ground.sockets, log, {"qmgr": public})
+        # Of all configurations: sessions of earlier ones count.
+        seats = {"seats:all": sealed(b"", "seats")}
+        extras = {"qmgr": public, "smtpd": seats}
+        return Ground(ground.lock, ground.sockets, log, extras)
 
     kept: list[object] = []
     arrangement = Arrangement(

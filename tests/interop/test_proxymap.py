@@ -10,6 +10,7 @@ import os
 import pwd
 import signal
 import smtplib
+import socket
 from pathlib import Path
 
 from tests.interop.running import RunningTestCase, Txmta
@@ -231,3 +232,48 @@ class RootOnlyTests(ProxyCase):
         self.secret(server, "two@here.test x\n")
         self.check(server, "one")
         self.assertNotIn("ermission denied", server.log())
+
+
+class MaxprocTests(ProxyCase):
+    def greetings(self, server: Txmta, count: int) -> list[tuple[int, socket.socket]]:
+        """
+        @return: the codes that so many clients are met with, who all stay.
+        """
+        found = []
+        for _ in range(count):
+            made = socket.create_connection(("127.0.0.1", server.port), 20)
+            self.addCleanup(made.close)
+            found.append((int(made.recv(1000)[:3]), made))
+        return found
+
+    def test_sessions(self) -> None:
+        """
+        A set maxproc is the number of sessions over all processes, also when
+        some are of a configuration before, or were killed.
+        """
+        server = self.started(self.server(MULTI, maxproc="5"))
+        server.wait_for_log("lost connection")  # those that waited for the start
+        wait_for(lambda: server.log().count("disconnect") == 2, "they stay")
+        met = self.greetings(server, 12)
+        self.assertEqual([code for code, _ in met].count(220), 5)
+        self.assertEqual([code for code, _ in met].count(421), 7)
+        server.kill(signal.SIGHUP)
+        server.wait_for_log("reload: done")
+        self.assertEqual([code for code, _ in self.greetings(server, 3)], [421] * 3)
+        for _code, made in met:
+            made.close()
+        wait_for(
+            lambda: server.log().count("disconnect") == 2 + 15, "sessions do not end"
+        )
+        self.assertEqual([c for c, _ in self.greetings(server, 6)].count(220), 5)
+        wait_for(lambda: len(self.pids(server, "smtpd")) == 2, "the old ones stay")
+        before = self.pids(server, "smtpd")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+
+        def replaced() -> bool:
+            now = self.pids(server, "smtpd")
+            return len(now) == 2 and not set(now) & set(before)
+
+        wait_for(replaced, "they are not started again")
+        self.assertEqual([c for c, _ in self.greetings(server, 6)].count(220), 5)

@@ -52,18 +52,17 @@ class Reactor(Clock):
 
 
 class SmtpdRoleTests(SynchronousTestCase):
-    def made(self, maxproc: str = "-", share: int = 1) -> SmtpdRole:
+    def made(self, maxproc: str = "-") -> SmtpdRole:
         settings = Settings.of(myhostname="mail.here.test", alias_maps="")
         (service,) = parse_master_cf("master.cf", ROW.format(maxproc=maxproc))
+        self.service = service
         reactor: Any = Reactor()
         self.reactor = reactor
         shared = Shared(settings, [service], reactor, lambda: 0.0, mock.Mock())
         anything = mock.Mock()
         role = SmtpdRole(
             shared,
-            SmtpdParts(
-                shared.open_tables(), anything, anything, anything, anything, share
-            ),
+            SmtpdParts(shared.open_tables(), anything, anything, anything, anything),
         )
         role.adopt([Bound(Listen("127.0.0.1", 2525, service), mock.Mock())])
         (self.port,) = reactor.ports
@@ -88,11 +87,21 @@ class SmtpdRoleTests(SynchronousTestCase):
 
     def test_maxproc(self) -> None:
         """
-        A limit holds for all processes together.
+        A service has so many seats, on all of its addresses together; without
+        maxproc there is another limit.
         """
-        for maxproc, share, total in (("100", 1, 100), ("100", 3, 33), ("1", 2, 1)):
-            self.made(maxproc, share)
-            self.assertEqual(self.port.factory._crowd.total, total)
+        role = self.made("3")
+        bound = Bound(Listen("127.0.0.2", 2525, self.service), mock.Mock())
+        role.adopt([bound])
+        first, second = (port.factory._crowd for port in self.reactor.ports)
+        self.assertIs(first.seats, second.seats)
+        self.assertEqual(first.total, 0)
+        self.assertEqual([first.seats.take() for _ in range(4)][2:], [0, None])
+        for none in ("-", "0"):
+            self.made(none)
+            crowd = self.port.factory._crowd
+            self.assertIs(crowd.seats, None)
+            self.assertGreaterEqual(crowd.total, 50)
 
     def test_replaced(self) -> None:
         """

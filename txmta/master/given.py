@@ -32,11 +32,12 @@ def listening_names(
     }
 
 
-def sealed(data: bytes) -> int:
+def sealed(data: bytes, name: str = "settings") -> int:
     """
+    @param name: for /proc.
     @return: a descriptor of a file in memory that nobody can change.
     """
-    descriptor = os.memfd_create("settings", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
     seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW

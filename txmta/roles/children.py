@@ -14,6 +14,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}, made or started.
 
 from __future__ import annotations
 
+import os
 import socket
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,9 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from txmta.config.master_cf import Service as MasterService
 from txmta.delivery.plugin_attributes import agent_of
+from txmta.errors import ConfigError
 from txmta.interfaces import IDeliveryAgent, IQueueStore
 from txmta.log.collector import Collector
 from txmta.log.maillog import Target
@@ -31,6 +34,7 @@ from txmta.master.doorbell import Button, Doorbell
 from txmta.master.elsewhere import WorkElsewhere
 from txmta.master.link import Link
 from txmta.master.remote_agent import RemoteAgents
+from txmta.master.seats import SharedSeats
 from txmta.model import DeliveryRequest
 from txmta.queue.store.content import descriptor_of
 from txmta.queue.store.content_reader import ContentReader
@@ -49,9 +53,9 @@ from txmta.roles.log import log_target
 from txmta.roles.pickup import PickupRoleParts, make_pickup
 from txmta.roles.public import make_public
 from txmta.roles.qmgr import make_manager, queue_parts
-from txmta.roles.shared import several
 from txmta.roles.smtpd import SmtpdParts, SmtpdRole
 from txmta.smtp.poller import Poller
+from txmta.smtp.seats import Seats
 
 if TYPE_CHECKING:
     from txmta.child import ChildContext
@@ -72,6 +76,9 @@ class SmtpdChild(Base):
         super().__init__(context)
         self._poller = Poller(self.reactor)
         self._store = self.entrance()
+        self._n = context.n
+        self._seat_file = -1
+        context.ends.on("seats", self._take_seat_file)
         self._smtpd = SmtpdRole(
             self.shared,
             SmtpdParts(
@@ -80,15 +87,26 @@ class SmtpdChild(Base):
                 self._store,
                 self.postmaster(self._store),
                 self._poller,
-                several(self.shared.settings),
+                self._seats,
             ),
         )
         self._smtpd.adopt(context.listening)
+        counted = any(bound.listen.service.maxproc for bound in context.listening)
+        if self._seat_file >= 0 and not counted:
+            os.close(self._seat_file)
         for bound in context.listening:
             bound.socket.close()
         button = Button(self.reactor, self.warn)
         self._store.listen(button.ring)
         self.linked("doorbell", button.link)
+
+    def _take_seat_file(self, _name: str, descriptor: int) -> None:
+        self._seat_file = descriptor
+
+    def _seats(self, service: MasterService, maxproc: int) -> Seats:
+        if self._seat_file < 0:
+            raise ConfigError(["smtpd has no file to count sessions"])
+        return SharedSeats(self._seat_file, service.name, maxproc, self._n)
 
     def start(self) -> None:
         self.pools.start()

@@ -10,7 +10,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,12 +19,14 @@ from twisted.internet.task import deferLater
 
 from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
+from txmta.config.master_cf import Service as MasterService
 from txmta.dns.client_names import ClientNames
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
 from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.poller import Poller
+from txmta.smtp.seats import CountedSeats, Seats
 from txmta.smtp.service import Services, server_factory
 from txmta.smtp.transport import write_at_once
 
@@ -38,6 +40,10 @@ HURRY = 60.0
 LOOK = 0.2
 
 
+def _counted(service: MasterService, maxproc: int) -> Seats:
+    return CountedSeats(maxproc)
+
+
 @dataclass(frozen=True)
 class SmtpdParts:
     """
@@ -46,7 +52,7 @@ class SmtpdParts:
     @ivar store: takes what comes in.
     @ivar poller: of this process.
     @ivar postmaster: hears of trouble in sessions.
-    @ivar share: how many processes take clients of the same services.
+    @ivar seats: makes what counts sessions, of a service and its maxproc.
     """
 
     tables: Tables
@@ -54,7 +60,7 @@ class SmtpdParts:
     store: IQueueEntrance
     postmaster: IPostmaster
     poller: Poller
-    share: int = 1
+    seats: Callable[[MasterService, int], Seats] = _counted
 
 
 class SmtpdRole:
@@ -67,6 +73,7 @@ class SmtpdRole:
         self._parts = parts
         self._own = own_addresses(shared.settings)
         self._smtpds: list[tuple[SMTPServerFactory, Any]] = []
+        self._seats: dict[str, Seats] = {}
 
     def adopt(self, sockets: Iterable[Bound]) -> None:
         """
@@ -126,7 +133,8 @@ class SmtpdRole:
                 parts.postmaster,
             ),
             service.name,
-            _most_sessions(service.maxproc, parts.share),
+            0 if service.maxproc else _most_connections(),
+            self._seats_of(service),
         )
         port: Any = shared.reactor.adoptStreamPort(
             bound.socket.fileno(), bound.socket.family, factory
@@ -135,14 +143,21 @@ class SmtpdRole:
         port.pauseProducing()
         self._smtpds.append((factory, port))
 
+    def _seats_of(self, service: MasterService) -> Seats | None:
+        """
+        @return: the same for all addresses of a service.
+        """
+        if not service.maxproc:
+            return None
+        if service.name not in self._seats:
+            self._seats[service.name] = self._parts.seats(service, service.maxproc)
+        return self._seats[service.name]
 
-def _most_sessions(maxproc: int | None, share: int) -> int:
+
+def _most_connections() -> int:
     """
-    @param maxproc: of all processes together.
-    @return: for one process; without a limit so many that half of the
-        descriptors are left for files, deliveries and DNS.
+    @return: so many that half of the descriptors are left for files,
+        deliveries and DNS.
     """
-    if maxproc:
-        return max(1, maxproc // share)
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(50, soft // 2) if soft != resource.RLIM_INFINITY else 0

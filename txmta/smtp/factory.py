@@ -27,6 +27,7 @@ from txmta.interfaces import IClientList
 from txmta.model import Client, Reply
 from txmta.smtp.connection import Admission, Connection
 from txmta.smtp.context import Context
+from txmta.smtp.seats import Seats
 from txmta.smtp.server import SMTPServer
 
 _log = Logger()
@@ -49,6 +50,8 @@ class Crowd:
     @ivar total: connections in all, so that descriptors are left for our own
         files; 0 is no limit.
     @ivar service: name in master.cf, for the log.
+    @ivar seats: for sessions of the service, over all processes; L{None}: no
+        limit.
     """
 
     exempt: IClientList
@@ -57,6 +60,7 @@ class Crowd:
     prefixes: tuple[int, int] = (32, 84)
     total: int = 0
     service: str = "smtp"
+    seats: Seats | None = None
 
 
 def plain_address(host: str) -> str:
@@ -95,6 +99,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         self._crowd = crowd
         self._deliveries = deliveries
         self.connections: set[Connection] = set()
+        self._seated: dict[Connection, int] = {}
         self._clients: dict[str, int] = {}
         self._drained: Deferred[None] | None = None
         self._last_call: IDelayedCall | None = None
@@ -128,6 +133,8 @@ class SMTPServerFactory(SMTPFactory, Admission):
         crowd = self._crowd
         if crowd.total and len(self.connections) > crowd.total:
             return _BUSY
+        if not self._seat(connection):
+            return _BUSY
         client = connection.client
         count = self._clients.get(self._key(client.address), 0)
         if not crowd.per_client or count <= crowd.per_client:
@@ -150,6 +157,16 @@ class SMTPServerFactory(SMTPFactory, Admission):
         if isinstance(exempt, Deferred):
             return exempt.addCallback(judge)
         return judge(exempt)
+
+    def _seat(self, connection: Connection) -> bool:
+        seats = self._crowd.seats
+        if seats is None or connection in self._seated:
+            return True
+        seat = seats.take()
+        if seat is None:
+            return False
+        self._seated[connection] = seat
+        return True
 
     def spares(self, connection: Connection) -> bool | Deferred[bool]:
         if self._context.rules.bare_newline not in ("reject", "note"):
@@ -174,6 +191,9 @@ class SMTPServerFactory(SMTPFactory, Admission):
 
     def gone(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        seat = self._seated.pop(connection, None)
+        if seat is not None and self._crowd.seats is not None:
+            self._crowd.seats.give(seat)
         key = self._key(connection.client.address)
         count = self._clients.get(key, 0) - 1
         if count > 0:

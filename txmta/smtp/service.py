@@ -34,6 +34,7 @@ from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.rules import Rules
+from txmta.smtp.seats import Seats
 from txmta.smtp.space import Space
 
 
@@ -74,12 +75,17 @@ def problems(settings: Settings) -> list[str]:
 
 
 def server_factory(
-    settings: Settings, services: Services, service: str = "smtp", total: int = 0
+    settings: Settings,
+    services: Services,
+    service: str = "smtp",
+    total: int = 0,
+    seats: Seats | None = None,
 ) -> SMTPServerFactory:
     """
     @param settings: of this service in master.cf.
     @param service: its name there.
     @param total: connections at a time, 0 for no limit.
+    @param seats: for its sessions.
     @raise ConfigError: L{problems} has something.
     """
     found = problems(settings)
@@ -108,6 +114,7 @@ def server_factory(
         ),
         total=total,
         service=service,
+        seats=seats,
     )
     return SMTPServerFactory(context, crowd, Deliveries(desk(settings, services)))
 

@@ -12,6 +12,7 @@ from tests.smtp.server.support import FRIEND, HOST, STRANGER, Listed, World, wor
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.model import Reply
+from txmta.smtp.seats import CountedSeats
 from txmta.smtp.service import problems, server_factory
 
 TOO_MANY = f"421 4.7.0 {HOST} Error: too many connections from 192.0.2.1\r\n".encode()
@@ -115,6 +116,23 @@ class CrowdTests(SynchronousTestCase):
         third = w.connect("192.0.2.3")
         self.assertEqual(third.heard(), b"421 4.3.2 All server ports are busy\r\n")
         self.assertTrue(third.transport.disconnecting)
+
+    def test_seats(self) -> None:
+        """
+        Each session has one seat; who finds none is told to come back, takes
+        none, and gives none back.
+        """
+        w = world()
+        seats = CountedSeats(2)
+        w.factory = server_factory(w.settings, w.services(), seats=seats)
+        first, _second = (w.connect(f"192.0.2.{i}") for i in (1, 2))
+        third = w.connect("192.0.2.3")
+        self.assertEqual(third.heard(), b"421 4.3.2 All server ports are busy\r\n")
+        third.hang_up()
+        self.assertIs(seats.take(), None)
+        first.hang_up()
+        self.assertIn(b"220", w.connect("192.0.2.4").heard())
+        self.assertIs(seats.take(), None)
 
 
 STOPPING = (
