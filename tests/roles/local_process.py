@@ -103,6 +103,7 @@ class LocalProcess:
     def __init__(self, configuration: Configuration, users: Users, log: Path) -> None:
         self._control, control = channel_pair()
         self.link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.link.settimeout(PATIENCE)
         self.pid = os.fork()
         if self.pid == 0:
             _be(configuration, users, log, (control, link))
@@ -139,7 +140,8 @@ class LocalProcess:
             self.link.sendall(encode([record]))
         data = encode([last])
         sent = send_with(self.link, data, descriptor)
-        self.link.sendall(data[sent:])
+        if sent < len(data):
+            self.link.sendall(data[sent:])
         return key
 
     def hear(self, until: Callable[[], bool]) -> None:
@@ -196,6 +198,7 @@ class LocalProcess:
             self._control, {"t": "adopt", "name": "delivery:qmgr.2"}, [theirs.fileno()]
         )
         theirs.close()
+        self.link.settimeout(PATIENCE)
         self._reader, self._ends, self.records = FrameReader(), False, []
         self.link.sendall(encode([{"t": "hello"}]))
 
