@@ -437,6 +437,16 @@ class IWorkElsewhere(Interface):
         @return: whether somebody has it.
         """
 
+    def busy(transport: str) -> int:
+        """
+        @return: how many deliveries they have in hand.
+        """
+
+    def when_less(call: Callable[[str], None]) -> None:
+        """
+        @param call: told the transport when they have one less.
+        """
+
 
 class IDeliveryAgentType(Interface):
     """

@@ -48,10 +48,13 @@ class Held:
     @ivar awaited: what has not come yet.
     """
 
-    __slots__ = ("awaited", "group", "queue_id")
+    __slots__ = ("awaited", "group", "queue_id", "transport")
 
-    def __init__(self, queue_id: str, group: object, awaited: Awaited) -> None:
+    def __init__(
+        self, queue_id: str, transport: str, group: object, awaited: Awaited
+    ) -> None:
         self.queue_id = queue_id
+        self.transport = transport
         self.group = group
         self.awaited = awaited
 
@@ -75,8 +78,22 @@ class WorkElsewhere:
         self._asking = False
         self._waiting: list[Deferred[None]] = []
         self._timer: IDelayedCall | None = None
+        self._busy: Counter[str] = Counter()
+        self._less: Callable[[str], None] = lambda transport: None
 
     # For the queue manager.
+
+    def busy(self, transport: str) -> int:
+        """
+        See L{IWorkElsewhere.busy}.
+        """
+        return self._busy[transport]
+
+    def when_less(self, call: Callable[[str], None]) -> None:
+        """
+        See L{IWorkElsewhere.when_less}.
+        """
+        self._less = call
 
     def ready(self) -> Deferred[None] | None:
         """
@@ -143,6 +160,12 @@ class WorkElsewhere:
         for done in waiting:
             done.callback(None)
 
+    def begun(self, held: Held) -> None:
+        """
+        An agent has told of another delivery; C{over} will come.
+        """
+        self._busy[held.transport] += 1
+
     def hold(self, held: Held, numbers: list[int]) -> None:
         """
         An agent has recipients in hand. Whoever says so first has them.
@@ -187,6 +210,8 @@ class WorkElsewhere:
                 self._forget(held, n)
                 if place.take is not None:
                     place.take(None)
+        self._busy[held.transport] -= 1
+        self._less(held.transport)
 
     def _place(self, held: Held, n: int) -> _Place | None:
         place = self._held.get((held.group, held.queue_id), {}).get(n)
@@ -264,8 +289,10 @@ class Story:
             onward = self._onward(each.transport)
             if onward is None:
                 raise BadDelivery("work of a transport that is not its")
-            held = Held(each.queue_id, self._group, Awaited((), onward))
+            awaited = Awaited((), onward)
+            held = Held(each.queue_id, each.transport, self._group, awaited)
             self._held[each.key] = held
+            self._elsewhere.begun(held)
         elif held.queue_id != each.queue_id:
             raise BadDelivery("work on two messages at once")
         held.awaited.left.update(each.numbers)

@@ -77,6 +77,14 @@ class Dispatcher:
             )
             for name in parts.agents
         }
+        if parts.elsewhere is not None:
+            for name, queue in self.queues.items():
+                queue.elsewhere = partial(parts.elsewhere.busy, name)
+            parts.elsewhere.when_less(self._less_elsewhere)
+
+    def _less_elsewhere(self, transport: str) -> None:
+        if transport in self.queues:
+            self.pump(self.queues[transport])
 
     def revive(self) -> None:
         """

@@ -23,6 +23,7 @@ Errors: none.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Generic
 
@@ -40,6 +41,8 @@ class TransportQueue(Generic[Owner]):
     All that waits for one transport.
 
     @ivar busy: deliveries under way.
+    @ivar elsewhere: tells how many more there are that were begun for another
+        queue manager.
     @ivar refused: recipients that are not to be tried now, with the reason;
         whoever calls takes them out.
     """
@@ -47,6 +50,7 @@ class TransportQueue(Generic[Owner]):
     def __init__(self, name: str, limits: Limits) -> None:
         self.name = name
         self.busy = 0
+        self.elsewhere: Callable[[], int] = int
         self.refused: list[Refusal[Owner]] = []
         self._limits = limits
         self._lane_type = RecipientLane if limits.recipients == 1 else Lane
@@ -92,7 +96,7 @@ class TransportQueue(Generic[Owner]):
         limits = self._limits
         if self._later:
             self._open(now)
-        if limits.processes and self.busy >= limits.processes:
+        if limits.processes and self.busy + self.elsewhere() >= limits.processes:
             return None
         if self._open_at > now:
             return None
