@@ -40,7 +40,7 @@ from benchmarks.servers import (
     thread_cpu,
 )
 
-#: Who gets all mail when there is one user; txmta has his rights.
+#: Who gets all mail when there is one user; one process of txmta has his rights.
 USER = "nobody"
 
 #: Both write to the same place, and read the same tables.

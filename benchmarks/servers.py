@@ -225,18 +225,20 @@ class Txmta(Server):
     In whatever arrangement counts by default.
 
     @cvar process_model: of main.cf, or C{""} for the default.
+    @cvar owner: whose is the queue.
     """
 
     name = "txmta"
     process_model: ClassVar[str] = ""
+    owner: ClassVar[str] = "daemon"
 
     def _start(self, sink: int) -> int:
         log = self.folder / "mail.log"
         text = MAIN_CF.format(sink=sink, folder=self.folder, log=log)
         if os.getuid() == 0:
-            owner = pwd.getpwnam("nobody")
+            owner = pwd.getpwnam(self.owner)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-            text += "mail_owner = nobody\n"
+            text += f"mail_owner = {self.owner}\n"
         if self.process_model:
             text += f"process_model = {self.process_model}\n"
         text += self.extra
@@ -271,8 +273,13 @@ class Txmta(Server):
 
 
 class Single(Txmta):
+    """
+    One process: it delivers to the mailboxes of its own account only.
+    """
+
     name = "single"
     process_model = "single"
+    owner = "nobody"
 
 
 class Multi(Txmta):

@@ -25,6 +25,7 @@ from typing import NoReturn, TextIO
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from txmta.config.check import check
@@ -43,6 +44,7 @@ from txmta.log.maillog import MailLog
 from txmta.maps.context import Ways
 from txmta.maps.files import Keeper, reader_of
 from txmta.master.binding import Bound, port_of
+from txmta.master.notify import Notify
 from txmta.master.privileges import become, server_account
 from txmta.master.readable import find_obstacle
 from txmta.master.sockets import listens
@@ -159,7 +161,7 @@ def make_service(
     @param reactor: its C{seconds()} must be monotonic.
     @param now: wall time.
     """
-    if configuration.settings.process_model == "multi":
+    if configuration.settings.several_processes:
         from txmta.multi import make_master
 
         return make_master(configuration, reactor, now)
@@ -184,6 +186,7 @@ class Server(Service):
         self._reactor = reactor
         self._now = now
         self._sockets: Sequence[Bound] = ()
+        self._notify = Notify()
 
     def privilegedStartService(self) -> None:
         """
@@ -230,6 +233,7 @@ class Server(Service):
         for public in self._public.values():
             public.close()
         _spare_the_collector()
+        self._tell_the_service_manager()
         # The default action would end us; reload comes with the master.
         signal.signal(signal.SIGHUP, self._hangup)
         self._note(f"daemon started -- configuration {self._configuration.path}")
@@ -241,7 +245,16 @@ class Server(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def _tell_the_service_manager(self) -> None:
+        self._notify = Notify.from_environment(os.environ)
+        self._notify.ready("running")
+        if self._notify.watchdog:
+            self._life = LoopingCall(self._notify.alive)
+            self._life.clock = self._reactor
+            self._life.start(self._notify.watchdog / 2)
+
     async def _stop(self) -> None:
+        self._notify.stopping()
         self._note("stopping: sessions and deliveries under way may finish")
         try:
             await self._roles.stop()

@@ -50,6 +50,7 @@ maximal_backoff_time = 1s
 queue_run_delay = 1s
 smtp_connect_timeout = 5s
 notify_classes =
+process_model = single
 """
 
 MASTER_CF = """\

@@ -50,6 +50,13 @@ queue_directory = $config_directory/queue
 maillog_file = $config_directory/mail.log
 """
 
+#: C{process_model} of servers that do not say. As root, C{multi} shows what
+#: differs; C{single} is what every account can run.
+MODEL = os.environ.get("TXMTA_TEST_MODEL", "single")
+
+#: In several processes, whose is the queue: nobody's mailbox.
+QUEUE_OWNER = "daemon"
+
 _MASTER_CF = """\
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
@@ -89,7 +96,11 @@ class Txmta:
         text = _MAIN_CF
         if os.getuid() == 0:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
-            text += f"mail_owner = {OWNER}\n"
+            owner = OWNER if MODEL == "single" else QUEUE_OWNER
+            text += f"mail_owner = {owner}\nprocess_model = {MODEL}\n"
+            if owner != OWNER:
+                log = self.write("mail.log", "")
+                os.chown(log, pwd.getpwnam(owner).pw_uid, self.user.pw_gid)
         self.write("main.cf", combined(text, main_cf))
         listeners = "".join(
             f"{literal(a)}:{self.port} inet n - n - - smtpd\n" for a in FAMILIES

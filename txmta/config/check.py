@@ -223,7 +223,7 @@ class Checker:
                 f"services not supported yet, not started: {', '.join(missed)}"
             )
         jailed = [s.name for s in self._services if s.chroot]
-        if jailed and self._settings.process_model != "multi":
+        if jailed and not self._settings.several_processes:
             self._warnings.append(
                 f"chroot in master.cf has no effect in one process "
                 f"({len(jailed)} services)"

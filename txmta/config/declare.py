@@ -60,11 +60,12 @@ class Interface:
 @dataclass(frozen=True)
 class System:
     """
-    What some defaults are computed from; a test makes its own.
+    What some defaults are computed from.
 
     @ivar hostname: of gethostname(), perhaps without domain.
     @ivar interfaces: all addresses of this machine, IPv4 before IPv6.
     @ivar hosts: addresses by name in lower case, of /etc/hosts.
+    @ivar root: root starts the server.
     """
 
     hostname: str = "localhost"
@@ -74,6 +75,7 @@ class System:
     hosts: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"localhost": ("127.0.0.1",)}
     )
+    root: bool = False
 
 
 class SelfReference(ValueError):
@@ -82,10 +84,8 @@ class SelfReference(ValueError):
     """
 
 
-#: Expanded text of a parameter, by name.
+#: Expanded text of a parameter, by name; a default that depends on the machine.
 Lookup = Callable[[str], str]
-
-#: A default that depends on the machine.
 Computed = Callable[[Lookup, System], str]
 
 

@@ -108,6 +108,16 @@ class Settings(
     C{settings.name} is the value of parameter C{name}. Never changes.
     """
 
+    @property
+    def several_processes(self) -> bool:
+        """
+        Whether the server is a master and its children: process_model, where
+        C{auto} is C{multi} for root, who alone can give each its own rights.
+        """
+        if self.process_model == "auto":
+            return self.system.root
+        return self.process_model == "multi"
+
     def __init__(
         self,
         definitions: Mapping[str, Definition] | None = None,

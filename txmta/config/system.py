@@ -15,6 +15,7 @@ Errors: none; what cannot be found out is left out, down to the loopback
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +53,12 @@ def this_machine(hosts: str = "/etc/hosts") -> System:
     except OSError:
         names = {}
     names.setdefault("localhost", ("127.0.0.1", "::1"))
-    return System(socket.gethostname(), interfaces or System().interfaces, names)
+    return System(
+        socket.gethostname(),
+        interfaces or System().interfaces,
+        names,
+        os.geteuid() == 0,
+    )
 
 
 def parse_hosts(text: str) -> dict[str, Sequence[str]]:

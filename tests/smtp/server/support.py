@@ -28,7 +28,7 @@ from txmta.interfaces import (
     IPostmaster,
 )
 from txmta.log.postfix import line
-from txmta.model import AddressClass, Envelope, Reply, Route
+from txmta.model import AddressClass, Envelope, Reply, Route, Submission
 from txmta.smtp.server import SMTPServer
 from txmta.smtp.service import Services, server_factory
 
@@ -164,7 +164,7 @@ class Cleanup:
         self.messages: list[Taken] = []
         self.answer: Callable[[], Reply | Deferred[Reply]] | None = None
 
-    def open(self, envelope: Envelope) -> Taken:
+    def open(self, envelope: Envelope, submission: Submission | None = None) -> Taken:
         taken = Taken(envelope, self)
         self.messages.append(taken)
         return taken

@@ -34,7 +34,7 @@ from tests.smtp.server.support import (
     world,
 )
 from txmta.errors import StoreUnavailable
-from txmta.model import Reply
+from txmta.model import Envelope, Reply, Submission
 from txmta.smtp.connection import MAX_WAITING
 from txmta.smtp.factory import plain_address
 
@@ -379,7 +379,7 @@ class CommitTests(SynchronousTestCase):
         """
         w = world()
 
-        def full(envelope: object) -> Taken:
+        def full(envelope: Envelope, submission: Submission | None = None) -> Taken:
             raise StoreUnavailable("disk full", 452, "4.3.1")
 
         w.cleanup.open = full  # type: ignore[method-assign]

@@ -143,13 +143,13 @@ class ProcessParameters:
     )
     multi_instance_name = string("", doc="The name of this instance, for its log.")
     process_model = string(
-        "single",
+        "auto",
         check=_model,
         doc="How the roles are spread over processes: single puts all of them into "
         "the one twistd process; multi gives each its own, confined to what it "
-        "needs, under a master; auto chooses.",
-        status=Status.APPROXIMATED,
-        note="A parameter of txmta, not of Postfix. auto is single for now.",
+        "needs, under a master; auto is multi when root starts the server, else "
+        "single.",
+        note="A parameter of txmta, not of Postfix.",
     )
     processes_per_role = count(
         "0",
