@@ -68,6 +68,7 @@ class Ends:
 
     _waiting: list[tuple[str, int]] = field(default_factory=list)
     _takers: dict[str, Callable[[str, int], None]] = field(default_factory=dict)
+    _at_last: list[Callable[[], object]] = field(default_factory=list)
 
     def on(self, kind: str, take: Callable[[str, int], None]) -> None:
         """
@@ -93,6 +94,20 @@ class Ends:
             self._waiting.append((name, descriptor))
         else:
             os.close(descriptor)
+
+    def at_last(self, call: Callable[[], object]) -> None:
+        """
+        @param call: when the server stops, and nobody will come who takes the
+            place of another one.
+        """
+        self._at_last.append(call)
+
+    def last(self) -> None:
+        """
+        The server stops.
+        """
+        for call in self._at_last:
+            call()
 
 
 @dataclass(frozen=True)

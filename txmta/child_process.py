@@ -54,7 +54,7 @@ from txmta.master.control import ORPHAN, BlockingControl
 from txmta.master.fork_server import EX_SOFTWARE
 from txmta.master.frames import Record
 from txmta.master.promised_reactor import withdraw
-from txmta.master.records import Number, Real, Schema, Text
+from txmta.master.records import Flag, Number, Real, Schema, Text
 from txmta.master.reload import CHECK, write_result
 from txmta.master.sockets import Listen
 from txmta.master.wiring import LOG
@@ -118,6 +118,7 @@ def _run_blocking(
     ends = Ends()
     control = BlockingControl(end)
     control.adopt = ends.add
+    control.last = ends.last
     for name in [name for name in given if ":" in name]:
         ends.add(name, given.pop(name))
     make = _load(kit.blocking[role])
@@ -178,7 +179,7 @@ class _Life:
         self._ending = False
         handlers: Handlers = {
             "beat": (Schema({"n": Number(0, 1 << 31)}), self._beat),
-            "drain": (Schema({"seconds": Real(0, 1e6)}), self._drain),
+            "drain": (Schema({"seconds": Real(0, 1e6), "last": Flag()}), self._drain),
             "adopt": (Schema({"name": Text(200)}), self._adopt),
         }
         self._channel = Channel(
@@ -201,6 +202,8 @@ class _Life:
         self._channel.send({"t": "ready"})
 
     def _drain(self, record: Record, _descriptors: Sequence[int]) -> None:
+        if record["last"]:
+            self._context.ends.last()
         if self._ending:
             return
         self._ending = True

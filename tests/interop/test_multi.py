@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import smtplib
+import time
 from pathlib import Path
 
 from tests.interop.running import RunningTestCase, Txmta
@@ -89,6 +90,28 @@ class MultiTests(RunningTestCase):
         before.quit()
         self.next_hop.take(3)
         self.assertEqual(sorted(self.arrived()), [1, 2, 3])
+
+    def test_stop(self) -> None:
+        """
+        A stop right after mail was delivered is quick and quiet, after a
+        reload, too.
+        """
+        session = self.session()
+        for n in range(20):
+            self.send(session, n)
+        self.server.kill(signal.SIGHUP)
+        self.server.wait_for_log("reload: done")
+        for n in range(20, 40):
+            self.send(session, n)
+        session.quit()
+        self.next_hop.take(40)
+        self.server.wait_until_idle()
+        began = time.monotonic()
+        self.server.stop()
+        self.assertLess(time.monotonic() - began, 1.0)
+        log = self.server.log()
+        self.assertNotIn("given up", log)
+        self.assertNotIn("warning", log)
 
     def test_killed(self) -> None:
         """

@@ -6,6 +6,7 @@ say of their work.
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -203,6 +204,25 @@ class LieTests(ElsewhereCase):
         self.patch(elsewhere_module, "MAX_HELD", 10)
         records = [{**self.working(), "numbers": [n]} for n in range(11)]
         self.refused(*records)
+
+    def test_memory(self) -> None:
+        """
+        As much as one process may tell of takes at most 40 MB here.
+        """
+        count = 5000
+        numbers = [*range(count)]
+        each = InHandElsewhere(KEY, ID, "smtp", "x.example", numbers)
+        records = [*encode_working(each)]
+        process = self.process(self.smtp)
+        self.elsewhere.ready()
+        self.say(process)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.say(process, *records)
+        for number in numbers:
+            self.assertTrue(self.claim(n=number))
+        used, _ = tracemalloc.get_traced_memory()
+        self.assertLess(used / count * elsewhere_module.MAX_HELD, 40e6)
 
     def test_unknown(self) -> None:
         """

@@ -17,9 +17,12 @@ from tests.master.pairs import until
 from tests.master.socket_net import SocketNet
 from tests.master.test_wire import make_request
 from tests.queue.doubles import busy, no_user, sent
+from txmta.config.settings import Settings
 from txmta.errors import StoreUnavailable
 from txmta.events import Delivery
-from txmta.master.elsewhere import WorkElsewhere
+from txmta.master import agent_host
+from txmta.master.agent_host import MEMORY_RECIPIENTS
+from txmta.master.elsewhere import MAX_HELD, WorkElsewhere
 from txmta.master.frames import Record
 from txmta.master.link import Link
 from txmta.master.remote_agent import WAIT, RemoteAgents
@@ -661,6 +664,50 @@ class DrainTests(SiteCase):
         child.host.drain().addCallback(over.append)
         return over
 
+    def test_delays(self) -> None:
+        """
+        What a delivery took that outlived its queue manager counts once in
+        the log: C{delay=} is the age of the message.
+        """
+        site = Site(1)
+        site.world.put("a@x.example")
+        site.net.run()
+        site.net.pass_time(10)
+        site.kill_manager()
+        site.start_manager()
+        site.net.run()
+        site.net.pass_time(10)
+        (hand,) = site.children[0].smtp.hands
+        outcome = sent(hand.request.recipients[0])
+        hand.report(replace(outcome, setup=5.0, transmission=15.0))
+        hand.ended.callback(None)
+        site.net.run()
+        (line,) = self.sent_lines(site)
+        self.assertRegex(line, r" delay=20, delays=0(\.\d+)?/0/5/15, ")
+
+    def test_memory(self) -> None:
+        """
+        What agents remember of what they told is bounded by recipients, too:
+        all of it can be told to the next queue manager.
+        """
+        self.patch(agent_host, "MEMORY_RECIPIENTS", 3)
+        site = Site(1, answer=sent)
+        child = site.children[0]
+        for n in range(4):
+            site.world.put(f"a@x{n}.example", f"b@x{n}.example")
+            site.net.run()
+        site.kill_manager()
+        self.assertEqual(len(child.host._untold), 1)
+        site.start_manager()
+        site.net.run()
+        for n in range(4, 6):
+            site.world.put(f"a@x{n}.example", f"b@x{n}.example")
+            site.net.run()
+        site.kill_manager()
+        self.assertEqual(len(child.host._untold), 1)
+        active = int(Settings.of().qmgr_message_recipient_limit)
+        self.assertLess(MEMORY_RECIPIENTS + active, MAX_HELD)
+
     def test_nothing_in_hand(self) -> None:
         site = Site(2, answer=sent)
         site.net.run()
@@ -729,6 +776,42 @@ class DrainTests(SiteCase):
         site.net.run()
         self.assertEqual(over, [None])
         self.assertIsNone(site.world.queue(queue_id))
+
+    def test_nobody_comes(self) -> None:
+        """
+        When the server stops, after its queue manager, nobody waits for
+        another one that hears what it has written down long since; but what
+        is in hand goes on.
+        """
+        site = Site(1)
+        site.world.put("a@x.example")
+        site.world.put("a@y.example")
+        site.net.run()
+        child = site.children[0]
+        first, second = child.smtp.hands
+        first.report(sent(first.request.recipients[0]))
+        first.ended.callback(None)
+        site.net.run()
+        site.kill_manager()
+        over = self.drain(child)
+        child.host.nobody_comes()
+        self.assertEqual(over, [])
+        second.report(sent(second.request.recipients[0]))
+        second.ended.callback(None)
+        self.assertEqual(over, [None])
+
+    def test_told_while_ending(self) -> None:
+        """
+        The same when that is known only later.
+        """
+        site = Site(1, answer=sent)
+        site.world.put("a@x.example")
+        site.net.run()
+        over = self.drain(site.children[0])
+        site.kill_manager()
+        self.assertEqual(over, [])
+        site.children[0].host.nobody_comes()
+        self.assertEqual(over, [None])
 
     def test_retired(self) -> None:
         """

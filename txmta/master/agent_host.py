@@ -37,9 +37,46 @@ from txmta.master.wire_work import OWN_KEYS, InHandElsewhere, encode_working
 from txmta.model import DeliveryRequest, Outcome
 
 #: Seconds for which outcomes are remembered after they were told, and of how
-#: many deliveries. To write one down takes milliseconds, or a stuck disk.
+#: many deliveries and recipients: a queue manager hears of no more than
+#: L{MAX_HELD<txmta.master.elsewhere>}. To write one down takes milliseconds, or
+#: a stuck disk.
 MEMORY = 10.0
 MEMORIES = 2000
+MEMORY_RECIPIENTS = 50_000
+
+
+class Memory:
+    """
+    Deliveries that are over, of which a queue manager was told moments ago.
+    """
+
+    def __init__(self) -> None:
+        self._each: deque[tuple[float, Hand]] = deque()
+        self._recipients = 0
+
+    def add(self, now: float, hand: Hand) -> None:
+        """
+        Remember one, and forget what is old or too much.
+        """
+        each = self._each
+        each.append((now, hand))
+        self._recipients += len(hand.told)
+        while (
+            len(each) > MEMORIES
+            or self._recipients > MEMORY_RECIPIENTS
+            or each[0][0] < now - MEMORY
+        ):
+            self._recipients -= len(each.popleft()[1].told)
+
+    def take(self, now: float, end: HostEnd) -> list[Hand]:
+        """
+        @return: those that the queue manager at C{end} was told of, not too
+            long ago; they are forgotten.
+        """
+        found = [(when, hand) for when, hand in self._each if hand.end is end]
+        self._each = deque(each for each in self._each if each[1].end is not end)
+        self._recipients -= sum(len(hand.told) for _, hand in found)
+        return [hand for when, hand in found if when >= now - MEMORY]
 
 
 class AgentHost:
@@ -67,10 +104,11 @@ class AgentHost:
         self.warn = warn
         self.hands: dict[Hand, None] = {}
         self._untold: dict[Hand, None] = {}
-        self._memory: deque[tuple[float, Hand]] = deque()
+        self._memory = Memory()
         self._ends: list[HostEnd] = []
         self._keys: Iterator[int] = count(OWN_KEYS)
         self._leaving = False
+        self._last = False
         self._drained: list[Deferred[None]] = []
 
     def link(self, peer: str) -> Link:
@@ -101,6 +139,15 @@ class AgentHost:
                 end.leave()
         self._look_for_end()
         return done
+
+    def nobody_comes(self) -> None:
+        """
+        There will be no other queue manager, as the server stops: what nobody
+        was told, or was told again, nobody needs to wait for.
+        """
+        self._last = True
+        if self._leaving:
+            self._look_for_end()
 
     # For the ends of links.
 
@@ -185,17 +232,11 @@ class AgentHost:
         if end is not None:
             del end.hands[hand.key]
             end.send(hand.ending())
-            self._remember(hand)
+            self._memory.add(self.clock.seconds(), hand)
         elif hand.kept:
             self._untold[hand] = None
         if self._leaving:
             self._look_for_end()
-
-    def _remember(self, hand: Hand) -> None:
-        now, memory = self.clock.seconds(), self._memory
-        memory.append((now, hand))
-        while len(memory) > MEMORIES or memory[0][0] < now - MEMORY:
-            memory.popleft()
 
     def forget(self, end: HostEnd) -> None:
         """
@@ -206,16 +247,11 @@ class AgentHost:
         for hand in end.hands.values():
             hand.retell()
         end.hands = {}
-        now = self.clock.seconds()
-        memory, self._memory = self._memory, deque()
-        for when, hand in memory:
-            if hand.end is not end:
-                self._memory.append((when, hand))
-            elif when >= now - MEMORY:
-                hand.retell()
-                hand.left.clear()
-                if hand.kept:
-                    self._untold[hand] = None
+        for hand in self._memory.take(self.clock.seconds(), end):
+            hand.retell()
+            hand.left.clear()
+            if hand.kept:
+                self._untold[hand] = None
         if self._leaving:
             self._look_for_end()
 
@@ -258,7 +294,7 @@ class AgentHost:
                 hand.told.append(outcome)
         if hand.over:
             records.append(hand.ending())
-            self._remember(hand)
+            self._memory.add(self.clock.seconds(), hand)
         else:
             end.hands[hand.key] = hand
         for record in records:
@@ -271,7 +307,7 @@ class AgentHost:
         self._look_for_end()
 
     def _look_for_end(self) -> None:
-        if self.hands or self._untold:
+        if self.hands or (self._untold and not self._last):
             return
         for end in self._ends:
             if not end.settled():

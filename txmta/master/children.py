@@ -134,14 +134,17 @@ class Child:
         """
         self._send({"t": "adopt", "name": end.name}, [end.socket.fileno()])
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float, last: bool = False) -> None:
         """
         Let it finish and end; killed when it does not.
+
+        @param last: the server stops; it need not wait for those who would
+            take the place of others.
         """
         if not self.living:
             return
         self.state = State.DRAINING
-        self._send({"t": "drain", "seconds": seconds})
+        self._send({"t": "drain", "seconds": seconds, "last": last})
         self._watch(seconds + DRAIN_GRACE, "not drained in time")
 
     def kill(self, why: str, number: int = signal.SIGKILL) -> None:

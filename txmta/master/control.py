@@ -28,11 +28,13 @@ class BlockingControl:
     """
     @ivar draining: seconds that are left for what is in hand, once we were
         told to finish.
+    @ivar last: called when the server stops.
     @ivar adopt: gets each new end of a link, by name, and owns it.
     """
 
     def __init__(self, end: socket.socket) -> None:
         self.draining: float | None = None
+        self.last: Callable[[], object] = lambda: None
         self.adopt: Callable[[str, int], None] = lambda name, fd: os.close(fd)
         self._end = end
         end.setblocking(True)
@@ -78,6 +80,8 @@ class BlockingControl:
                 self._send(record)
             elif record["t"] == "drain":
                 self.draining = float(str(record["seconds"]))
+                if record.get("last"):
+                    self.last()
 
     def _send(self, record: Record) -> None:
         try:

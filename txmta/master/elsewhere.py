@@ -30,8 +30,12 @@ from txmta.model import Outcome
 #: Seconds that agents get to say what they have in hand.
 PATIENCE = 5.0
 
-#: Recipients that one agent may have in hand, or keep outcomes of.
-MAX_HELD = 500_000
+#: Recipients that one agent may have in hand, or keep outcomes of. Each costs
+#: 175 to 325 octets here: five times as many would be 87 MB, of one hostile
+#: agent. A good one remembers half as many
+#: (L{MEMORY_RECIPIENTS<txmta.master.agent_host>}), and has what fits in the
+#: active queue (qmgr_message_recipient_limit, 20,000).
+MAX_HELD = 100_000
 
 #: What the agents of one role may have told without anybody having asked yet:
 #: octets, roughly.

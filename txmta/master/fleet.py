@@ -140,7 +140,7 @@ class Fleet:
         # Killing those that hang is part of it.
         limit = self._timing.stop - late * len(LATE) - DRAIN_GRACE
         for stage in stages:
-            await drained(self._family.of(stage), max(0.0, limit))
+            await drained(self._family.of(stage), max(0.0, limit), last=True)
             limit = late
         _close(self._sockets)
 
@@ -205,15 +205,18 @@ class Fleet:
         return (*kept, *new), new
 
 
-def drained(children: Sequence[Child], seconds: float) -> Deferred[list[None]]:
+def drained(
+    children: Sequence[Child], seconds: float, last: bool = False
+) -> Deferred[list[None]]:
     """
     Let children finish.
 
+    @param last: the server stops.
     @return: fires when all are dead.
     """
     waiting = [_end_of(child) for child in children if child.living]
     for child in children:
-        child.drain(seconds)
+        child.drain(seconds, last)
     return gatherResults(waiting)
 
 

@@ -14,6 +14,7 @@ L{MailError<txmta.errors.MailError>} is logged as a bug.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -134,9 +135,18 @@ class Dispatcher:
         outcome: Outcome,
     ) -> None:
         """
-        An outcome that no agent reported.
+        An outcome that no agent of ours reported.
         """
         request = self._request(message, "retry", nexthop, (recipient,))
+        spent = outcome.setup + outcome.transmission
+        if spent:
+            # By a delivery that began for an earlier queue manager: what it
+            # took must not count twice.
+            age = request.before_queue_manager + request.in_queue_manager
+            before = max(age - spent, 0.0)
+            request = replace(
+                request, before_queue_manager=before, in_queue_manager=0.0
+            )
         self.settle(message, recipient, request, program, outcome)
 
     def _request(

@@ -276,6 +276,7 @@ class SmtpChild(Base):
             self._agents, self._reader.content, self.reactor, self.warn
         )
         self.linked("delivery", self._host.link)
+        context.ends.at_last(self._host.nobody_comes)
 
     def start(self) -> None:
         self.pools.start()

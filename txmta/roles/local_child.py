@@ -92,6 +92,7 @@ class LocalChild:
         _raise_limit(FILES)
         for kind in ("delivery", "handover"):
             self._context.ends.on(kind, self._take)
+        self._context.ends.at_last(self._host.nobody_comes)
         serve(self._loop, self._host, self._context.control, self._stop)
 
     def _take(self, peer: str, descriptor: int) -> None:
