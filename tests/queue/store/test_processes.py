@@ -461,7 +461,8 @@ class ContentReaderTests(ProcessesCase):
         Rows that cannot be read are trouble that may pass, for each that asked.
         """
         put = [self.put_by_smtpd() for _ in range(2)]
-        self.faults.at("SELECT", "SQLITE_IOERR_READ", 3)
+        # A look at both, then for each one without care and one with.
+        self.faults.at("SELECT", "SQLITE_IOERR_READ", 5)
         asked = [self.reader.content(each) for each in put]
         self.rig.clock.advance(0)
         for each in asked:

@@ -54,7 +54,8 @@ class ReaderTests(SqliteCase):
         queue_id = self.put()
         self.restart()
         self.claim()
-        self.faults.at("SELECT", "SQLITE_CORRUPT", 2)
+        # A look without care, and two with.
+        self.faults.at("SELECT", "SQLITE_CORRUPT", 4)
         with self.assertRaises(MessageDamaged):
             self.wait(self.store.content(queue_id))
 

@@ -41,15 +41,32 @@ FRESH = 10.0
 TOGETHER = 4 * 1024 * 1024 // INLINE
 
 
+@dataclass(frozen=True)
+class Clocks:
+    """
+    @ivar timers: monotonic.
+    @ivar now: wall time, in which queue ids are made.
+    """
+
+    timers: IReactorTime
+    now: Callable[[], float]
+
+
 class Contents:
     """
     @ivar cache: of what was committed or read.
     """
 
     def __init__(
-        self, reader: Reader, spool: Spool, in_thread: InThread, cache: ContentCache
+        self,
+        reader: Reader,
+        spool: Spool,
+        in_thread: InThread,
+        cache: ContentCache,
+        clocks: Clocks,
     ) -> None:
         self.cache = cache
+        self._clocks = clocks
         self._reader = reader
         self._spool = spool
         self._in_thread = in_thread
@@ -78,7 +95,31 @@ class Contents:
     def _read(self, number: int) -> Deferred[IContent]:
         return Deferred.fromCoroutine(self._read_one(number))
 
+    def _at_once(self, number: int) -> bool:
+        """
+        @param number: the oldest of those to be read.
+        @return: whether they are read without a thread.
+        """
+        fresh = int((self._clocks.now() - FRESH) * 1_000_000) << 8
+        return number >= fresh and self._reader.free
+
+    def _look(self, number: int) -> bytes | None:
+        """
+        @return: content that is at hand and good; any other is read with care.
+        """
+        if not self._at_once(number):
+            return None
+        try:
+            found = self._reader.now(partial(bulk.contents, numbers=[number]))
+        except StoreUnavailable:
+            return None
+        return found.get(number)
+
     async def _read_one(self, number: int) -> IContent:
+        data = self._look(number)
+        if data is not None:
+            self.cache.put(number, data)
+            return MemoryContent(data)
         try:
             kept = await self._reader.run(partial(queries.content, number=number))
         except Malformed as e:
@@ -91,17 +132,6 @@ class Contents:
         )
         self.verified(number)
         return FileContent(fd, kept.size, self._in_thread)
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """
-    @ivar timers: monotonic.
-    @ivar now: wall time, in which queue ids are made.
-    """
-
-    timers: IReactorTime
-    now: Callable[[], float]
 
 
 class ManyContents(Contents):
@@ -119,8 +149,7 @@ class ManyContents(Contents):
         cache: ContentCache,
         clocks: Clocks,
     ) -> None:
-        super().__init__(reader, spool, in_thread, cache)
-        self._clocks = clocks
+        super().__init__(reader, spool, in_thread, cache, clocks)
         self._asked: dict[int, list[Deferred[IContent]]] = {}
         self._reading = False
 
@@ -141,7 +170,7 @@ class ManyContents(Contents):
             asked = [self._asked.pop(number) for number in numbers]
             read = partial(bulk.contents, numbers=numbers)
             try:
-                if self._reader.free and min(numbers) >= self._oldest_fresh():
+                if self._at_once(min(numbers)):
                     found = self._reader.now(read)
                 else:
                     found = await self._reader.run(read)
@@ -156,9 +185,6 @@ class ManyContents(Contents):
                 for answer in answers:
                     answer.callback(MemoryContent(data))
         self._reading = False
-
-    def _oldest_fresh(self) -> int:
-        return int((self._clocks.now() - FRESH) * 1_000_000) << 8
 
     def _ask_alone(self, number: int, answers: list[Deferred[IContent]]) -> None:
         for answer in answers:

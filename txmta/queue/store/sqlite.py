@@ -31,7 +31,7 @@ from txmta.queue.store.administration import Administration
 from txmta.queue.store.cache import ContentCache
 from txmta.queue.store.claiming import Claiming
 from txmta.queue.store.content import Spool
-from txmta.queue.store.contents import Contents
+from txmta.queue.store.contents import Clocks, Contents
 from txmta.queue.store.core import ClaimingCore
 from txmta.queue.store.entrance import Entrance, Limits, Threads
 from txmta.queue.store.reader import Reader
@@ -62,7 +62,11 @@ class SqliteStore(Entrance):
         self._reader = Reader(self._database, threads.in_thread)
         self._claiming = Claiming(self._core, self._reader, clock)
         self._contents = Contents(
-            self._reader, self._core.spool, threads.in_thread, self._core.cache
+            self._reader,
+            self._core.spool,
+            threads.in_thread,
+            self._core.cache,
+            Clocks(clock, now),
         )
         self._recording = Recording(self._core, clock, self.content)
         self._administration = Administration(self._core, self._reader)
