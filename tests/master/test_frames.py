@@ -203,7 +203,7 @@ class BadFrameTests(SynchronousTestCase):
             many = b",".join([item] * (1_000_000 // (len(item) + 1)))
             start = time.thread_time()
             self.refused(framed(b'[{"t":"a","x":[%b]}]' % many), "values")
-            self.assertLess(time.thread_time() - start, 0.1, item)
+            self.assertLess(time.thread_time() - start, 0.5, item)
 
     @settings(
         max_examples=200,

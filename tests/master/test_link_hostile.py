@@ -198,7 +198,7 @@ class OctetTests(HostileCase):
         self.link()
         self.peer(lambda s: s.sendall(framed(payload)))
         await self.dropped("sent a frame of more than 100000 values")
-        self.assertLess(time.thread_time() - self.started, 0.2)
+        self.assertLess(time.thread_time() - self.started, 0.6)
 
     async def test_tiny_frames(self) -> None:
         """
