@@ -46,6 +46,15 @@ class Warn(Event):
 
 
 @dataclass(slots=True)
+class Fatal(Event):
+    """
+    C{fatal: text}: why a program cannot go on.
+    """
+
+    text: str
+
+
+@dataclass(slots=True)
 class Connected(Event):
     """
     C{connect from name[address]}

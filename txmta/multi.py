@@ -18,7 +18,6 @@ import txmta
 from txmta.build import end_start, load, say_fatal
 from txmta.child import BLOCKING, ROLES, Kit
 from txmta.child_process import run
-from txmta.config.place import with_place
 from txmta.config.snapshot import Configuration
 from txmta.errors import ConfigError
 from txmta.ground import prepare
@@ -136,9 +135,7 @@ def make_master(
         preloaded(),
         plan,
         stand,
-        lambda problems: say_fatal(
-            with_place(each, configuration.settings) for each in problems
-        ),
+        say_fatal,
         lambda error: end_start(error, configuration.settings),
     )
     return Master(arrangement, configuration, cast(Any, reactor))

@@ -36,10 +36,24 @@ class Options(_Options):
         path = os.path.abspath(self["config"])
         try:
             self.configuration = load(path)
+            self._check_twistd()
         except ConfigError as e:
             # Not UsageError: twistd would print its usage before the errors.
             say_fatal(e.problems)
             raise SystemExit(1) from e
+
+    def _check_twistd(self) -> None:
+        """
+        Master is in no jail: its children have other rights, and other jails.
+        """
+        jail = self.parent and self.parent.get("chroot")
+        if jail and self.configuration.settings.several_processes:
+            raise ConfigError(
+                [
+                    "twistd --chroot: leave out: write y in the chroot column of "
+                    "master.cf, or process_model = single"
+                ]
+            )
 
 
 def makeService(options: Options) -> IService:

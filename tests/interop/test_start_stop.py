@@ -143,6 +143,16 @@ class RefusedTests(RunningTestCase):
         server.add("mail_owner = root\n")
         self.refused(server, "has the rights of root")
 
+    def test_chroot_of_twistd(self) -> None:
+        """
+        Children have jails of their own, and master has none.
+        """
+        server = self.txmta("process_model = multi\n")
+        twistd, *rest = server.command()
+        self.patch(server, "command", lambda: (twistd, "--chroot=/", *rest))
+        self.refused(server, "twistd --chroot: leave out: .* column of master.cf")
+        self.assertFalse((server.folder / "queue").exists())
+
     def test_unreadable(self) -> None:
         """
         What mail_owner cannot read is named, with the remedy, before it is.

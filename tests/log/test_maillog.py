@@ -194,7 +194,7 @@ class SyslogTargetTests(SynchronousTestCase):
 
     def test_datagrams(self) -> None:
         """
-        Facility mail; warnings have their severity.
+        Facility mail; what is wrong has its severity, whatever clients say.
         """
         server = self.server()
         target = SyslogTarget(path=self.path)
@@ -202,6 +202,9 @@ class SyslogTargetTests(SynchronousTestCase):
         target.write(["x: a\n", "x: warning: b\n"])
         self.assertEqual(server.recv(100), b"<22>x: a")
         self.assertEqual(server.recv(100), b"<20>x: warning: b")
+        target.write(["x: fatal: c\n", "x: y[1]: fatal: warning: d\n"])
+        self.assertEqual(server.recv(100), b"<18>x: fatal: c")
+        self.assertEqual(server.recv(100), b"<22>x: y[1]: fatal: warning: d")
 
     def test_facility(self) -> None:
         """

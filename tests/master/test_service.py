@@ -125,6 +125,10 @@ class StartStopTests(MasterTestCase):
         self.assertEqual(self.process.wait(8), 1)
         self.end()
         self.assertIn("fatal:\nsmtpd cannot start\nfor a reason\n", self.output)
+        # A daemon has no terminal.
+        for words in ("smtpd cannot start", "for a reason"):
+            line = rf"postfix/master\[{self.process.pid}\]: fatal: {words}\n"
+            self.assertRegex(self.log(), line)
 
     def test_twistd_options(self) -> None:
         """

@@ -129,6 +129,7 @@ def expired(event: events.Expired) -> str:
 _LINES: dict[type[events.Event], Callable[[Any], str]] = {
     events.Note: lambda e: str(e.text),
     events.Warn: lambda e: f"warning: {e.text}",
+    events.Fatal: lambda e: f"fatal: {e.text}",
     events.Connected: lambda e: f"connect from {e.client.label}",
     events.Disconnected: disconnected,
     events.SessionTrouble: lambda e: (

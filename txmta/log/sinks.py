@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from txmta.errors import ConfigError
 
 #: Severities (RFC 3164 section 4.1.1).
-_INFO, _WARNING = 6, 4
+_INFO, _WARNING, _CRITICAL = 6, 4, 2
 
 #: Facilities by their names in syslog.conf(5), in the order of their numbers.
 _FACILITIES = (
@@ -134,9 +134,8 @@ class SyslogTarget:
         syslog(3).
         """
         for line in lines:
-            severity = _WARNING if ": warning: " in line else _INFO
             self._send(
-                f"<{self._base + severity}>{line}".rstrip("\n").encode(
+                f"<{self._base + _severity(line)}>{line}".rstrip("\n").encode(
                     "utf-8", "replace"
                 )
             )
@@ -168,3 +167,13 @@ class SyslogTarget:
             s.close()
             raise
         return s
+
+
+def _severity(line: str) -> int:
+    """
+    @return: as Postfix's msg_syslog_print(): C{LOG_CRIT} is for C{fatal:}.
+    """
+    text = line.partition(": ")[2]
+    if text.startswith("fatal: "):
+        return _CRITICAL
+    return _WARNING if text.startswith("warning: ") else _INFO

@@ -36,9 +36,10 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txmta.config.place import with_place
 from txmta.config.snapshot import Configuration
 from txmta.errors import ConfigError
-from txmta.events import Event, Note, Warn
+from txmta.events import Event, Fatal, Note, Warn
 from txmta.interfaces import IEventSink
 from txmta.master.beat import INTERVAL, Beat
 from txmta.master.binding import Bound
@@ -182,7 +183,7 @@ class Master(Service):
         except CancelledError:
             return  # to stop, or to read the configuration again
         except StartFailed as e:
-            self._arrangement.say_fatal(e.problems)
+            self._say_fatal(e.problems)
             self._fleet.abandon()
             self._end_badly()
             return
@@ -298,6 +299,16 @@ class Master(Service):
     def _warn_of_configuration(self) -> None:
         for warning in self._configuration.warnings:
             self._warn(warning)
+
+    def _say_fatal(self, problems: Sequence[str]) -> None:
+        """
+        In the log, too: a daemon has no terminal.
+        """
+        settings = self._configuration.settings
+        told = [with_place(each, settings) for each in problems]
+        for each in told:
+            self._ground.log.emit(Fatal("master", each))
+        self._arrangement.say_fatal(told)
 
     def _note(self, text: str) -> None:
         self._ground.log.emit(Note("master", text))
