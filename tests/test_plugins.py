@@ -14,8 +14,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface
 
+from txmta import plugins
 from txmta.interfaces import IDeliveryAgentType
-from txmta.plugins import find, trouble
+from txmta.plugins import find, places, remember, trouble
 
 GOOD = """\
 from txmta.delivery.registry import AgentType
@@ -100,6 +101,29 @@ class PluginsTests(SynchronousTestCase):
 
         self.write("good", GOOD)
         self.assertEqual(find(INothing, self.package).plugins, [])
+
+    def test_remembered(self) -> None:
+        """
+        Who is told where plug-ins are does not search; what another place
+        holds, or another interface, is still found by a search.
+        """
+        self.patch(plugins, "_known", {})
+        before = find(IDeliveryAgentType)
+        remember(places())
+        self.patch(plugins, "getCache", self.fail)
+        after = find(IDeliveryAgentType)
+        self.assertEqual([*after.plugins], [*before.plugins])
+        self.assertNotEqual(after.plugins, [])
+        with self.assertRaises(self.failureException):
+            find(IDeliveryAgentType, self.package)
+
+    def test_remembered_broken(self) -> None:
+        self.patch(plugins, "_known", {})
+        remember({IDeliveryAgentType.__identifier__: ["no.such.place:agent"]})
+        found = find(IDeliveryAgentType)
+        self.assertEqual(found.plugins, [])
+        (line,) = found.broken
+        self.assertIn("plug-in no.such.place.agent cannot be loaded", line)
 
     def test_trouble(self) -> None:
         """

@@ -48,6 +48,7 @@ from txmta.master.notify import Notify
 from txmta.master.privileges import become, server_account
 from txmta.master.readable import find_obstacle
 from txmta.master.sockets import listens
+from txmta.plugins import places
 from txmta.roles.shared import Reactor, Shared
 from txmta.roles.single import Roles
 from txmta.start_check import problems_of_tables
@@ -103,7 +104,8 @@ def load(path: str) -> Configuration:
         told = [with_place(each, settings) for each in (*problems, *agents.broken)]
         raise ConfigError(list(dict.fromkeys(told)))
     warnings = (*report.warnings, *agents.broken)
-    return Configuration(path, settings, services, warnings, HeldFiles(keeper.files))
+    files = HeldFiles(keeper.files)
+    return Configuration(path, settings, services, warnings, files, places())
 
 
 def _hidden_from_owner(settings: Settings) -> Callable[[str], bool]:

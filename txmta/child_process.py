@@ -25,6 +25,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from twisted.internet import epollreactor
@@ -146,7 +147,7 @@ def _run_reactor(
 
     reactor = cast("Reactor", installed)
     cast(Any, reactor).seconds = time.monotonic
-    _log_trouble()
+    log_trouble()
     log = _mail_log(configuration, given, kit, reactor, reactor.callFromThread)
     listening = _listening(configuration, given)
     ends = Ends()
@@ -283,7 +284,8 @@ def _load(name: str) -> Callable[[Any], Any]:
     return found
 
 
-def _log_trouble() -> None:
+@cache
+def log_trouble() -> None:
     """
     What parts of Twisted complain about, on standard error.
     """

@@ -17,8 +17,8 @@ from typing import Any, NoReturn, cast
 import txmta
 from txmta.build import end_start, load, say_fatal
 from txmta.child import BLOCKING, ROLES, Kit
-from txmta.child_process import run
-from txmta.config.snapshot import Configuration
+from txmta.child_process import log_trouble, run
+from txmta.config.snapshot import Configuration, unpack
 from txmta.errors import ConfigError
 from txmta.ground import prepare
 from txmta.log.maillog import MailLog
@@ -26,9 +26,14 @@ from txmta.master import preload
 from txmta.master.binding import port_of
 from txmta.master.confined_role import as_seen, confine_role
 from txmta.master.family import Post
+from txmta.master.fork_server import leave_to_children
 from txmta.master.given import sealed
+from txmta.master.preload import warm_up
+from txmta.master.readable import needed
+from txmta.master.reload import CHECK
 from txmta.master.service import Arrangement, Ground, Master
 from txmta.master.sockets import listens
+from txmta.plugins import remember
 from txmta.roles.agents import role_of, transports
 from txmta.roles.log import log_target
 from txmta.roles.proxymap import askable
@@ -61,19 +66,58 @@ def preloaded() -> list[str]:
     ]
 
 
-def child(role: str, n: int, settings: int, fds: Mapping[str, int]) -> NoReturn:
+class _Child:
     """
-    What the fork server calls in each child.
+    What the fork server calls in each child; and before, in itself.
     """
-    kit = Kit(
-        ROLES,
-        BLOCKING,
-        confine_role,
-        lambda configuration: log_target(configuration.settings),
-        load,
-        as_seen,
-    )
-    run(role, n, settings, fds, kit)
+
+    _settings = -1
+
+    def __call__(
+        self, role: str, n: int, settings: int, fds: Mapping[str, int]
+    ) -> NoReturn:
+        kit = Kit(
+            ROLES,
+            BLOCKING,
+            confine_role,
+            lambda configuration: log_target(configuration.settings),
+            load,
+            as_seen,
+        )
+        run(role, n, settings, fds, kit)
+
+    def before(self, role: str, settings: int) -> None:
+        """
+        Do once what would cost each child 5 MB of its own: a page is copied as
+        soon as somebody uses what is in it.
+        """
+        # What reads a configuration looks for plug-ins, too.
+        if role == CHECK or self._is_known(settings):
+            return
+        # Open, so that no other has the same number.
+        self._settings = os.dup(settings)
+        try:
+            configuration = unpack(os.dup(settings))
+        except ConfigError:
+            return  # the child says so
+        configuration.files.close()
+        remember(configuration.plugins)
+        log_trouble()
+        warm_up()
+        needed(configuration.path)
+        leave_to_children()
+
+    def _is_known(self, settings: int) -> bool:
+        if self._settings < 0:
+            return False
+        if os.path.sameopenfile(self._settings, settings):
+            return True
+        os.close(self._settings)
+        self._settings = -1
+        return False
+
+
+child = _Child()
 
 
 def plan(configuration: Configuration) -> list[Post]:

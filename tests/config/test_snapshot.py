@@ -31,17 +31,32 @@ class SnapshotTests(SynchronousTestCase):
         }
         services = parse_master_cf("master.cf", MASTER_CF)
         before = Configuration(
-            "/etc/main.cf", Settings(definitions, system), services, ("careful",)
+            "/etc/main.cf",
+            Settings(definitions, system),
+            services,
+            ("careful",),
+            plugins={"an.Interface": ["a.module:name"]},
         )
         after = decode(encode(before))
         self.assertEqual(after.path, before.path)
         self.assertEqual(after.warnings, before.warnings)
         self.assertEqual(after.services, before.services)
+        self.assertEqual(after.plugins, before.plugins)
         self.assertEqual(after.services[0].overrides, {"smtpd_timeout": "10s"})
         self.assertEqual(after.settings.definitions, definitions)
         self.assertEqual(after.settings.system, system)
         self.assertEqual(after.settings.text("own"), before.settings.text("own"))
         self.assertEqual(after.settings.myhostname, before.settings.myhostname)
+
+    def test_once(self) -> None:
+        """
+        A child that was forked after the configuration was read makes nothing
+        of its own of it; another configuration is another one.
+        """
+        data = encode(Configuration("main.cf", Settings(), ()))
+        other = encode(Configuration("other.cf", Settings(), ()))
+        self.assertIs(decode(data), decode(bytes(bytearray(data))))
+        self.assertEqual(decode(other).path, "other.cf")
 
     def test_builtin(self) -> None:
         """

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from txmta.config.expansion import expand
 from txmta.config.settings import Settings
 
+_BETWEEN = re.compile(r"[,\s]+")
+
 
 def tables_by_default(settings: Settings) -> Mapping[str, str]:
     """
@@ -41,7 +43,7 @@ def _items(text: str, settings: Settings) -> Iterator[str]:
     """
     @param text: as written: what C{$name} stands for is written elsewhere.
     """
-    for word in re.split(r"[,\s]+", text):
+    for word in _BETWEEN.split(text):
         if ":" not in word:
             continue
         try:

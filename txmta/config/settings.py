@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from txmta.config.declare import (
@@ -203,7 +204,8 @@ class Settings(
         """
         @return: all that are declared.
         """
-        return tuple(parameter.name for parameter in declared(cls))
+        owner: type = cls
+        return _names(owner)
 
     def is_known(self, name: str) -> bool:
         """
@@ -279,3 +281,9 @@ class Settings(
         except ValueError as e:
             where = definition.where if definition else "default"
             problems[name] = f"{where}: {name} = {text}: {e}"
+
+
+# Each child of the server asks, and would copy the pages of all declarations.
+@cache
+def _names(owner: type) -> tuple[str, ...]:
+    return tuple(parameter.name for parameter in declared(owner))

@@ -15,6 +15,7 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from txmta.config.declare import Interface, System
@@ -31,6 +32,7 @@ class Configuration:
     @ivar path: of main.cf.
     @ivar warnings: for the log.
     @ivar files: tables and lists that root alone can read.
+    @ivar plugins: see L{places<txmta.plugins.places>}.
     """
 
     path: str
@@ -38,6 +40,7 @@ class Configuration:
     services: Sequence[Service]
     warnings: Sequence[str] = ()
     files: Files = field(default_factory=HeldFiles, compare=False)
+    plugins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _LENGTH = struct.Struct(">Q")
@@ -78,11 +81,14 @@ def encode(configuration: Configuration) -> bytes:
         "system": asdict(settings.system),
         "services": [asdict(service) for service in configuration.services],
         "warnings": list(configuration.warnings),
+        "plugins": {name: [*each] for name, each in configuration.plugins.items()},
     }
     # Text that was not UTF-8 has surrogates, which are plain ASCII here.
     return json.dumps(value, default=_plain).encode("ascii")
 
 
+# For children that find it done when they are forked.
+@lru_cache(maxsize=1)
 def decode(data: bytes) -> Configuration:
     """
     @param data: as L{encode} made it.
@@ -94,7 +100,13 @@ def decode(data: bytes) -> Configuration:
     }
     settings = Settings(definitions, _system(value["system"]))
     services = tuple(_service(each) for each in value["services"])
-    return Configuration(value["path"], settings, services, tuple(value["warnings"]))
+    return Configuration(
+        value["path"],
+        settings,
+        services,
+        tuple(value["warnings"]),
+        plugins=value["plugins"],
+    )
 
 
 def _plain(value: object) -> object:

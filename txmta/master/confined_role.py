@@ -81,9 +81,9 @@ def as_seen(role: str, configuration: Configuration) -> Configuration:
     @return: what the role is to be made from: inside a jail, the queue is the
         root.
     """
-    jail = wanted(role, configuration).chroot
-    if not jail:
+    if not jailed(role, configuration.services):
         return configuration
+    jail = wanted(role, configuration).chroot
     queue = {"queue_directory": in_jail(configuration.settings.queue_directory, jail)}
     settings = configuration.settings.override(queue, "chroot")
     return replace(configuration, settings=settings)

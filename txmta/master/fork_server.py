@@ -34,6 +34,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NoReturn
 
 from txmta.master.channel import MAX_DESCRIPTORS, ChannelBroken, receive, send
@@ -47,7 +48,9 @@ CHANNEL = 3
 EX_SOFTWARE = 70
 
 #: What runs in a child: role, number, descriptor of the configuration, other
-#: descriptors by name. It does not return.
+#: descriptors by name. It does not return. It may have C{before(role,
+#: descriptor)}, which runs here before each fork: what that makes, children
+#: share.
 Entry = Callable[[str, int, int, Mapping[str, int]], object]
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
@@ -104,10 +107,17 @@ def prepared(entry: str, preload: Iterable[str]) -> Entry:
     found: Entry = getattr(importlib.import_module(module), name)
     if not is_promised() or threading.active_count() > 1:
         raise RuntimeError("a preloaded module has made a reactor, or a thread")
+    leave_to_children()
+    return found
+
+
+def leave_to_children() -> None:
+    """
+    What there is now, children share.
+    """
     # Else the first collection in each child would copy all these pages.
     gc.collect()
     gc.freeze()
-    return found
 
 
 def ignore_signals() -> None:
@@ -137,7 +147,13 @@ def name_process(name: str) -> None:
 
 
 def _prctl(option: int, value: Any) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    _libc().prctl(option, value, 0, 0, 0)
+
+
+# Once here, not in each child.
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def close_all_but(keep: Iterable[int]) -> None:
@@ -159,6 +175,7 @@ class ForkServer:
     def __init__(self, end: socket.socket, entry: Entry) -> None:
         self._end = end
         self._entry = entry
+        self._before = getattr(entry, "before", None)
         self._pid = os.getpid()
         self._poll = select.poll()
         self._poll.register(end, select.POLLIN)
@@ -183,6 +200,8 @@ class ForkServer:
         names = request["names"]
         assert isinstance(names, list)
         given = dict(zip(names, descriptors, strict=True))
+        if self._before is not None:
+            self._before(role, given["settings"])
         try:
             pid = os.fork()
         except OSError as e:

@@ -21,6 +21,7 @@ import importlib
 import pkgutil
 import time
 from collections.abc import Sequence
+from functools import cache
 
 #: Of the standard library: imported inside functions, by it or by us.
 _LATE = (
@@ -49,9 +50,11 @@ def modules() -> Sequence[str]:
     return (*_LATE, *codec_modules)
 
 
+@cache
 def warm_up() -> None:
     """
-    Once in each child, before it is confined: quick where all is loaded.
+    Once in each process before it is confined; nothing to do where it was
+    forked from one that has done so.
     """
     for each in modules():
         with contextlib.suppress(ImportError):

@@ -43,6 +43,7 @@ SHARED = frozenset(
 )
 
 #: C{type:/path}, perhaps behind C{proxy:} and the like, or C{/path}.
+_BETWEEN = re.compile(r"[,\s{}]+")
 _TABLE = re.compile(r"!?(?:[a-z0-9]+:)*(/[^\s,{}]+)")
 _ENDPOINT = re.compile(r"inet:(?:\[[^\]]*\]|[^\s,:{}]*):(\w+)")
 _DNS = 53
@@ -204,6 +205,6 @@ def _port(text: str, port_of: Callable[[str], int]) -> set[int]:
 
 def _words(settings: Settings, name: str) -> Sequence[str]:
     try:
-        return re.split(r"[,\s{}]+", settings.text(name))
+        return _BETWEEN.split(settings.text(name))
     except ValueError:
         return ()

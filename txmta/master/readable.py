@@ -20,6 +20,7 @@ import stat
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import twisted
 import twisted.plugins
@@ -59,19 +60,25 @@ def needed(main_cf: str) -> Sequence[str]:
     """
     # Most of sys.path has no plug-ins; what is not there is not needed.
     optional = (
-        sysconfig.get_path("purelib"),
-        sysconfig.get_path("platlib"),
+        _place("purelib"),
+        _place("platlib"),
         *twisted.plugins.__path__,
     )
     paths = (
         sys.executable,
-        sysconfig.get_path("stdlib"),
+        _place("stdlib"),
         *twisted.__path__,
         *txmta.__path__,
         *filter(os.path.isdir, optional),
         os.path.dirname(os.path.abspath(main_cf)),
     )
     return tuple(dict.fromkeys(map(os.path.realpath, paths)))
+
+
+# Each time it would work out all places there are.
+@cache
+def _place(name: str) -> str:
+    return sysconfig.get_path(name)
 
 
 def find_obstacle(path: str, account: Account) -> str:
