@@ -25,7 +25,7 @@ from functools import cache
 
 #: Of the standard library: imported inside functions, by it or by us.
 _LATE = (
-    *("_strptime", "_pydecimal", "ast", "bisect", "calendar", "copy", "datetime"),
+    *("_strptime", "ast", "bisect", "calendar", "copy", "datetime"),
     *("email._header_value_parser", "email.contentmanager", "email.generator"),
     *("email.headerregistry", "email.policy", "email.utils", "fnmatch", "grp"),
     *("hashlib", "hmac", "inspect", "ipaddress", "json", "linecache", "locale"),
