@@ -275,8 +275,8 @@ class Server(Service):
             self._mail_log.emit,
             Warn(
                 "master",
-                "SIGHUP: reload is not there yet, the configuration stays as it "
-                "is: stop and start instead",
+                "SIGHUP: one process (process_model = single) cannot read its "
+                "configuration again: stop and start instead",
             ),
         )
 

@@ -1,9 +1,9 @@
 """
 C{postfix}: start, stop and look after the mail system.
 
-Owns: the words of the command, and whether a server runs on the queue.
-Knows nothing of: what the server does; it is started through twistd, asked by
-    signals, and recognised by the lock that it holds.
+Owns: the words of the command; how long is waited for what.
+Knows nothing of: how a server is recognised (L{txmta.admin.mail_system}), what
+    it does.
 
 No Twisted here: C{postfix status} is asked by monitoring.
 
@@ -15,26 +15,20 @@ Errors: one line each on standard error, exit status 1.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import re
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from txmta.config.main_cf import BadLines, read_main_cf
-from txmta.config.settings import Definition, Settings
-from txmta.config.system import this_machine
+from txmta.admin.mail_system import Command, Refusal
 from txmta.errors import ConfigError
 
 #: Where main.cf is, if neither C{-c} nor MAIL_CONFIG says so.
 DEFAULT_DIRECTORY = "/etc/txmta"
-
-#: The lock of the server, in queue_directory (txmta.master.lock).
-LOCK = "master.lock"
 
 #: Seconds that sessions and deliveries get to end before C{stop} uses force.
 PATIENCE = 60.0
@@ -55,114 +49,6 @@ REFUSED = {
 }
 
 
-class Refusal(Exception):
-    """
-    The command cannot do what it was asked for; the text says why.
-    """
-
-
-@dataclass(frozen=True)
-class Command:
-    """
-    What was asked for.
-
-    @ivar folder: of main.cf.
-    @ivar debug: C{-D}.
-    @ivar verbose: C{-v}.
-    """
-
-    folder: str
-    debug: bool
-    verbose: bool
-
-    @property
-    def main_cf(self) -> str:
-        return os.path.join(self.folder, "main.cf")
-
-    def say(self, text: str) -> None:
-        """
-        Tell the administrator.
-        """
-        print(f"postfix/postfix-script: {text}", file=sys.stderr, flush=True)
-
-    def detail(self, text: str) -> None:
-        """
-        Tell who wants to hear more.
-        """
-        if self.verbose:
-            self.say(text)
-
-    def queue_directory(self) -> str:
-        """
-        @raise ConfigError: main.cf does not say.
-        """
-        try:
-            definitions = dict(read_main_cf(self.main_cf).definitions)
-        except BadLines as e:
-            # A bad line elsewhere must not keep anybody from stopping.
-            definitions = dict(e.main_cf.definitions)
-        definitions["config_directory"] = Definition(self.folder, self.main_cf)
-        settings, _wrong = Settings.collect(definitions, this_machine())
-        return settings.queue_directory
-
-    def pid(self) -> int:
-        """
-        @return: the process that runs on the queue; 0: none.
-        """
-        path = os.path.join(self.queue_directory(), LOCK)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return 0
-        except OSError as e:
-            raise Refusal(
-                f"{path}: {e.strerror}: be root, or who owns the queue"
-            ) from e
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            match = re.match(rb"\d+", os.pread(fd, 20, 0))
-            return int(match[0]) if match else -1
-        finally:
-            os.close(fd)
-        return 0
-
-    def running(self) -> int:
-        """
-        @return: its process.
-        @raise Refusal: there is none.
-        """
-        pid = self.pid()
-        self.detail(f"lock of the queue: held by {pid}" if pid else "nobody has it")
-        if pid <= 0:
-            raise Refusal("the txmta mail system is not running")
-        return pid
-
-    def signal(self, number: int) -> int:
-        """
-        @return: the process that got it.
-        """
-        pid = self.running()
-        self.detail(f"{signal.Signals(number).name} for process {pid}")
-        try:
-            os.kill(pid, number)
-        except PermissionError as e:
-            raise Refusal(f"process {pid} belongs to somebody else: be root") from e
-        except ProcessLookupError:
-            pass  # it has just ended
-        return pid
-
-    def twistd(self, *options: str) -> list[str]:
-        """
-        @return: how to start the server.
-        """
-        run = "from twisted.scripts.twistd import run; run()"
-        server = ["txmta", "--config", self.main_cf]
-        command = [sys.executable, "-c", run, "--pidfile=", *options, *server]
-        self.detail(" ".join(command))
-        return command
-
-
 def start(command: Command) -> int:
     """
     Start in the background.
@@ -175,10 +61,40 @@ def start(command: Command) -> int:
     if check(command):
         raise Refusal("mail system startup failed: mend the lines above")
     command.say("starting the txmta mail system")
-    ended = subprocess.run(command.twistd("--syslog", "--prefix=txmta"), check=False)
-    if ended.returncode != 0 or command.pid() <= 0:
-        raise Refusal("mail system startup failed: the lines above say why")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        name = f"txmta-start-{secrets.token_hex(8)}"
+        told.bind(f"\0{name}")
+        ended = subprocess.run(
+            command.twistd("--syslog", "--prefix=txmta"),
+            env={**os.environ, "NOTIFY_SOCKET": f"@{name}"},
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise Refusal("mail system startup failed: the lines above say why")
+        _wait_until_ready(command, told)
     return 0
+
+
+def _wait_until_ready(command: Command, told: socket.socket) -> None:
+    """
+    @param told: gets what the server tells a service manager (sd_notify(3)).
+    """
+    told.settimeout(0.2)
+    start = last = time.monotonic()
+    while True:
+        try:
+            if b"READY=1" in told.recv(4096):
+                return
+        except TimeoutError:
+            pass
+        now = time.monotonic()
+        if command.pid() <= 0:
+            raise Refusal("mail system startup failed: the mail log says why")
+        if now - start >= PATIENCE:
+            raise Refusal("the mail system is not ready: the mail log says why")
+        if now - last >= PROGRESS:
+            last = now
+            command.say(f"waiting for its processes, {now - start:.0f} s")
 
 
 def start_fg(command: Command) -> int:
@@ -238,6 +154,11 @@ def reload(command: Command) -> int:
     Read the configuration again, if it is good.
     """
     command.running()
+    if not command.settings().several_processes:
+        raise Refusal(
+            "one process (process_model = single) cannot read its configuration "
+            "again: stop and start instead"
+        )
     if check_files(command):
         raise Refusal("the configuration stays as it is: mend the lines above")
     command.say("refreshing the txmta mail system")

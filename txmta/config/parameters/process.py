@@ -71,7 +71,8 @@ class ProcessParameters:
         "postfix",
         check=_account,
         doc="The account that owns the queue. Started as root, txmta becomes this "
-        "account for good once it listens; started as another user, it runs as that "
+        "account for good once it listens, or all its processes but the master and "
+        "local do, if it has several; started as another user, it runs as that "
         "user, and this name counts for nothing.",
     )
     setgid_group = string(
