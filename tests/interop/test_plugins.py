@@ -24,6 +24,7 @@ from tests.interop.running import require_owner
 EXAMPLES = Path(txmta.__file__).parents[1] / "docs" / "examples"
 
 MAIN_CF = """\
+plugin_directories = $config_directory
 compatibility_level = 3.9
 myhostname = mail.example.com
 mydestination =
