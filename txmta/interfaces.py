@@ -319,9 +319,13 @@ class IQueueStore(IQueueEntrance):
         Queue ids whose claim was lost; empty for a store on one machine.
         """
 
-    def damaged(queue_id: str) -> Deferred[None]:
+    def damaged(queue_id: str) -> Deferred[bool]:
         """
-        Move a message to C{corrupt}, and end the claim.
+        Move a message to C{corrupt}, and end the claim, if it is not what was
+        accepted: agents say that it is not, and they may be wrong, or lie.
+
+        @return: it is there now; if not, the claim goes on. Nothing that was
+            kept in memory counts.
         """
 
     def hold(queue_ids: Iterable[str]) -> Deferred[int]:

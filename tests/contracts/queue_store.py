@@ -64,6 +64,12 @@ class QueueStoreContract(_Base):
         """
         raise NotImplementedError
 
+    def spoil(self, queue_id: str) -> None:
+        """
+        Damage a message, behind the store's back.
+        """
+        raise NotImplementedError
+
     def setUp(self) -> None:
         self.store = self.make_store()
 
@@ -472,11 +478,16 @@ class QueueStoreContract(_Base):
 
     def test_damaged(self) -> None:
         """
-        A damaged message is out of the way, and still there.
+        A damaged message is out of the way, and still there; one that is only
+        said to be is not believed.
         """
         queue_id = self.put()
         self.claim()
-        self.wait(self.store.damaged(queue_id))
+        self.assertFalse(self.wait(self.store.damaged(queue_id)))
+        self.assertEqual(self.listed(QueueName.CORRUPT), [])
+        self.assertEqual(self.listed(QueueName.ACTIVE), [queue_id])
+        self.spoil(queue_id)
+        self.assertTrue(self.wait(self.store.damaged(queue_id)))
         self.assertEqual(self.listed(QueueName.CORRUPT), [queue_id])
         self.assertEqual(self.claim(), [])
         self.assertEqual(self.wait(self.store.hold([queue_id])), 0)

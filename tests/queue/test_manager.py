@@ -529,6 +529,7 @@ class TroubleTests(SynchronousTestCase):
         world.start()
         queue_id = world.put("a@one", "b@two")
         world.agent.hands[0].end()
+        world.row(queue_id).damaged = True
         world.agent.hands[1].ended.errback(MessageDamaged(queue_id, "bad checksum"))
         self.assertEqual(world.queue(queue_id), QueueName.CORRUPT)
         self.assertEqual(set(world.row(queue_id).states), {1})
@@ -548,8 +549,28 @@ class TroubleTests(SynchronousTestCase):
         self.world = world = World(notify_classes="bounce")
         world.start()
         queue_id = world.put("a@one")
+        world.row(queue_id).damaged = True
         world.agent.hands[0].ended.errback(MessageDamaged(queue_id, "bad checksum"))
+        self.assertEqual(world.queue(queue_id), QueueName.CORRUPT)
         self.assertEqual(world.others(queue_id), [])
+
+    def test_not_damaged(self) -> None:
+        """
+        What an agent says of damage is not believed, if the message is what
+        was accepted: whoever has taken over its process cannot stop mail. It is
+        tried again.
+        """
+        world = self.world
+        world.start()
+        queue_id = world.put("a@one", "b@two")
+        world.agent.hands[0].end()
+        world.agent.hands[1].ended.errback(MessageDamaged(queue_id, "bad checksum"))
+        self.assertEqual(world.queue(queue_id), QueueName.DEFERRED)
+        self.assertEqual(set(world.row(queue_id).states), {1})
+        self.assertNotIn(queue_id, world.manager.active)
+        self.assertEqual(world.others(queue_id), [])
+        (warning,) = self.warnings()
+        self.assertIn("it is not damaged", warning)
 
     def test_dead_destination(self) -> None:
         """

@@ -52,17 +52,30 @@ class Postmaster:
         self.sender = self._letters.double_bounce
         self._pending = 0
 
-    def put_away(self, envelope: Envelope, reason: str) -> Deferred[None]:
+    def put_away(self, envelope: Envelope, reason: str) -> Deferred[bool]:
         """
         Move a damaged message to the corrupt queue, and tell of it.
 
-        @return: fires when it is there; never fails.
+        @return: whether it is there; it stays where it is if it is not
+            damaged, or nobody can tell. Never fails.
         """
-        queue_id = envelope.queue_id
+        return Deferred.fromCoroutine(self._put_away(envelope, reason))
+
+    async def _put_away(self, envelope: Envelope, reason: str) -> bool:
+        try:
+            moved = await self._parts.store.damaged(envelope.queue_id)
+        except Exception:
+            self._unsaid(Failure(), envelope.queue_id)
+            return False
+        if not moved:
+            self._warn(f"{reason}: so a delivery agent says, but it is not damaged")
+            return False
         self._warn(f"{reason}: moved to the corrupt queue")
-        moved = self._parts.store.damaged(queue_id)
-        moved.addCallback(lambda _: self._tell_damaged(envelope, reason))
-        return moved.addErrback(self._unsaid, queue_id)
+        try:
+            self._tell_damaged(envelope, reason)
+        except Exception:
+            self._unsaid(Failure(), envelope.queue_id)
+        return True
 
     def _tell_damaged(self, envelope: Envelope, reason: str) -> None:
         if not self._classes & {"software", "resource"}:

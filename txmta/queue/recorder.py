@@ -204,9 +204,8 @@ class Recorder:
         inserts = message.inserts
         if notices:
             inserts = [*inserts, *(notice.message for notice in notices)]
-        attempt = Attempt(
-            message.envelope.queue_id, message.take_results(), due, tuple(inserts)
-        )
+        results = message.take_results()
+        attempt = Attempt(message.queue_id, results, due, tuple(inserts))
         self._write(message, attempt, notices)
 
     def _record_part(self, message: ActiveMessage) -> None:
@@ -245,17 +244,16 @@ class Recorder:
         notices: Sequence[Notice],
     ) -> None:
         self.in_flight -= 1
-        queue_id = message.envelope.queue_id
         if notices:
-            self._telling.log(queue_id, notices)
+            self._telling.log(message.queue_id, notices)
         if message.recording:
             message.recording = False
             if not message.waiting:
                 self._end(message)
             return
         if removed:
-            self._emit(Removed("qmgr", queue_id))
-            self._steady.forget(queue_id)
+            self._emit(Removed("qmgr", message.queue_id))
+            self._steady.forget(message.queue_id)
         self._finished(message, bool(attempt.inserts))
 
     def _not_written(
@@ -270,15 +268,13 @@ class Recorder:
         while we live: the message stays active, and is not delivered again.
         """
         self.in_flight -= 1
-        trouble = f"will try again: {failure.getErrorMessage()}"
-        self._emit(
-            Warn("qmgr", f"{message.queue_id}: cannot record deliveries, {trouble}")
-        )
+        trouble = f"cannot record deliveries, will try again: {failure.value}"
+        self._emit(Warn("qmgr", f"{message.queue_id}: {trouble}"))
         self._unwritten.append((message, attempt, notices))
 
     def _damaged(self, message: ActiveMessage) -> None:
         """
-        Its content cannot be read: no delivery of it can go well.
+        An agent cannot read it: if so, no delivery of it can go well.
         """
         if message.results:
             self._record_part(message)
@@ -288,10 +284,14 @@ class Recorder:
             self._put_away, message
         ).addErrback(self._bug).addBoth(self._landed)
 
-    def _put_away(self, _: object, message: ActiveMessage) -> None:
+    def _put_away(self, moved: bool, message: ActiveMessage) -> None:
         self.in_flight -= 1
-        self._steady.forget(message.queue_id)
-        self._finished(message, False)
+        if moved:
+            self._steady.forget(message.queue_id)
+            self._finished(message, False)
+        else:
+            message.damaged = ""  # it is tried again
+            self._end(message)
 
     def _landed(self, _: object) -> None:
         if not self.in_flight:

@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from txmta.events import Event, Warn
 from txmta.interfaces import IEventSink
+from txmta.queue.store import ids
 from txmta.queue.store.database import connect
 from txmta.queue.store.entrance import Entrance, Limits, Threads
 from txmta.queue.store.sqlite import SqliteStore
@@ -191,6 +192,20 @@ class Rig:
             except BlockingIOError:
                 return False
             return True
+
+    def spoil(self, queue_id: str) -> None:
+        """
+        Damage the content of a message, by a connection of its own.
+        """
+        connection = connect(str(self.directory / "queue.db"))
+        try:
+            changed = connection.execute(
+                "UPDATE content SET data = zeroblob(length(data)) WHERE message = ?",
+                (ids.decode(queue_id),),
+            )
+            assert changed.rowcount == 1
+        finally:
+            connection.close()
 
     def content_of_database(self) -> bytes:
         """

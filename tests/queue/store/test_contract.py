@@ -25,6 +25,9 @@ class SqliteCase(QueueStoreContract):
         self.addCleanup(self.rig.remove)
         super().setUp()
 
+    def spoil(self, queue_id: str) -> None:
+        self.rig.spoil(queue_id)
+
     def make_store(self) -> SqliteStore:
         store = self.rig.make(**self.limits)
         self.addCleanup(lambda: self.wait(store.stop()))

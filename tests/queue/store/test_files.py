@@ -26,7 +26,8 @@ class LockCase(SqliteCase):
         """
         @return: what the lock file says: process, generation, doubt.
         """
-        pid, generation, doubt = (self.directory / "queue.lock").read_bytes().split()
+        words = (self.directory / "queue.lock").read_bytes().split()
+        pid, generation, doubt = words[:3]
         return int(pid), int(generation), int(doubt)
 
     def write_lock(self, text: bytes) -> None:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txmta.errors import StoreUnavailable
 from txmta.queue.store import ids, locks
 from txmta.queue.store.content import Spool
-from txmta.queue.store.locks import Lease, Slot, TurnLock
+from txmta.queue.store.locks import MAX_OCTETS, Lease, Slot, TurnLock
 from txmta.queue.store.start import sweep
 
 
@@ -57,6 +57,33 @@ class TurnTests(LockCase):
         one.release()
         other.acquire()
         self.assertEqual((other.generation, other.doubt), (1, False))
+
+    def test_length(self) -> None:
+        """
+        How long the log is, all writers know; what cannot be is none.
+        """
+        one, other = self.turn(), self.turn()
+        one.acquire()
+        one.announce(3, False)
+        one.count(10**30)
+        one.release()
+        other.acquire()
+        self.assertEqual(other.log_octets, MAX_OCTETS)
+        other.count(5)
+        other.release()
+        one.acquire()
+        self.assertEqual((one.generation, one.doubt, one.log_octets), (3, False, 5))
+        one.release()
+        for text, said in (
+            (b"1 2 1\n", (2, True, 0)),
+            (b"1 2 1 -7\n", (2, True, 0)),
+            (b"1 2 1 x\n", (0, False, 0)),
+        ):
+            (self.directory / "queue.lock").write_bytes(text)
+            lock = self.turn()
+            lock.acquire()
+            self.assertEqual((lock.generation, lock.doubt, lock.log_octets), said)
+            lock.release()
 
     def test_nonsense(self) -> None:
         """

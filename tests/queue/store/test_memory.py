@@ -19,6 +19,9 @@ class MemoryStoreTests(QueueStoreContract, SynchronousTestCase):
     def make_store(self) -> MemoryStore:
         return MemoryStore(lambda: self.time)
 
+    def spoil(self, queue_id: str) -> None:
+        self.store.rows[queue_id].damaged = True  # type: ignore[attr-defined]
+
     def wait(self, answer: object) -> Any:
         if not isinstance(answer, Deferred):
             return answer

@@ -79,7 +79,7 @@ class Apart:
     def lost(self) -> Sequence[str]:
         return ()
 
-    def damaged(self, queue_id: str) -> Deferred[None]:
+    def damaged(self, queue_id: str) -> Deferred[bool]:
         return self._store.damaged(queue_id)
 
     def hold(self, queue_ids: Iterable[str]) -> Deferred[int]:
@@ -115,6 +115,9 @@ class ApartTests(QueueStoreContract, SynchronousTestCase):
         self.rig = Rig(lambda: self.time)
         self.addCleanup(self.rig.remove)
         super().setUp()
+
+    def spoil(self, queue_id: str) -> None:
+        self.rig.spoil(queue_id)
 
     def make_store(self) -> IQueueStore:
         entrance, store = self.rig.entrance(), self.rig.make()

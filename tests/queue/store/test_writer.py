@@ -193,6 +193,23 @@ class CheckpointTests(WriterCase):
         self.put()
         self.assertEqual(self.ran("PRAGMA wal_checkpoint"), 1)
 
+    def test_several_writers(self) -> None:
+        """
+        The bound is for all writers together: none moves the log later
+        because others write, too.
+        """
+        self.restart(timing=PATIENT)
+        stores = [self.store, *(self.make(timing=PATIENT) for _ in range(3))]
+        self.patch(writer, "CHECKPOINT", 500_000)
+        log = self.directory / "queue.1.db-wal"
+        longest = 0
+        for n in range(120):
+            self.store = stores[n % 4]
+            self.put(content=b"x" * 20_000)
+            longest = max(longest, log.stat().st_size)
+        self.assertGreater(longest, 400_000)
+        self.assertLess(longest, 750_000)
+
     def test_full_disk(self) -> None:
         """
         On a full disk it is moved at once: there is no room to grow.

@@ -92,6 +92,21 @@ class Contents:
         if len(self._verified) > VERIFIED:
             del self._verified[next(iter(self._verified))]
 
+    async def check(self, queue_id: str) -> None:
+        """
+        Read a message from the disk, whatever is known of it.
+
+        @raise MessageDamaged: it is not what was accepted.
+        """
+        number = ids.decode(queue_id)
+        if number is None:
+            await _no_message(queue_id)
+            return
+        self.cache.drop(number)
+        self._verified.pop(number, None)
+        content = await self._read_one(number)
+        content.close()
+
     def _read(self, number: int) -> Deferred[IContent]:
         return Deferred.fromCoroutine(self._read_one(number))
 

@@ -46,7 +46,8 @@ class Journal:
     """
     @ivar kept: operations that must not be lost and are tried again.
     @ivar settled: operations with a result or an error, to be answered.
-    @ivar log_octets: about what a checkpoint would move.
+    @ivar log_octets: about what a checkpoint would move, of all writers; set
+        by whoever takes a turn.
     @ivar batches: transactions so far, and operations in them; for metrics.
     """
 

@@ -15,6 +15,7 @@ all slots are taken.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -22,6 +23,9 @@ from pathlib import Path
 
 from txmta.errors import StoreUnavailable
 from txmta.queue.store.ids import SLOTS
+
+#: Of a log; what is longer counts as that.
+MAX_OCTETS = 10**11
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -32,11 +36,13 @@ class TurnLock:
     checkpoint, in every process and tool that writes.
 
     The file says who holds it, which generation of the database is in use,
-    and whether its files are in doubt; a process that dies in doubt leaves
-    that to the next.
+    whether its files are in doubt, and how long its log is; a process that
+    dies in doubt leaves that to the next.
 
     @ivar generation: as the last holder left it; 0 if nobody ever did.
     @ivar doubt: the last holder died, or gave up, with files in doubt.
+    @ivar log_octets: of the write-ahead log, that a checkpoint would move; all
+        writers add to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +51,7 @@ class TurnLock:
         self._written = b""
         self.generation = 0
         self.doubt = False
+        self.log_octets = 0
         self._waiting_since: float | None = None
 
     def acquire(self) -> tuple[float, int]:
@@ -63,7 +70,7 @@ class TurnLock:
             waited = time.monotonic() - start
         else:
             waited, holder = 0.0, 0
-        _, self.generation, self.doubt = self._read()
+        _, self.generation, self.doubt, self.log_octets = self._read()
         return waited, holder
 
     def try_acquire(self, seconds: float) -> bool:
@@ -79,19 +86,28 @@ class TurnLock:
                     return False
                 time.sleep(0.02)
             else:
-                _, self.generation, self.doubt = self._read()
+                _, self.generation, self.doubt, self.log_octets = self._read()
                 return True
 
     def announce(self, generation: int, doubt: bool) -> None:
         """
         While holding the turn, say what the next holder must know.
         """
-        text = b"%d %d %d\n" % (self._pid, generation, doubt)
+        text = b"%d %d %d %d\n" % (self._pid, generation, doubt, self.log_octets)
         if text != self._written:
             os.pwrite(self._fd, text.ljust(40), 0)
             self._written = text
         self.generation = generation
         self.doubt = doubt
+
+    def count(self, log_octets: int) -> None:
+        """
+        While holding the turn, say how long the log is. Never fails: whoever
+        does not hear of it moves the log a little later.
+        """
+        self.log_octets = min(log_octets, MAX_OCTETS)
+        with contextlib.suppress(OSError):
+            self.announce(self.generation, self.doubt)
 
     def release(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
@@ -113,15 +129,17 @@ class TurnLock:
     def close(self) -> None:
         os.close(self._fd)
 
-    def _read(self) -> tuple[int, int, bool]:
+    def _read(self) -> tuple[int, int, bool, int]:
         text = os.pread(self._fd, 40, 0).rstrip()
         if text != self._written.rstrip():
             self._written = b""
         try:
-            pid, generation, doubt = (int(word) for word in text.split())
+            # Of earlier versions there is no length.
+            words = [*map(int, text.split()), 0]
+            pid, generation, doubt, octets = words[:4]
         except ValueError:
-            return 0, 0, False
-        return pid, generation, bool(doubt)
+            return 0, 0, False, 0
+        return pid, generation, bool(doubt), max(octets, 0)
 
 
 class Lease:

@@ -38,6 +38,7 @@ from txmta.queue.store.ids import IdMaker
 class Row:
     """
     @ivar states: of each recipient that is not finished.
+    @ivar damaged: it is not what was accepted; for tests to set.
     @ivar claimed: recipients still without result in this claim, or L{None}.
     """
 
@@ -50,6 +51,7 @@ class Row:
     reasons: dict[int, str] = field(default_factory=dict)
     warned: set[int] = field(default_factory=set)
     claimed: set[int] | None = None
+    damaged: bool = False
 
     def message(self) -> QueuedMessage:
         recipients = tuple(r for r in self.envelope.recipients if r.n in self.states)
@@ -201,11 +203,14 @@ class MemoryStore:
     def lost(self) -> Sequence[str]:
         return ()
 
-    def damaged(self, queue_id: str) -> Deferred[None]:
-        if queue_id in self.rows:
-            self.rows[queue_id].queue = QueueName.CORRUPT
-            self.rows[queue_id].claimed = None
-        return succeed(None)
+    def damaged(self, queue_id: str) -> Deferred[bool]:
+        row = self.rows.get(queue_id)
+        if row is not None and not row.damaged:
+            return succeed(False)
+        if row is not None:
+            row.queue = QueueName.CORRUPT
+            row.claimed = None
+        return succeed(True)
 
     def hold(self, queue_ids: Iterable[str]) -> Deferred[int]:
         waiting = (QueueName.INCOMING, QueueName.DEFERRED)

@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from txmta.errors import MessageDamaged
 from txmta.interfaces import IContent, IEventSink, IQueueStore
 from txmta.model import Attempt, QueuedMessage, QueueName
 from txmta.queue.store import ids
@@ -124,8 +125,16 @@ class SqliteStore(Entrance):
     def lost(self) -> Sequence[str]:
         return ()
 
-    def damaged(self, queue_id: str) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._administration.damaged(queue_id))
+    def damaged(self, queue_id: str) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self._damaged(queue_id))
+
+    async def _damaged(self, queue_id: str) -> bool:
+        try:
+            await self._contents.check(queue_id)
+        except MessageDamaged:
+            await self._administration.damaged(queue_id)
+            return True
+        return False
 
     # Administration.
 

@@ -34,8 +34,9 @@ from txmta.queue.store.operations import Operation
 BATCH = 200
 BATCH_OCTETS = 4 * 1024 * 1024
 
-#: Octets of write-ahead log, as estimated, at which it is checkpointed: from
-#: there on a checkpoint costs least per message (measured).
+#: Octets of write-ahead log, as estimated and of all writers together, at
+#: which it is checkpointed: from there on a checkpoint costs least per message
+#: (measured).
 CHECKPOINT = 16 * 1024 * 1024
 
 #: Seconds without a commit before an idle checkpoint: a short log is little
@@ -110,6 +111,7 @@ class Writer:
             )
         try:
             self.journal.log_octets = self._files.open()
+            self._turn.count(self.journal.log_octets)
         finally:
             self._turn.release()
         return self._files.connection
@@ -148,6 +150,7 @@ class Writer:
                 except Exception as e:
                     # A bug: what is not answered is not acknowledged.
                     self._files.warn(f"error in the queue writer: {e!r}")
+                self._turn.count(self.journal.log_octets)
             self._give_turn()
             self._flush()
         self._finish()
@@ -181,6 +184,9 @@ class Writer:
             self._files.warn(
                 f"waited {waited:.1f} s for the queue, held by process {holder}"
             )
+        # What others add counts, too: the log must not be as many times as
+        # long as there are writers.
+        self.journal.log_octets = self._turn.log_octets
         self._files.follow()
 
     def _give_turn(self) -> None:
@@ -252,6 +258,7 @@ class Writer:
         """
         journal = self.journal
         self._turn.acquire()
+        journal.log_octets = self._turn.log_octets
         while self._files.writable:
             batch = self._collect(None)
             if not batch:
@@ -262,6 +269,7 @@ class Writer:
         while rest := self._collect(None):
             journal.fail(rest)
         journal.close()
+        self._turn.count(journal.log_octets)
         self._give_turn()
         self._flush()
 
