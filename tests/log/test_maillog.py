@@ -5,6 +5,7 @@ When lines are written, and where they go.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -18,7 +19,7 @@ from txmta.errors import ConfigError
 from txmta.events import Note, Warn
 from txmta.interfaces import IEventSink
 from txmta.log.maillog import FLUSH, MAX_LINES, MailLog
-from txmta.log.sinks import FileTarget, SyslogTarget
+from txmta.log.sinks import FileTarget, SyslogTarget, open_log
 
 
 class Lines:
@@ -131,6 +132,70 @@ class FileTargetTests(SynchronousTestCase):
             target.close()
         self.assertEqual(self.read(self.path), "a\nb\n")
         self.assertEqual(os.stat(self.path).st_mode & 0o007, 0)
+
+    def test_full_disk(self) -> None:
+        """
+        What finds no place is counted, and told when there is some again; a
+        line that was cut does not run into the next.
+        """
+        room = 6
+
+        def write(descriptor: int, data: bytes) -> int:
+            nonlocal room
+            if not room:
+                raise OSError(errno.ENOSPC, "full")
+            room -= (size := os_write(descriptor, data[:room]))
+            return size
+
+        os_write = os.write
+        self.patch(os, "write", write)
+        target = FileTarget(self.path)
+        tag = "Nov 24 host postfix/smtpd[7]: "
+        target.write(["one\n", "two\n", "three\n"])
+        target.write(["four\n"])
+        room = 1000
+        target.write([f"{tag}five\n"])
+        target.write([f"{tag}six\n"])
+        self.assertEqual(
+            self.read(self.path),
+            f"one\ntw\n{tag}warning: 3 lines of the log were lost\n"
+            f"{tag}five\n{tag}six\n",
+        )
+
+    def test_astray(self) -> None:
+        """
+        It knows when nobody can find what it writes, and goes back as soon as
+        it can.
+        """
+        os.mkdir(self.path)
+        path = os.path.join(self.path, "log")
+        target = FileTarget(path)
+        target.write(["a\n"])
+        self.assertFalse(target.astray)
+        os.unlink(path)
+        os.rmdir(self.path)
+        target.write(["b\n"])
+        self.assertTrue(target.astray)
+        os.mkdir(self.path)
+        target.write(["c\n"])
+        self.assertFalse(target.astray)
+        self.assertEqual(self.read(path), "c\n")
+
+    def test_opened_again(self) -> None:
+        """
+        A new file is made by who made the first: it may have to belong to
+        somebody else.
+        """
+        opened: list[str] = []
+
+        def opener(path: str) -> int:
+            opened.append(path)
+            return open_log(path)
+
+        target = FileTarget(self.path, opener)
+        os.rename(self.path, f"{self.path}.1")
+        target.write(["a\n"])
+        self.assertEqual(opened, [self.path, self.path])
 
     def test_rotation(self) -> None:
         """

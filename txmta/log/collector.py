@@ -10,6 +10,7 @@ Errors: none; a sender that sends what it should not loses that.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
@@ -27,8 +28,17 @@ class Collector:
     Reads from all that send.
     """
 
-    def __init__(self, target: Target, reactor: IReactorFDSet) -> None:
+    def __init__(
+        self,
+        target: Target,
+        reactor: IReactorFDSet,
+        wrote: Callable[[], object] = lambda: None,
+    ) -> None:
+        """
+        @param wrote: called after each write.
+        """
         self._target = target
+        self._wrote = wrote
         self._reactor = reactor
         self._senders: set[_Sender] = set()
 
@@ -57,6 +67,7 @@ class Collector:
         Something was sent.
         """
         self._target.write(lines_of(data))
+        self._wrote()
 
     def remove(self, sender: _Sender) -> None:
         """

@@ -50,20 +50,27 @@ class FileTarget:
     """
     maillog_file: a regular file, reopened when it was renamed or removed
     (logrotate), or a device such as /dev/stdout.
+
+    @ivar astray: what is written is not found under the name any more: the
+        file, or its directory, is gone, and we may not make another.
     """
 
     #: A file's lines carry their host name; syslog adds its own.
     host = True
 
-    def __init__(self, path: str, first: Callable[[str], int] | None = None) -> None:
+    def __init__(self, path: str, opener: Callable[[str], int] = open_log) -> None:
         """
-        @param first: opens it the first time, if not as L{open_log} does.
+        @param opener: opens it, now and when it was renamed or removed.
         @raise ConfigError: it cannot be opened.
         """
         self._path = path
         self._lost = 0
+        self._torn = False
+        self._opener = opener
+        self._known = False
+        self.astray = False
         try:
-            self._descriptor = (first or open_log)(path)
+            self._descriptor = opener(path)
         except OSError as e:
             raise ConfigError(
                 [
@@ -80,33 +87,61 @@ class FileTarget:
         """
         if self._regular:
             self._follow_rotation()
-        data = "".join(lines).encode("utf-8", "replace")
-        try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-        except OSError:
-            # Nobody to tell but the log itself: a full disk stops the log,
-            # not the mail (Postfix's postlogd does the same).
+        if not lines:
+            return
+        told = [_lines_lost(self._lost, lines[0])] if self._lost else []
+        text = "".join(("\n" if self._torn else "", *told, *lines))
+        data = text.encode("utf-8", "replace")
+        left = self._append(data)
+        if len(left) < len(data):
+            self._torn = not data[: len(data) - len(left)].endswith(b"\n")
+        # Nobody to tell but the log itself, later: a full disk stops the log,
+        # not the mail (Postfix's postlogd does the same).
+        unwritten = left.count(b"\n")
+        if unwritten > len(lines):
             self._lost += len(lines)
+        else:
+            self._lost = unwritten
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _append(self, data: bytes) -> bytes:
+        """
+        @return: what finds no place.
+        """
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        return data
 
     def _follow_rotation(self) -> None:
         try:
             now = os.stat(self._path)
             old = os.fstat(self._descriptor)
             if (now.st_ino, now.st_dev) == (old.st_ino, old.st_dev):
+                self._known, self.astray = True, False
                 return
         except OSError:
             pass
+        # Where we never could look there is nothing to miss.
+        self.astray = self._known
         with contextlib.suppress(OSError):
-            new = open_log(self._path)
+            new = self._opener(self._path)
             if not stat.S_ISREG(os.fstat(new).st_mode):
                 os.close(new)
                 return
             os.close(self._descriptor)
             self._descriptor = new
+            self.astray = False
+
+
+def _lines_lost(count: int, line: str) -> str:
+    """
+    @param line: whose time, process and program are taken.
+    """
+    head, mark, _ = line.partition("]: ")
+    return f"{head}{mark}warning: {count} lines of the log were lost\n"
 
 
 class SyslogTarget:

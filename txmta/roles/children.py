@@ -29,6 +29,7 @@ from txmta.errors import ConfigError
 from txmta.interfaces import IDeliveryAgent, IQueueStore
 from txmta.log.collector import Collector
 from txmta.log.maillog import Target
+from txmta.log.sinks import FileTarget
 from txmta.master.agent_host import AgentHost
 from txmta.master.doorbell import Button, Doorbell
 from txmta.master.elsewhere import WorkElsewhere
@@ -62,6 +63,9 @@ if TYPE_CHECKING:
 
 #: Seconds between looks whether the queue manager before us is gone.
 LEASE = 0.05
+
+#: Exit status of a log that only root can make anew (sysexits.h).
+EX_CANTCREAT = 73
 
 #: Of the seconds that a role gets to finish, those kept for closing the queue.
 CLOSING = 1.0
@@ -307,14 +311,21 @@ class LogChild:
 
     def __init__(self, context: ChildContext) -> None:
         # Opened with the rights that the process still has.
-        target: Target = log_target(context.configuration.settings)
-        self._collector = Collector(target, context.reactor)
+        self._target: Target = log_target(context.configuration.settings)
+        self._collector = Collector(self._target, context.reactor, self._look)
         context.ends.on("log", self._collector.add)
 
     def start(self) -> None:
         """
-        It has begun.
+        Look at the file, confined as we are: later it may be gone.
         """
+        self._target.write(())
 
     def drain(self, seconds: float) -> None:
         self._collector.close()
+
+    def _look(self) -> None:
+        if isinstance(self._target, FileTarget) and self._target.astray:
+            # Confined, we cannot go where it is now. The next one can, and
+            # what comes until then waits in the sockets, which master has too.
+            os._exit(EX_CANTCREAT)
