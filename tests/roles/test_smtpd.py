@@ -16,6 +16,7 @@ from txmta.config.master_cf import parse_master_cf
 from txmta.config.settings import Settings
 from txmta.master.binding import Bound
 from txmta.master.sockets import Listen
+from txmta.roles.room import most_connections
 from txmta.roles.shared import Shared
 from txmta.roles.smtpd import HURRY, SESSIONS, SmtpdParts, SmtpdRole
 
@@ -26,6 +27,8 @@ class Port:
     """
     A listening port that says whether it accepts.
     """
+
+    numberAccepts = 100
 
     def __init__(self, factory: Any) -> None:
         self.factory = factory
@@ -39,6 +42,9 @@ class Port:
 
     def stopListening(self) -> None:
         self.accepts = False
+
+    def doRead(self) -> None:
+        raise AssertionError("nobody reads")
 
 
 class Reactor(Clock):
@@ -87,21 +93,31 @@ class SmtpdRoleTests(SynchronousTestCase):
 
     def test_maxproc(self) -> None:
         """
-        A service has so many seats, on all of its addresses together; without
-        maxproc there is another limit.
+        A service has so many seats, on all of its addresses together.
         """
         role = self.made("3")
         bound = Bound(Listen("127.0.0.2", 2525, self.service), mock.Mock())
         role.adopt([bound])
         first, second = (port.factory._crowd for port in self.reactor.ports)
         self.assertIs(first.seats, second.seats)
-        self.assertEqual(first.total, 0)
         self.assertEqual([first.seats.take() for _ in range(4)][2:], [0, None])
         for none in ("-", "0"):
             self.made(none)
-            crowd = self.port.factory._crowd
-            self.assertIs(crowd.seats, None)
-            self.assertGreaterEqual(crowd.total, 50)
+            self.assertIs(self.port.factory._crowd.seats, None)
+
+    def test_full(self) -> None:
+        """
+        When half of the descriptors are used by sessions, others wait.
+        """
+        role = self.made()
+        role.listen()
+        factory = self.port.factory
+        limit = most_connections()
+        self.assertGreaterEqual(limit, 10)
+        factory.counted(limit)
+        self.assertFalse(self.port.accepts)
+        factory.counted(-limit)
+        self.assertTrue(self.port.accepts)
 
     def test_replaced(self) -> None:
         """

@@ -9,7 +9,6 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from txmta.config.master_cf import Service as MasterService
 from txmta.dns.client_names import ClientNames
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
+from txmta.roles.room import Room, most_connections
 from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.poller import Poller
@@ -74,6 +74,7 @@ class SmtpdRole:
         self._own = own_addresses(shared.settings)
         self._smtpds: list[tuple[SMTPServerFactory, Any]] = []
         self._seats: dict[str, Seats] = {}
+        self._room = Room(shared.reactor, most_connections(), shared.sink)
 
     def adopt(self, sockets: Iterable[Bound]) -> None:
         """
@@ -92,8 +93,7 @@ class SmtpdRole:
         @param sockets: as L{adopt}, besides those that were.
         """
         self.adopt(sockets)
-        for _factory, port in self._smtpds:
-            port.resumeProducing()
+        self._room.open()
 
     async def drain(self, limit: float = SESSIONS) -> None:
         """
@@ -103,6 +103,7 @@ class SmtpdRole:
             over, and sessions go on as if nothing was; else those between
             transactions are told at once to come again.
         """
+        self._room.close()
         for _factory, port in self._smtpds:
             await maybe_later(port.stopListening())
         factories = [factory for factory, _port in self._smtpds]
@@ -133,14 +134,14 @@ class SmtpdRole:
                 parts.postmaster,
             ),
             service.name,
-            0 if service.maxproc else _most_connections(),
-            self._seats_of(service),
+            seats=self._seats_of(service),
         )
         port: Any = shared.reactor.adoptStreamPort(
             bound.socket.fileno(), bound.socket.family, factory
         )
         write_at_once(port, parts.poller)
-        port.pauseProducing()
+        factory.counted = self._room.count
+        self._room.add(port)
         self._smtpds.append((factory, port))
 
     def _seats_of(self, service: MasterService) -> Seats | None:
@@ -152,12 +153,3 @@ class SmtpdRole:
         if service.name not in self._seats:
             self._seats[service.name] = self._parts.seats(service, service.maxproc)
         return self._seats[service.name]
-
-
-def _most_connections() -> int:
-    """
-    @return: so many that half of the descriptors are left for files,
-        deliveries and DNS.
-    """
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(50, soft // 2) if soft != resource.RLIM_INFINITY else 0

@@ -13,6 +13,7 @@ Errors: none.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,7 @@ def plain_address(host: str) -> str:
 class SMTPServerFactory(SMTPFactory, Admission):
     """
     @ivar connections: that are open now.
+    @ivar counted: told by how many they have become more.
     """
 
     protocol = SMTPServer  # type: ignore[assignment]
@@ -99,6 +101,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         self._crowd = crowd
         self._deliveries = deliveries
         self.connections: set[Connection] = set()
+        self.counted: Callable[[int], object] = lambda more: None
         self._seated: dict[Connection, int] = {}
         self._clients: dict[str, int] = {}
         self._drained: Deferred[None] | None = None
@@ -112,6 +115,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         server.portal = self.portal
         server.deliveryFactory = self._deliveries
         self.connections.add(server)
+        self.counted(1)
         key = self._key(host)
         self._clients[key] = self._clients.get(key, 0) + 1
         if self._drained is not None:
@@ -190,7 +194,9 @@ class SMTPServerFactory(SMTPFactory, Admission):
         return False
 
     def gone(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.counted(-1)
         seat = self._seated.pop(connection, None)
         if seat is not None and self._crowd.seats is not None:
             self._crowd.seats.give(seat)
