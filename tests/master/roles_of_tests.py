@@ -7,6 +7,7 @@ no reactor. C{log} is the real collector.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -24,7 +25,7 @@ from txmta.child_process import run
 from txmta.config.main_cf import read_main_cf
 from txmta.config.master_cf import read_master_cf
 from txmta.config.settings import Definition, Settings
-from txmta.config.snapshot import Configuration
+from txmta.config.snapshot import Configuration, unpack
 from txmta.errors import ConfigError
 from txmta.events import Note
 from txmta.log.collector import Collector
@@ -51,6 +52,22 @@ def entry(role: str, n: int, settings: int, fds: Mapping[str, int]) -> NoReturn:
         lambda role, configuration: configuration,
     )
     run(role, n, settings, fds, kit)
+
+
+def out_of_processes(role: str, settings: int) -> None:
+    """
+    Before each fork: there is no process left, while a file C{full} says so.
+    """
+    folder = os.path.dirname(unpack(os.dup(settings)).path)
+    os.fork = _no_fork if os.path.exists(f"{folder}/full") else _fork
+
+
+def _no_fork() -> int:
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+_fork = os.fork
+entry.before = out_of_processes  # type: ignore[attr-defined]
 
 
 def load(path: str) -> Configuration:

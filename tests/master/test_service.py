@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import time
 from pathlib import Path
@@ -245,6 +246,51 @@ class DeathTests(MasterTestCase):
         self.assertNotIn(client.pid, pids)
         self.logged("warning: fork server is gone: ")
         self.wait(lambda: len(self.processes()) == 6)
+
+    def test_no_process(self) -> None:
+        """
+        When there are no processes to be had, master says so, the others work
+        on, and it is tried again.
+        """
+        self.start()
+        (self.folder / "full").touch()
+        smtpd, other = self.pids("smtpd")
+        os.kill(smtpd, signal.SIGKILL)
+        self.logged(
+            "warning: process smtpd cannot be started: cannot fork: "
+            "Resource temporarily unavailable"
+        )
+        self.assertEqual(self.talk().pid, other)
+        (self.folder / "full").unlink()
+        self.wait(lambda: len(self.pids("smtpd")) == 2)
+
+    def test_no_descriptors(self) -> None:
+        """
+        When master has no descriptor left for another child, it is tried again.
+        """
+        self.start()
+        limits = resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE)
+        smtpd = min(self.pids("smtpd"))
+        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        os.kill(smtpd, signal.SIGKILL)
+        self.logged("warning: smtpd cannot be started: Too many open files")
+        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, limits)
+        self.wait(lambda: len(self.pids("smtpd")) == 2)
+        self.assertEqual(self.talk().say("hello"), "hello")
+
+    def test_stop_while_reading(self) -> None:
+        """
+        A stop does not wait for a configuration that is just being read.
+        """
+        self.start()
+        (self.folder / "main.cf").unlink()
+        os.mkfifo(self.folder / "main.cf")
+        self.process.send_signal(signal.SIGHUP)
+        self.assertIn("RELOADING=1", self.told())
+        self.wait(lambda: self.pids("check"))
+        self.stop()
+        self.end()
+        self.assertNotIn("Traceback", self.output)
 
     def test_hanging(self) -> None:
         """

@@ -84,6 +84,8 @@ def send(
         end.sendmsg([encode([record])], ancillary, flags | socket.MSG_NOSIGNAL)
     except BlockingIOError:
         raise
+    except (BrokenPipeError, ConnectionResetError) as e:
+        raise ChannelBroken(GONE) from e
     except OSError as e:
         raise ChannelBroken(f"cannot be written: {e.strerror}") from e
 

@@ -168,12 +168,13 @@ class Child:
         if self._signal_due is not None:
             self.kill(self.why_killed, self._signal_due)
 
-    def has_ended(self, status: int | None) -> None:
+    def has_ended(self, status: int | None, why: str = "") -> None:
         """
-        It is dead.
+        It is dead, or has never lived.
         """
         if self.state is State.DEAD:
             return
+        self.why_killed = self.why_killed or why
         self.state_at_end, self.state = self.state, State.DEAD
         self.status = status
         self._unwatch()
@@ -269,6 +270,8 @@ def how_it_ended(child: Child) -> str:
     """
     status, why = child.status, child.why_killed
     if status is None:
+        if not child.pid and why:
+            return f"cannot be started: {why}"
         return f"is gone{': ' if why else ''}{why}"
     if status < 0:
         return f"killed by signal {-status}{': ' if why else ''}{why}"

@@ -11,8 +11,8 @@ Knows nothing of: what any child does; what the configuration says: the memfd
     with it goes through unread.
 
 Master asks by C{fork} records on descriptor 3; answered with C{started} and
-a pidfd, later with C{ended}. When master is gone, or hangs up, this ends, and
-with it, by PR_SET_PDEATHSIG, all children.
+a pidfd, later with C{ended}; and C{beat}, to see that we live. When master is
+gone, or hangs up, this ends, and with it, by PR_SET_PDEATHSIG, all children.
 
 Sources: fork(2), prctl(2), pidfd_open(2), unix(7).
 
@@ -193,7 +193,13 @@ class ForkServer:
                     if descriptor in self._children:
                         self._reap(descriptor)
                     else:
-                        self._fork(*receive(self._end, MAX_DESCRIPTORS))
+                        self._obey(*receive(self._end, MAX_DESCRIPTORS))
+
+    def _obey(self, request: Record, descriptors: Sequence[int]) -> None:
+        if request["t"] == "beat":
+            send(self._end, {"t": "beat"})
+        else:
+            self._fork(request, descriptors)
 
     def _fork(self, request: Record, descriptors: Sequence[int]) -> None:
         role, n = str(request["role"]), int(str(request["n"]))

@@ -184,10 +184,18 @@ class Generation:
         """
         Fork a child, with all that it needs.
 
-        @return: L{None} if there is no fork server just now.
+        @return: L{None} if that cannot be just now.
         """
         if self._forking is None:
             return None
+        try:
+            return self._launch(place, self._forking)
+        except OSError as e:
+            # Out of descriptors, or of memory.
+            self.family.warn(f"{place.post.role} cannot be started: {e.strerror}")
+            return None
+
+    def _launch(self, place: Place, forking: Forking) -> Child:
         family, role = self.family, place.post.role
         child = Child(
             role, family.number(), family.reactor, place.is_ready, place.is_empty
@@ -202,7 +210,7 @@ class Generation:
             given |= self._listening
         family.children[child.n] = child
         child.open_channel(ours)
-        self._forking.fork(child, given)
+        forking.fork(child, given)
         for peer, end in others:
             family.children[peer.n].adopt(end)
         for end in (*own, *(end for _peer, end in others)):

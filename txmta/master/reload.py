@@ -105,7 +105,12 @@ def _checked(
     forking: Forking, reactor: FdReactor, old: Configuration, n: int, result: int
 ) -> Deferred[Child]:
     done: Deferred[Child] = Deferred(lambda _: forking.hang_up())
-    child = Child(CHECK, n, reactor, lambda child: None, done.callback)
+
+    def ended(child: Child) -> None:
+        if not done.called:  # after a stop nobody waits for it
+            done.callback(child)
+
+    child = Child(CHECK, n, reactor, lambda child: None, ended)
     ours, theirs = channel_pair()
     child.open_channel(ours)
     settings = sealed(pack(old))
