@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from txmta.build import Configuration, load
 from txmta.config.place import with_place
+from txmta.delivery.pipe_attributes import parse
 from txmta.errors import ConfigError
 from txmta.master.binding import bind_all, port_of
 from txmta.master.directory import prepare_queue
@@ -27,6 +29,7 @@ from txmta.master.lock import QueueLock
 from txmta.master.privileges import maildrop_group, server_account
 from txmta.master.readable import check_readable, needed
 from txmta.master.sockets import listens
+from txmta.roles.log import log_target
 
 
 def problems(configuration: Configuration) -> Sequence[str]:
@@ -44,11 +47,12 @@ def problems(configuration: Configuration) -> Sequence[str]:
             return False
         return True
 
-    try:
-        account = server_account(settings)
-        group = maildrop_group(settings)
-    except ConfigError as e:
-        return [with_place(each, settings) for each in e.problems]
+    # Each by itself: all that is missing is named at once.
+    accounts = look(lambda: server_account(settings))
+    if not look(lambda: maildrop_group(settings)) or not accounts:
+        return found
+    account = server_account(settings)
+    group = maildrop_group(settings)
     look(lambda: check_readable(needed(configuration.path), account))
     if look(lambda: prepare_queue(settings.queue_directory, account, group)):
         try:
@@ -57,9 +61,46 @@ def problems(configuration: Configuration) -> Sequence[str]:
             return found  # it runs: its ports are its own
         if os.geteuid() == 0:
             lock.give(account.uid, account.gid)
+        look(lambda: log_target(settings).close())
         look(lambda: _try_to_bind(configuration))
         lock.release()
     return found
+
+
+def cautions(configuration: Configuration) -> Iterator[str]:
+    """
+    @return: accounts without which some mail would be deferred for ever.
+    """
+    settings = configuration.settings
+    if os.geteuid() != 0:
+        return
+    for service in configuration.services:
+        if service.program == "pipe":
+            name = parse(service.arguments).user
+            if not _exists(name):
+                yield (
+                    f"{service.where}: user={name}: there is no such account: make it "
+                    f"(useradd --system {name}), or name another"
+                )
+    name = settings.default_privs
+    if not any(service.program == "local" for service in configuration.services):
+        return
+    trouble = ""
+    if not _exists(name):
+        trouble = f"there is no such account: make it (useradd --system {name}), or"
+    elif pwd.getpwnam(name).pw_uid == 0:
+        trouble = "has the rights of root:"
+    if trouble:
+        problem = f"default_privs = {name}: {trouble} name an account that owns nothing"
+        yield with_place(problem, settings)
+
+
+def _exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _try_to_bind(configuration: Configuration) -> None:
@@ -83,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as e:
         return _say((), e.problems)
     found = () if options.files else problems(configuration)
-    return _say(configuration.warnings, found)
+    return _say([*configuration.warnings, *cautions(configuration)], found)
 
 
 def _say(warnings: Sequence[str], errors: Sequence[str]) -> int:
