@@ -178,7 +178,7 @@ class PropertyTests(SynchronousTestCase):
                 costs.append(min(cost(content) for _ in range(3)))
             # Four times the size; a square law would give 16. Small times
             # are noise.
-            self.assertLess(costs[1], max(9 * costs[0], 0.3), (start, piece))
+            self.assertLess(costs[1], max(9 * costs[0], 1.0), (start, piece))
 
 
 def cost(content: bytes) -> float:
