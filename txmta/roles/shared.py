@@ -148,7 +148,7 @@ def several(settings: Settings) -> int:
         may, and the queue manager works as much as either: with one process
         for each core they are in each other's way, and commit in smaller
         batches. On two cores one each relays 1,040 messages a second, two
-        each 490, at 80 % of the CPU (measured side by side).
+        each 490, at 80 % of the CPU (one run after the other, beside other work).
     """
     return settings.processes_per_role or max(1, len(os.sched_getaffinity(0)) // 2)
 
