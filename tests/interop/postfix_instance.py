@@ -64,6 +64,25 @@ def free_port() -> int:
         return port
 
 
+def last_definitions(main_cf: str) -> str:
+    """
+    Drop what a later line overrides.
+
+    Every daemon warns of such a line as it starts, postlogd too, and to the
+    socket that it does not read yet: with some more of them that is full, and
+    then the whole instance waits for it for ever.
+    """
+    entries: dict[str, str] = {}
+    name = ""
+    for line in main_cf.splitlines(keepends=True):
+        if line[:1].isspace():
+            entries[name] += line
+        else:
+            name = line.partition("=")[0].strip()
+            entries[name] = line
+    return "".join(entries.values())
+
+
 class Sink:
     """
     An SMTP or LMTP server that keeps every message.
@@ -163,6 +182,9 @@ class Postfix:
         (self.home / "etc/master.cf").write_text(master_cf)
 
     def run(self, command: str) -> None:
+        if command == "start":
+            main_cf = self.home / "etc/main.cf"
+            main_cf.write_text(last_definitions(main_cf.read_text()))
         subprocess.run(
             ["postfix", "-c", str(self.home / "etc"), command],
             env={**os.environ, "PATH": PATH, "TZ": "UTC"},
