@@ -5,6 +5,7 @@ Rows are untrusted: whatever is in them, there is a message or a C{ValueError}.
 from __future__ import annotations
 
 import contextlib
+import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,8 +68,6 @@ class CodecTests(SynchronousTestCase):
         """
         Any JSON is judged, and never crashes.
         """
-        import json
-
         octets = json.dumps(value).encode()
         for decode in (
             lambda: decode_envelope("id", "a", octets, ()),
@@ -161,3 +160,26 @@ class CodecTests(SynchronousTestCase):
                 checksum(0, "", b"", [Recipient(0, bad, "a")])
             with self.assertRaises(ValueError):
                 encode_attributes(Envelope("i", 0, "", (), Client("a", 1), helo=bad))
+
+    def test_texts_of_rows(self) -> None:
+        """
+        Each text of a message is one line of text, or it is no message.
+        """
+        fields = {"v": 1, "arrival": 1.0, "helo": "H", "protocol": "P", "body": "B"}
+        fields |= {"ret": "R", "envid": "E"}
+        client = ["1.2.3.4", 5, "name", "reverse", "label"]
+
+        def decode(client: object, sender: str = "a", **other: object) -> Envelope:
+            attributes = json.dumps({**fields, **other, "client": client})
+            return decode_envelope("i", sender, attributes.encode(), ())
+
+        self.assertEqual(decode(client).ret, "R")
+        for bad in ("a\nb", "\r", "a\0", 1, None, ["x"]):
+            for name in ("helo", "protocol", "body", "ret", "envid"):
+                with self.assertRaises(ValueError):
+                    decode(client, **{name: bad})
+            for n in (0, 2, 3, 4):
+                with self.assertRaises(ValueError):
+                    decode([*client[:n], bad, *client[n + 1 :]])
+        with self.assertRaises(ValueError):
+            decode(client, "a\nb")

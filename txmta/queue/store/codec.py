@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -37,6 +37,10 @@ MAX_INFO = 16384
 MAX_REASON = 2000
 
 _VERSION = 1
+
+#: Texts of a message that are there if they say something.
+_OPTIONAL = ("helo", "protocol", "body", "ret", "envid")
+
 _json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 Text = str | bytes
@@ -83,7 +87,7 @@ def encode_attributes(envelope: Envelope) -> bytes:
             client.label,
         ],
     }
-    for name in ("helo", "protocol", "body", "ret", "envid"):
+    for name in _OPTIONAL:
         value = getattr(envelope, name)
         if value:
             fields[name] = value
@@ -139,6 +143,13 @@ class _Fields:
             raise ValueError(f"{name} is not a time")
         return float(value)
 
+    def optional(self, names: Iterable[str]) -> list[Any]:
+        """
+        @return: texts, C{""} where there is none; to be checked.
+        """
+        get = self._values.get
+        return [get(name, "") for name in names]
+
     def items(self, name: str, count: int) -> list[Any]:
         value = self._values.get(name)
         if not isinstance(value, list) or len(value) != count:
@@ -151,6 +162,18 @@ def _text(value: object) -> str:
         raise ValueError("not a text")
     _check_text(value)
     return value
+
+
+def _check_together(values: Sequence[Any]) -> None:
+    """
+    As L{_text} of each; the usual ones are looked at once.
+    """
+    try:
+        if "".join(values).isprintable():
+            return
+    except TypeError:
+        raise ValueError("not a text") from None
+    _check_text(*values)
 
 
 def _number(value: object, high: int) -> int:
@@ -173,25 +196,24 @@ def decode_envelope(
     if fields.number("v", 1000) != _VERSION:
         raise ValueError("attributes of another version")
     address, port, name, reverse_name, label = fields.items("client", 5)
+    kept = from_text(sender)
+    helo, protocol, body, ret, envid = fields.optional(_OPTIONAL)
+    _check_together(
+        [kept, address, name, reverse_name, label, helo, protocol, body, ret, envid]
+    )
     return Envelope(
-        queue_id=queue_id,
-        arrival=fields.time("arrival"),
-        sender=_text(from_text(sender)),
-        recipients=tuple(recipients),
-        client=Client(
-            _text(address),
-            _number(port, 65535),
-            _text(name),
-            _text(reverse_name),
-            _text(label),
-        ),
-        helo=fields.text("helo"),
-        protocol=fields.text("protocol"),
-        body=fields.text("body"),
-        smtputf8=fields.flag("smtputf8"),
-        ret=fields.text("ret"),
-        envid=fields.text("envid"),
-        local_origin=fields.flag("local_origin"),
+        queue_id,
+        fields.time("arrival"),
+        kept,
+        tuple(recipients),
+        Client(address, _number(port, 65535), name, reverse_name, label),
+        helo,
+        protocol,
+        body,
+        fields.flag("smtputf8"),
+        ret,
+        envid,
+        fields.flag("local_origin"),
     )
 
 
