@@ -169,7 +169,7 @@ class CodecTests(SynchronousTestCase):
         fields |= {"ret": "R", "envid": "E"}
         client = ["1.2.3.4", 5, "name", "reverse", "label"]
 
-        def decode(client: object, sender: str = "a", **other: object) -> Envelope:
+        def decode(client: object, sender: object = "a", **other: object) -> Envelope:
             attributes = json.dumps({**fields, **other, "client": client})
             return decode_envelope("i", sender, attributes.encode(), ())
 
