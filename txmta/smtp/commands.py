@@ -39,6 +39,9 @@ class State(Enum):
     TLS = auto()  # after 220 to STARTTLS, until the handshake
     CLOSED = auto()
 
+    # Each is its own object: no call is needed to find one in a table.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:

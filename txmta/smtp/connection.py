@@ -16,15 +16,11 @@ Errors: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IPushProducer,
-    ITCPTransport,
-)
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.mail.smtp import ESMTP
 from twisted.python.failure import Failure
@@ -44,10 +40,20 @@ T = TypeVar("T")
 MAX_WAITING = 65536
 
 #: The order of Postfix's table of commands, for the line of a disconnect.
-_ORDER = (
-    *("helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt"),
-    *("data", "bdat", "rset", "noop", "vrfy", "etrn", "quit", "help", "unknown"),
-)
+ORDER = {
+    verb: n
+    for n, verb in enumerate(
+        (
+            *("helo", "ehlo", "xclient", "xforward", "starttls", "auth"),
+            *("mail", "rcpt", "data", "bdat", "rset", "noop", "vrfy"),
+            *("etrn", "quit", "help", "unknown"),
+        )
+    )
+}
+
+# Answers that are no Deferred for sure: that has an abstract base, which makes
+# isinstance() slow to deny.
+_AT_ONCE = frozenset((bool, tuple, type(None), Reply))
 
 
 class Admission:
@@ -78,15 +84,15 @@ def when(value: T | Deferred[T], then: Callable[[T], Any]) -> None:
     """
     Go on with a value that is known at once, or later.
     """
-    if isinstance(value, Deferred):
+    if type(value) not in _AT_ONCE and isinstance(value, Deferred):
         value.addCallback(then)
     else:
-        then(value)
+        then(value)  # type: ignore[arg-type]  # one that is known at once
 
 
-def _cancel(call: IDelayedCall | None) -> None:
-    if call is not None and call.active():
-        call.cancel()
+def _shares(counts: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
+    verbs = sorted(counts, key=ORDER.__getitem__)
+    return {verb: (counts[verb][0], counts[verb][1]) for verb in verbs}
 
 
 @implementer(IPushProducer)
@@ -96,6 +102,10 @@ class Connection(ESMTP):
     """
 
     factory: Admission
+    transport: Any = None
+
+    #: What is done for the engine, by type of request.
+    handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]]
 
     def __init__(self, context: Context, client: Client) -> None:
         super().__init__()
@@ -121,15 +131,11 @@ class Connection(ESMTP):
 
     # The transport's side.
 
-    @property
-    def _tcp(self) -> ITCPTransport:
-        return cast(ITCPTransport, self.transport)
-
     def connectionMade(self) -> None:
         no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if no_delay is not None:
             no_delay(True)
-        cast(Any, self.transport).registerProducer(self, True)
+        self.transport.registerProducer(self, True)
         if self._context.lookup:
             when(self._context.names.name(self.client.address), self._name)
         else:
@@ -137,8 +143,13 @@ class Connection(ESMTP):
 
     def dataReceived(self, data: bytes) -> None:
         engine = self._engine
-        if self._ticking:
-            self._touch(len(data))
+        timer = self._timer
+        if self._ticking and timer is not None:
+            timeouts = self._context.timeouts
+            if timeouts.per_request:
+                self._touch(timer, len(data))
+            else:
+                timer.reset(timeouts.idle)
         engine.receive(data)
         if engine.busy:
             self._hold_back()
@@ -150,18 +161,19 @@ class Connection(ESMTP):
         self._ticking = False
         if not self._named:
             self._name(("unknown", "unknown"))
-        _cancel(self._timer)
-        _cancel(self._sleep)
+        for call in (self._timer, self._sleep):
+            if call is not None and call.active():
+                call.cancel()
         engine = self._engine
         committing = engine.committing
-        engine.lost()
-        self._pump()
+        if not engine.closed:
+            engine.lost()
+            self._pump()
         pending, self._pending = self._pending, None
         if pending is not None and not committing:
             pending.cancel()
         self.factory.gone(self)
-        counts = {v: (c[0], c[1]) for v in _ORDER if (c := engine.counts.get(v))}
-        self._emit(Disconnected("smtpd", self.client, counts))
+        self._emit(Disconnected("smtpd", self.client, _shares(engine.counts)))
         if engine.recording is not None:
             engine.recording.tell(self.client.label)
 
@@ -171,7 +183,7 @@ class Connection(ESMTP):
         its time is up.
         """
         self._unread = True
-        cast(Any, self.transport).pauseProducing()
+        self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """
@@ -179,7 +191,7 @@ class Connection(ESMTP):
         """
         self._unread = False
         if not self._paused:
-            cast(Any, self.transport).resumeProducing()
+            self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """
@@ -246,32 +258,29 @@ class Connection(ESMTP):
         Hang up at once.
         """
         if not self._lost:
-            self._tcp.abortConnection()
+            self.transport.abortConnection()
 
     def _hang_up(self) -> None:
         if self._closing:
             return
         self._closing = True
-        _cancel(self._timer)
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
         self._ticking = False
         clock = self._context.clock
         self._timer = clock.callLater(self._context.timeouts.close, self.abort)
         # A producer that is paused would keep the connection open.
-        cast(Any, self.transport).unregisterProducer()
-        self._tcp.loseConnection()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
 
     # Time.
 
-    def _touch(self, length: int) -> None:
+    def _touch(self, timer: IDelayedCall, length: int) -> None:
         """
-        Octets have arrived: they buy time.
+        Octets have arrived, and while content is read they buy time.
         """
         timeouts = self._context.timeouts
-        timer = self._timer
-        assert timer is not None, "it ticks"
-        if not timeouts.per_request:
-            timer.reset(timeouts.idle)
-        elif self._exchange.reading:
+        if self._exchange.reading:
             now = self._context.clock.seconds()
             more = self._deadline + length / timeouts.min_rate
             self._deadline = min(more, now + timeouts.idle)
@@ -302,12 +311,9 @@ class Connection(ESMTP):
     def _hold_back(self) -> None:
         if not self._paused and len(self._engine.stream) > MAX_WAITING:
             self._paused = True
-            cast(Any, self.transport).pauseProducing()
+            self.transport.pauseProducing()
 
     # The engine's side.
-
-    def _do(self, request: Request) -> None:
-        raise NotImplementedError
 
     def _emit(self, event: Event) -> None:
         self._context.sink.emit(event)
@@ -318,18 +324,18 @@ class Connection(ESMTP):
         """
         if self._pumping:
             return
-        engine = self._engine
+        engine, handlers = self._engine, self.handlers
         self._pumping = True
         try:
             while (request := engine.next()) is not None:
-                self._do(request)
+                handlers[type(request)](self, request)
         finally:
             self._pumping = False
         if self._lost:
             return
         out = engine.output()
         if out:
-            cast(Any, self.transport).write(out)
+            self.transport.write(out)
             if self._context.timeouts.per_request:
                 self._renew()
         if engine.closed:
@@ -339,4 +345,4 @@ class Connection(ESMTP):
         elif self._paused:
             self._paused = False
             if not self._unread:
-                cast(Any, self.transport).resumeProducing()
+                self.transport.resumeProducing()

@@ -56,6 +56,9 @@ class Turns:
     @ivar state: where the session is.
     @ivar stream: what arrived and is not used yet.
     @ivar recording: keeps what is said, if somebody may want to know.
+    @ivar busy: it is we who let the client wait, for an answer or for the end
+        of a L{Sleep}.
+    @ivar closed: hang up after the replies that are to be sent.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -67,9 +70,10 @@ class Turns:
         self._out: list[bytes] = []
         self._held: list[bytes] = []
         self._asleep = False
-        # Nothing is looked at before the greeting.
         self._then: Callable[[Reply], None] | None = None
-        self._waiting = True
+        # Nothing is looked at before the greeting.
+        self.busy = True
+        self.closed = False
         self._errors = 0
 
     def receive(self, data: bytes) -> None:
@@ -86,9 +90,7 @@ class Turns:
         """
         requests = self._requests
         while not requests:
-            if self._waiting or self._asleep or self.state is State.CLOSED:
-                return None
-            if not self._step():
+            if self.busy or self.state is State.CLOSED or not self._step():
                 return None
         return requests.popleft()
 
@@ -99,7 +101,7 @@ class Turns:
         then = self._then
         assert then is not None, "nothing was asked"
         self._then = None
-        self._waiting = False
+        self.busy = self._asleep
         if self.state is not State.CLOSED:
             then(reply)
 
@@ -118,22 +120,10 @@ class Turns:
         The L{Sleep} is over.
         """
         self._asleep = False
+        self.busy = self._then is not None
+        self.closed = self.state is State.CLOSED
         self._out += self._held
         self._held.clear()
-
-    @property
-    def busy(self) -> bool:
-        """
-        Whether it is we who let the client wait.
-        """
-        return self._waiting or self._asleep
-
-    @property
-    def closed(self) -> bool:
-        """
-        Whether to hang up after the replies that are to be sent.
-        """
-        return self.state is State.CLOSED and not self._asleep
 
     def _step(self) -> bool:
         """
@@ -152,7 +142,7 @@ class Turns:
     def _ask(self, request: Request, then: Callable[[Reply], None]) -> None:
         self._requests.append(request)
         self._then = then
-        self._waiting = True
+        self.busy = True
 
     def _say(self, reply: Reply) -> None:
         if not reply.text.isprintable() and _CONTROL.search(reply.text):
@@ -160,7 +150,7 @@ class Turns:
             reply = Reply(reply.code, reply.status, words, reply.close)
         limits = self.rules.limits
         if self._errors >= limits.soft_errors and limits.sleep and not self._asleep:
-            self._asleep = True
+            self._asleep = self.busy = True
             self._requests.append(Sleep(limits.sleep))
         (self._held if self._asleep else self._out).append(reply.encode())
         if self.recording is not None:
@@ -184,6 +174,7 @@ class Turns:
             return
         self._forget()
         self.state = State.CLOSED
+        self.closed = not self._asleep
         self.stream.clear()
 
 
@@ -222,7 +213,7 @@ class Dialogue(Turns):
         self.spared = spared
         if self.state is State.CLOSED:
             return
-        self._waiting = False
+        self.busy = False
         if self._draining:
             self._close(self._stopping())
         elif self.rules.forbid_unauth_pipelining and self.stream.pending:
@@ -234,7 +225,7 @@ class Dialogue(Turns):
         """
         Say something else than 220, and hang up.
         """
-        self._waiting = False
+        self.busy = False
         self._close(reply)
 
     def time_out(self) -> None:

@@ -74,7 +74,7 @@ class Engine(Envelopes):
         if self._errors >= self.rules.limits.hard_errors:
             self._too_many_errors()
             return True
-        line = self.stream.line()
+        line = self.stream.line() if self.stream.pending else None
         if line is None:
             return False
         if self.state is State.TLS:

@@ -12,8 +12,8 @@ Errors: none leave here. What a delivery raises becomes 451 and a log entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import ITLSTransport
@@ -52,15 +52,12 @@ class SMTPServer(Connection):
     One session.
     """
 
-    def _do(self, request: Request) -> None:
-        _HANDLERS[type(request)](self, request)
-
-    def _ask(self, question: Callable[[Any], Any], argument: Any) -> None:
+    def _ask(self, question: Callable[..., Any], *arguments: Any) -> None:
         """
         Put a question of the engine to the delivery.
         """
         try:
-            answer = question(argument)
+            answer = question(*arguments)
         except Exception:
             answer = self._refusal(Failure())
         # Deferred has an abstract base, which makes isinstance() slow to deny.
@@ -101,10 +98,10 @@ class SMTPServer(Connection):
         self._ask(self._exchange.rcpt_to, rcpt)
 
     def _verify(self, request: Verify) -> None:
-        self._ask(lambda r: self._exchange.verify(r, self.client), request)
+        self._ask(self._exchange.verify, request, self.client)
 
     def _open(self, request: Open) -> None:
-        self._ask(lambda _: self._exchange.open(), request)
+        self._ask(self._exchange.open)
 
     def _chunk(self, chunk: Chunk) -> None:
         try:
@@ -114,7 +111,7 @@ class SMTPServer(Connection):
             self._engine.drop(OUR_FAULT)
 
     def _end(self, request: End) -> None:
-        self._ask(lambda _: self._exchange.end(), request)
+        self._ask(self._exchange.end)
 
     def _forget(self, request: Forget) -> None:
         self._exchange.forget()
@@ -171,19 +168,18 @@ class SMTPServer(Connection):
             )
         )
 
-
-_HANDLERS: dict[type[Request], Callable[[SMTPServer, Any], None]] = {
-    Sender: SMTPServer._mail,
-    Rcpt: SMTPServer._rcpt,
-    Verify: SMTPServer._verify,
-    Open: SMTPServer._open,
-    Chunk: SMTPServer._chunk,
-    End: SMTPServer._end,
-    Forget: SMTPServer._forget,
-    Sleep: SMTPServer._sleep_on,
-    StartTLS: SMTPServer._start_tls,
-    Warning_: SMTPServer._warn,
-    Noted: SMTPServer._note,
-    Trouble: SMTPServer._trouble,
-    Refused: SMTPServer._refused,
-}
+    handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]] = {
+        Sender: _mail,
+        Rcpt: _rcpt,
+        Verify: _verify,
+        Open: _open,
+        Chunk: _chunk,
+        End: _end,
+        Forget: _forget,
+        Sleep: _sleep_on,
+        StartTLS: _start_tls,
+        Warning_: _warn,
+        Noted: _note,
+        Trouble: _trouble,
+        Refused: _refused,
+    }

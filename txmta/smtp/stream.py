@@ -17,9 +17,13 @@ class Stream:
     """
     @ivar overlong: the line given last was cut.
     @ivar bare: the line given last ended in LF without CR.
+    @ivar pending: there is anything.
     """
 
-    __slots__ = ("_at", "_buffer", "_cr", "_cut", "_limit", "_more", "bare", "overlong")
+    __slots__ = (
+        *("_at", "_buffer", "_cr", "_cut", "_limit", "_more"),
+        *("bare", "overlong", "pending"),
+    )
 
     def __init__(self, limit: int) -> None:
         """
@@ -33,24 +37,21 @@ class Stream:
         self._cr = False
         self.overlong = False
         self.bare = False
+        self.pending = False
 
     def feed(self, data: bytes) -> None:
-        # Joined only when somebody looks: a client that sends octets one by
-        # one while we are busy must not make us copy each time.
-        self._more.append(data)
+        if self.pending:
+            # Joined only when somebody looks: a client that sends octets one
+            # by one while we are busy must not make us copy each time.
+            self._more.append(data)
+        else:
+            self.push(data)
 
     def __len__(self) -> int:
         """
         How many octets are kept.
         """
         return len(self._buffer) - self._at + sum(map(len, self._more))
-
-    @property
-    def pending(self) -> bool:
-        """
-        Whether there is anything.
-        """
-        return bool(self._more) or self._at < len(self._buffer)
 
     def line(self) -> bytes | None:
         """
@@ -59,14 +60,13 @@ class Stream:
         """
         if self._more:
             self._join()
-        elif self._at >= len(self._buffer):
-            return None
         end = self._buffer.find(b"\n", self._at)
         if end < 0:
             self._bound()
             return None
         line = self._buffer[self._at : end]
         self._at = end + 1
+        self.pending = self._at < len(self._buffer)
         self.bare = not (line.endswith(b"\r") or (not line and self._cr))
         self._cr = False
         self.overlong = self._cut is not None or len(line) > self._limit
@@ -81,8 +81,7 @@ class Stream:
         if self._more:
             self._join()
         data = self._buffer[self._at :] if self._at else self._buffer
-        self._buffer = b""
-        self._at = 0
+        self.push(b"")
         return data
 
     def push(self, data: bytes) -> None:
@@ -91,6 +90,7 @@ class Stream:
         """
         self._buffer = data
         self._at = 0
+        self.pending = bool(data)
 
     def clear(self) -> None:
         """
@@ -127,5 +127,4 @@ class Stream:
             self._cut = rest[: self._limit]
         if rest:
             self._cr = rest.endswith(b"\r")
-        self._buffer = b""
-        self._at = 0
+        self.push(b"")

@@ -16,6 +16,7 @@ from txmta.smtp.commands import (
     path_arguments,
     words,
 )
+from txmta.smtp.connection import ORDER
 
 
 class TableTests(SynchronousTestCase):
@@ -24,6 +25,13 @@ class TableTests(SynchronousTestCase):
         Each state says what is out of order in it.
         """
         self.assertEqual(set(REFUSALS), set(State))
+
+    def test_every_verb_is_told(self) -> None:
+        """
+        The line of a disconnect has a place for each.
+        """
+        verbs = {verb.key for verb in VERBS.values()}
+        self.assertEqual(set(ORDER), {*verbs, "unknown"})
 
     def test_refusals_are_of_known_verbs(self) -> None:
         for refusals in REFUSALS.values():
