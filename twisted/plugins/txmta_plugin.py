@@ -7,6 +7,7 @@ of their own in C{twisted/plugins}.
 from twisted.application.service import ServiceMaker
 
 from txmta.delivery.registry import AgentType
+from txmta.maps.cidr import CidrType
 from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
 from txmta.maps.proxy import ProxyType
@@ -24,6 +25,7 @@ table_dbm = TextType("dbm")
 table_texthash = TextType("texthash")
 table_inline = InlineType()
 table_static = StaticType()
+table_cidr = CidrType()
 table_unix = UnixType()
 table_proxy = ProxyType()
 
