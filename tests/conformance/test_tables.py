@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import cases
 from tests.table_contract import context
-from txmta.errors import ConfigError
+from txmta.errors import ConfigError, TableUnavailable
+from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
 from txmta.maps.static import StaticType
@@ -31,13 +32,20 @@ NOT_YET = {
     "ip_match": "no postscreen lists",
     "smtp_map11": "no smtp_delivery_status_filter",
     "tls_policy": "no TLS",
-    "fail_test": "no postmap command, no fail: tables",
     "file_test": "no postmap command, values are not file names",
     "mode_conflict_test": "no postmap command",
     "lmdb_abb": "no index file whose duplicates postmap could find",
 }
 
-TESTED = ("dict_inline", "dict_static", "dict_thash", "quote_test", "map", "aliases")
+TESTED = (
+    "dict_inline",
+    "dict_static",
+    "dict_thash",
+    "quote_test",
+    "map",
+    "aliases",
+    "fail_test",
+)
 
 
 class CoverageTests(SynchronousTestCase):
@@ -138,3 +146,16 @@ class TextTests(SynchronousTestCase):
             self.assertEqual(table.lookup(name.upper()), expected)
         unfolded = (folder / "map-uABC1.ref").read_text().strip()
         self.assertEqual(table.lookup("ABC"), unfolded)
+
+
+class FailTests(SynchronousTestCase):
+    def test_query(self) -> None:
+        """
+        postmap's fail_test: the words of a query; the rest of it writes.
+        """
+        text = (cases("postfix-tables") / "postmap/fail_test.ref").read_text()
+        expected = [line for line in text.splitlines() if "query" in line]
+        self.assertEqual(len(expected), 3)
+        table = FailType().open("aliases", context("fail:aliases"))
+        error = self.assertRaises(TableUnavailable, table.lookup, "xx")
+        self.assertEqual({f"postmap: fatal: {error}"}, set(expected))

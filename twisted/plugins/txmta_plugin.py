@@ -7,11 +7,17 @@ of their own in C{twisted/plugins}.
 from twisted.application.service import ServiceMaker
 
 from txmta.delivery.registry import AgentType
-from txmta.maps.cidr import CidrType
+from txmta.maps.environ import EnvironType
+from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
+from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
+from txmta.maps.python import PythonType
+from txmta.maps.randmap import RandomType
+from txmta.maps.refused import RefusedType
 from txmta.maps.static import StaticType
+from txmta.maps.unionmap import UnionType
 from txmta.maps.unix import UnixType
 
 service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
@@ -21,13 +27,19 @@ table_hash = TextType("hash")
 table_btree = TextType("btree")
 table_lmdb = TextType("lmdb")
 table_cdb = TextType("cdb")
-table_dbm = TextType("dbm")
+table_dbm = RefusedType("dbm")
+table_sdbm = RefusedType("sdbm")
 table_texthash = TextType("texthash")
 table_inline = InlineType()
 table_static = StaticType()
-table_cidr = CidrType()
 table_unix = UnixType()
 table_proxy = ProxyType()
+table_unionmap = UnionType()
+table_pipemap = PipeType()
+table_randmap = RandomType()
+table_environ = EnvironType()
+table_fail = FailType()
+table_python = PythonType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

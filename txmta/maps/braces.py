@@ -8,6 +8,8 @@ Errors: C{ValueError}, in Postfix's words.
 
 from __future__ import annotations
 
+from txmta.config.declare import to_words
+
 
 def inside(text: str) -> str:
     """
@@ -36,3 +38,21 @@ def name_value(text: str) -> tuple[str, str]:
     if not equals or any(c.isspace() for c in name):
         raise ValueError("missing '=' after attribute name")
     return name, value.strip()
+
+
+def elements(text: str) -> tuple[str, ...]:
+    """
+    @param text: C{{ one, two three }}.
+    @return: the elements, at least one; what stands in braces of its own is
+        one of them, with its braces.
+    @raise ValueError: in Postfix's words.
+    """
+    try:
+        if not text.startswith("{"):
+            raise ValueError
+        found = to_words(inside(text))
+    except ValueError:
+        raise ValueError("bad syntax") from None
+    if not found:
+        raise ValueError("bad syntax")
+    return found

@@ -60,7 +60,11 @@ class TableRegistry:
         """
         @return: for messages and C{postconf -m}.
         """
-        return sorted(self._types)
+        return sorted(
+            prefix
+            for prefix, kind in self._types.items()
+            if not getattr(kind, "refused", False)
+        )
 
     def is_apart(self, item: str) -> bool:
         """
@@ -80,8 +84,13 @@ class TableRegistry:
         """
         return self._table(item, parameter, 0)
 
-    def _table(self, item: str, parameter: str, depth: int) -> ITable:
-        aliases = parameter in _ALIAS_PARAMETERS or bare(item) in self._aliases
+    def _table(
+        self, item: str, parameter: str, depth: int, within: bool = False
+    ) -> ITable:
+        # Tables inside an alias table (unionmap:) are alias tables.
+        aliases = (
+            within or parameter in _ALIAS_PARAMETERS or bare(item) in self._aliases
+        )
         known = self._open.get((item, aliases))
         if known is not None:
             return known
@@ -89,11 +98,18 @@ class TableRegistry:
         kind = self._types.get(prefix)
         if kind is None or not colon or depth > MAX_DEPTH:
             raise ConfigError([self._unknown(item, prefix if colon else "", parameter)])
+        if not name:
+            raise ConfigError(
+                [
+                    f'{parameter}: open dictionary: expecting "type:name" form '
+                    f'instead of "{item}"'
+                ]
+            )
         context = TableContext(
             spec=item,
             parameter=parameter,
             aliases=aliases,
-            open_table=lambda inner: self._table(inner, parameter, depth + 1),
+            open_table=lambda inner: self._table(inner, parameter, depth + 1, aliases),
             seconds=self._seconds,
             warn=self._warn,
             by_default=self._by_default.get(bare(item), ""),

@@ -1,0 +1,34 @@
+"""
+C{fail:name}: never can say. For trials of what happens then.
+
+Sources: Postfix's DATABASE_README; C{util/dict_fail.c}.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from txmta.errors import TableUnavailable
+from txmta.interfaces import ITable, ITableType
+from txmta.maps.context import TableContext
+
+
+@implementer(ITable)
+class FailTable:
+    def __init__(self, spec: str) -> None:
+        self._spec = spec
+
+    def lookup(self, key: str) -> str | None:
+        raise TableUnavailable(self._spec, "query error: Application error")
+
+
+@implementer(IPlugin, ITableType)
+class FailType:
+    prefix = "fail"
+    self_contained = True
+
+    def open(self, name: str, context: object) -> FailTable:
+        return FailTable(cast(TableContext, context).spec)
