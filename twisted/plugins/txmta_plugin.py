@@ -7,6 +7,7 @@ of their own in C{twisted/plugins}.
 from twisted.application.service import ServiceMaker
 
 from txmta.delivery.registry import AgentType
+from txmta.maps.cidr import CidrType
 from txmta.maps.environ import EnvironType
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
@@ -32,6 +33,7 @@ table_sdbm = RefusedType("sdbm")
 table_texthash = TextType("texthash")
 table_inline = InlineType()
 table_static = StaticType()
+table_cidr = CidrType()
 table_unix = UnixType()
 table_proxy = ProxyType()
 table_unionmap = UnionType()
