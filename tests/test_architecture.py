@@ -92,6 +92,7 @@ PURE = (
     "maps/statement.py",
     "maps/templates.py",
     "maps/text.py",
+    "maps/wire.py",
     "queue/maildrop.py",
     "rewrite/standard.py",
     "delivery/smtp_hosts.py",

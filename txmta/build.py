@@ -223,7 +223,7 @@ class Server(Service):
             self._reactor,
             self._now,
             self._mail_log,
-            Ways(reader_of(self._configuration.files)),
+            Ways(reader_of(self._configuration.files), reactor=self._reactor),
         )
         try:
             self._roles = Roles(shared)

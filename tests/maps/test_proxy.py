@@ -72,6 +72,17 @@ class WayTests(SynchronousTestCase):
         registry.table("unix:passwd.byname", "x_maps")
         self.assertEqual(self.asked, ["unix:passwd.byname"])
 
+    def test_remote(self) -> None:
+        """
+        What asks a server is asked elsewhere also without a jail, if this
+        process has somebody to ask.
+        """
+        registry = self.registry(Ways(elsewhere=self.elsewhere))
+        self.assertEqual(registry.table("tcp:h:1", "x_maps").lookup("a"), "asked")
+        self.assertEqual(self.asked, ["tcp:h:1"])
+        self.assertTrue(registry.is_remote("tcp:h:1"))
+        self.assertFalse(registry.is_remote("tcp"))
+
     def test_refused(self) -> None:
         """
         What proxy_read_maps does not list is refused, in any arrangement.

@@ -17,7 +17,9 @@ from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
 from txmta.maps.refused import RefusedType
+from txmta.maps.socketmap import SocketmapType
 from txmta.maps.static import StaticType
+from txmta.maps.tcp import TcpType
 from txmta.maps.unionmap import UnionType
 from txmta.maps.unix import UnixType
 
@@ -42,6 +44,8 @@ table_randmap = RandomType()
 table_environ = EnvironType()
 table_fail = FailType()
 table_python = PythonType()
+table_tcp = TcpType()
+table_socketmap = SocketmapType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from txmta.interfaces import ITable
 from txmta.maps.files import Reader, read_file
@@ -24,12 +25,17 @@ class Ways:
         opens all of them.
     @ivar jailed: only what is read now can be read: other tables are opened
         elsewhere, and text sources are not looked at again.
+    @ivar reactor: for tables that ask a server; L{None}: such a table blocks
+        until it has an answer.
+    @ivar defined: the expanded text of a name in main.cf, if it is defined.
     """
 
     read: Reader = read_file
     approved: Collection[str] | None = None
     elsewhere: Callable[[str, TableContext], ITable] | None = None
     jailed: bool = False
+    reactor: Any = None
+    defined: Callable[[str], str | None] = lambda name: None
 
 
 #: For one process that may do all.

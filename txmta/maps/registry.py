@@ -76,6 +76,15 @@ class TableRegistry:
         kind = self._types.get(prefix) if colon else None
         return kind is not None and not getattr(kind, "self_contained", False)
 
+    def is_remote(self, item: str) -> bool:
+        """
+        @param item: C{type:name}, or any other word.
+        @return: it is a table that asks a server or opens a database: one
+            process does that for those that are confined.
+        """
+        prefix, colon, _name = item.partition(":")
+        return bool(colon) and getattr(self._types.get(prefix), "remote", False)
+
     def table(self, item: str, parameter: str) -> ITable:
         """
         @param item: C{type:name}.
@@ -121,8 +130,10 @@ class TableRegistry:
 
     def _opened(self, kind: ITableType, name: str, context: TableContext) -> ITable:
         ways = self._ways
-        if ways.jailed and ways.elsewhere and self.is_apart(context.spec):
-            return ways.elsewhere(context.spec, context)
+        spec = context.spec
+        apart = self.is_remote(spec) or (ways.jailed and self.is_apart(spec))
+        if ways.elsewhere and apart:
+            return ways.elsewhere(spec, context)
         return kind.open(name, context)
 
     def _unknown(self, item: str, prefix: str, parameter: str) -> str:

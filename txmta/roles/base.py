@@ -47,6 +47,7 @@ class Base:
             elsewhere=self._elsewhere,
             # That is what a jail is.
             jailed=configuration.settings.queue_directory == "/",
+            reactor=context.reactor,
         )
         self.shared = Shared(
             configuration.settings,

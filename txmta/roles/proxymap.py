@@ -17,7 +17,7 @@ configuration uses has been looked at before.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -55,9 +55,9 @@ def askable(configuration: Configuration) -> frozenset[str]:
     found = set(approved(settings.proxy_read_maps))
     registry = make_registry(settings, float, _ignore, Ways())
     for role in _ASKING:
-        if jailed(role, services):
-            for variant in _variants(role, configuration):
-                found.update(_unreadable(variant, registry))
+        apart = registry.is_apart if jailed(role, services) else registry.is_remote
+        for variant in _variants(role, configuration):
+            found.update(_unreadable(variant, apart))
     return frozenset(found)
 
 
@@ -68,8 +68,9 @@ def _variants(role: str, configuration: Configuration) -> Iterator[Settings]:
             yield configuration.settings.override(service.overrides, service.where)
 
 
-def _unreadable(settings: Settings, registry: TableRegistry) -> Iterator[str]:
+def _unreadable(settings: Settings, apart: Callable[[str], bool]) -> Iterator[str]:
     """
+    @param apart: whether a C{type:name} must be asked for.
     @return: what these settings name that is more than the content of a file.
     """
     for name in (*settings.names(), *settings.definitions):
@@ -82,7 +83,7 @@ def _unreadable(settings: Settings, registry: TableRegistry) -> Iterator[str]:
         except ValueError:
             continue
         for word in words:
-            if registry.is_apart(word.lstrip("!")):
+            if apart(word.lstrip("!")):
                 yield word.lstrip("!")
 
 
@@ -98,7 +99,7 @@ class ProxymapChild:
             configuration.settings,
             reactor.seconds,
             partial(self._warn, "maps"),
-            Ways(reader_of(configuration.files)),
+            Ways(reader_of(configuration.files), reactor=reactor),
         )
         tables = {each: opened(registry, each) for each in askable(configuration)}
         warn = partial(self._warn, "proxymap")

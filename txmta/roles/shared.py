@@ -172,8 +172,16 @@ def make_registry(
     @return: opens tables as these settings want them.
     """
     aliases = (*settings.alias_maps, *settings.alias_database)
+
+    def defined(name: str) -> str | None:
+        return settings.text(name) if name in settings.definitions else None
+
     return TableRegistry(
-        seconds, warn, aliases, by_default=tables_by_default(settings), ways=ways
+        seconds,
+        warn,
+        aliases,
+        by_default=tables_by_default(settings),
+        ways=replace(ways, defined=defined),
     )
 
 
