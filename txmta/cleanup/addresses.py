@@ -119,6 +119,10 @@ class AddressCompletion:
         self._limit = limit
         self._resolver = resolver
 
+    #: Says of what stands between two places of a text whether L{complete}
+    #: would leave it alone; it may say no where it would.
+    is_complete = staticmethod(_COMPLETE.fullmatch)
+
     def complete(self, value: bytes) -> bytes:
         """
         @param value: all that follows the colon of a header.

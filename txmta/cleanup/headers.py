@@ -73,11 +73,14 @@ class HeaderRules:
     @ivar size_limit: octets of one header, a line end being one.
     @ivar complete: completes the addresses in the value of a header, L{None}
         for "leave them".
+    @ivar is_complete: whether that would change nothing between two places of
+        a text, without a copy of it; true or false.
     """
 
     actions: Mapping[bytes, int]
     size_limit: int
     complete: Callable[[bytes], bytes] | None = None
+    is_complete: Callable[[bytes, int, int], object] | None = None
 
 
 def actions(drop: Iterable[str], complete: bool) -> dict[bytes, int]:
@@ -172,14 +175,25 @@ class HeaderSection:
                 at = line.end()
         kept = at  # what lies between kept and at goes out as it is
         known = self._rules.actions
+        is_complete = self._rules.is_complete
         limit = self._rules.size_limit + len(_CRLF)
         while header := _HEADER.match(block, at):
             self._started = True
             end = header.end()
-            action = known.get(header[1].lower(), 0)
-            if action:
-                self._note(header[1].lower(), action, header[0])
-            if action & (DROP | ADDRESSES) or header[2] or end - at > limit:
+            name = header[1].lower()
+            action = known.get(name, 0)
+            if action & NOTED:
+                self.seen.add(name)
+            if action & (HOP | MESSAGE_ID):
+                self._note(name, action, header[0])
+            wanted = action & (DROP | ADDRESSES)
+            if (
+                wanted == ADDRESSES
+                and is_complete is not None
+                and is_complete(block, header.end(2) + 1, end)
+            ):
+                wanted = 0
+            if wanted or header[2] or end - at > limit:
                 out.append(block[kept:at])
                 out.append(self._edit(action, header[0]))
                 kept = end
@@ -232,14 +246,14 @@ class HeaderSection:
             self._started = True
             name = start[1].lower()
             action = self._rules.actions.get(name, 0)
+            if action & NOTED:
+                self.seen.add(name)
             self._note(name, action, rest)
             out.append(self._edit(action, rest))
             self._skip(rest, _AFTER_HEADER)
         return b""
 
     def _note(self, name: bytes, action: int, header: bytes) -> None:
-        if action & NOTED:
-            self.seen.add(name)
         if action & HOP:
             self.hops += 1
         if action & MESSAGE_ID and len(self.message_ids) < MAX_MESSAGE_IDS:

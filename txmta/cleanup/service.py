@@ -92,6 +92,7 @@ class Cleanup:
             actions(settings.message_drop_headers, completion is not None),
             settings.header_size_limit,
             completion.complete if completion else None,
+            completion.is_complete if completion else None,
         )
 
     def open(
@@ -232,7 +233,7 @@ class CleanupMessage:
                 sink.emit(Note("cleanup", f"{queue_id}: {name.decode()}={text}"))
         if added:
             text = trace.message_id(self._envelope, self._cleanup.settings).decode()
-            if any(name.startswith(b"resent-") for name in self._section.seen):
+            if trace.is_resent(self._section.seen):
                 sink.emit(Note("cleanup", f"{queue_id}: resent-message-id={text}"))
             else:
                 plain = True

@@ -16,18 +16,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from functools import partial
 
 from txmta.address import quote
 from txmta.cleanup.dates import compact_date, mail_date
 from txmta.config.settings import Settings
 from txmta.model import Envelope, Submission
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_safe = partial(re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").sub, "?")
 
 # In HELO also what RFC 5322 gives a meaning; Postfix's neuter() in smtpd.c.
 _NOT_HELO = re.compile('[\x00-\x20\x7f-\x9f\u2028\u2029<>()\\\\";@]')
 
 _VISIBLE = frozenset((b"to", b"cc", b"resent-to", b"resent-cc"))
+
+_RESENT = frozenset(
+    (
+        *(b"resent-from", b"resent-sender", b"resent-reply-to", b"resent-to"),
+        *(b"resent-cc", b"resent-bcc", b"resent-date", b"resent-message-id"),
+    )
+)
 
 # A name that needs no quotes: atoms, and what is not ASCII.
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff -]*")
@@ -96,7 +104,7 @@ def missing(
     """
     if not (envelope.local_origin or settings.always_add_missing_headers):
         return b""
-    resent = any(name.startswith(b"resent-") for name in seen)
+    resent = is_resent(seen)
     name, key = (b"Resent-", b"resent-") if resent else (b"", b"")
     out = b""
     if key + b"message-id" not in seen:
@@ -112,6 +120,15 @@ def missing(
     return out
 
 
+def is_resent(seen: Set[bytes]) -> bool:
+    """
+    Whether the message was sent on, with headers of its own for that.
+
+    @param seen: as for L{missing}.
+    """
+    return not seen.isdisjoint(_RESENT)
+
+
 def _from(envelope: Envelope, full_name: str) -> str:
     address = _safe(quote(envelope.sender))
     if not address:
@@ -125,10 +142,6 @@ def _from(envelope: Envelope, full_name: str) -> str:
         name = name.replace("\\", "\\\\").replace('"', '\\"')
         name = f'"{name}"'
     return f"{name} <{address}>".lstrip()
-
-
-def _safe(text: str) -> str:
-    return _CONTROL.sub("?", text)
 
 
 def _octets(text: str) -> bytes:

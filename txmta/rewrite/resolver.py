@@ -85,7 +85,8 @@ class AddressResolver:
             return self._unwrap(address)
         domain = match[2]
         local = self._lists.mydestination.match(domain)
-        if isinstance(local, Deferred):
+        # isinstance() is slow to deny.
+        if type(local) is not bool and isinstance(local, Deferred):
             return Deferred.fromCoroutine(self._simple_later(local, address, domain))
         return self._simple(local, address, domain)
 
@@ -150,7 +151,7 @@ class AddressResolver:
             return self._route(AddressClass.VIRTUAL_MAILBOX, recipient, domain, routed)
         if virtual is False:
             relay = self._lists.relay_domains.match(domain)
-            if not isinstance(relay, Deferred):
+            if type(relay) is bool or not isinstance(relay, Deferred):
                 relayed = AddressClass.RELAY if relay else AddressClass.DEFAULT
                 return self._route(relayed, recipient, domain, routed)
         return Deferred.fromCoroutine(

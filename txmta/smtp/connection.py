@@ -26,7 +26,7 @@ from twisted.mail.smtp import ESMTP
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txmta.events import Connected, Disconnected, Event
+from txmta.events import Connected, Disconnected
 from txmta.model import Client, Reply
 from txmta.smtp.context import Context
 from txmta.smtp.engine import Engine
@@ -99,6 +99,7 @@ def _shares(counts: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
 class Connection(ESMTP):
     """
     @ivar client: the peer; its name is C{"unknown"} until it is known.
+    @ivar group: what the factory counts it with.
     """
 
     factory: Admission
@@ -111,6 +112,7 @@ class Connection(ESMTP):
         super().__init__()
         self._context = context
         self.client = client
+        self.group = client.address
         self._engine = Engine(context.rules)
         if context.postmaster is not None and context.postmaster.classes:
             self._engine.recording = Recording(context.postmaster)
@@ -173,7 +175,8 @@ class Connection(ESMTP):
         if pending is not None and not committing:
             pending.cancel()
         self.factory.gone(self)
-        self._emit(Disconnected("smtpd", self.client, _shares(engine.counts)))
+        shares = _shares(engine.counts)
+        self._context.sink.emit(Disconnected("smtpd", self.client, shares))
         if engine.recording is not None:
             engine.recording.tell(self.client.label)
 
@@ -208,7 +211,7 @@ class Connection(ESMTP):
         old = self.client
         if name != "unknown" or reverse != "unknown":
             self.client = Client(old.address, old.port, name, reverse)
-        self._emit(Connected("smtpd", self.client))
+        self._context.sink.emit(Connected("smtpd", self.client))
         self._engine.label = self.client.label
         if not self._lost:
             when(self.factory.admit(self), self._admit)
@@ -314,9 +317,6 @@ class Connection(ESMTP):
             self.transport.pauseProducing()
 
     # The engine's side.
-
-    def _emit(self, event: Event) -> None:
-        self._context.sink.emit(event)
 
     def _pump(self) -> None:
         """

@@ -27,7 +27,6 @@ from txmta.smtp.requests import (
     Transaction,
     Warning_,
 )
-from txmta.smtp.rules import Rules
 
 _GO_ON = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 _TOO_BIG = Reply(552, "5.3.4", "Error: message file too big")
@@ -40,20 +39,21 @@ class Content(Dialogue):
     @ivar transaction: L{None} outside of one.
     """
 
-    _asked: Sender
+    transaction: Transaction | None = None
 
-    def __init__(self, rules: Rules) -> None:
-        super().__init__(rules)
-        self.transaction: Transaction | None = None
-        self._counted = [0, 0]
-        self._reader: DataReader | ChunkReader = DataReader()
-        # A message was opened and not ended or forgotten.
-        self._open = False
-        # Why the content is dropped; said when it has been read.
-        self._failure: Reply | None = None
-        self._announced = 0
-        self._last = False
-        self._ending = False
+    # Of the command under way, of the MAIL that waits for an answer, of the
+    # content: there before they are used.
+    _counted: list[int]
+    _asked: Sender
+    _reader: DataReader | ChunkReader
+
+    # A message was opened and not ended or forgotten.
+    _open = False
+    # Why the content is dropped; said when it has been read.
+    _failure: Reply | None = None
+    _announced = 0
+    _last = False
+    _ending = False
 
     @property
     def stage(self) -> str:

@@ -153,8 +153,9 @@ class Turns:
             self._asleep = self.busy = True
             self._requests.append(Sleep(limits.sleep))
         (self._held if self._asleep else self._out).append(reply.encode())
-        if self.recording is not None:
-            self.recording.said(reply)
+        recording = self.recording
+        if recording is not None:
+            (recording.heard if reply.code < 400 else recording.said)(reply)
         if reply.close or reply.code in (421, 521):
             self._end()
 
@@ -186,14 +187,15 @@ class Dialogue(Turns):
     @ivar spared: smtpd_forbid_bare_newline_exclusions lists the client.
     """
 
+    where = "CONNECT"
+    label = ""
+    spared = False
+    _draining = False
+    _junk = 0
+
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
-        self.where = "CONNECT"
         self.counts: dict[str, list[int]] = {}
-        self.label = ""
-        self.spared = False
-        self._draining = False
-        self._junk = 0
 
     @property
     def committing(self) -> bool:

@@ -24,7 +24,6 @@ from txmta.smtp.commands import REFUSALS, VERBS, State, chunk_arguments
 from txmta.smtp.dialogue import escape
 from txmta.smtp.envelopes import Envelopes
 from txmta.smtp.requests import Open, StartTLS
-from txmta.smtp.rules import Rules
 
 _OK = Reply(250, "2.0.0", "Ok")
 _SYNTAX = Reply(500, "5.5.2", "Error: bad syntax")
@@ -57,9 +56,7 @@ class Engine(Envelopes):
     @ivar secure: the session is encrypted.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        super().__init__(rules)
-        self.secure = False
+    secure = False
 
     def _step(self) -> bool:
         if self.state in (State.DATA, State.CHUNK):

@@ -18,7 +18,6 @@ from txmta.smtp.commands import State, path_arguments, words
 from txmta.smtp.content import Content
 from txmta.smtp.parameters import BadParameter, mail_parameters, rcpt_parameters
 from txmta.smtp.requests import Rcpt, Sender, Transaction, Verify, Warning_
-from txmta.smtp.rules import Rules
 
 _BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 _BAD_RCPT = Reply(501, "5.1.3", "Bad recipient address syntax")
@@ -32,10 +31,8 @@ class Envelopes(Content):
     @ivar protocol: C{"SMTP"} or C{"ESMTP"}.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        super().__init__(rules)
-        self.helo = ""
-        self.protocol = "SMTP"
+    helo = ""
+    protocol = "SMTP"
 
     def _warn(self, text: str, queued: bool = False) -> None:
         self._requests.append(Warning_(text, queued))

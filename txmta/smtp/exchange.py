@@ -112,7 +112,8 @@ class Exchange:
         rcpt.protocol = self._server
         assert self._delivery is not None, "MAIL came before"
         answer: Any = self._delivery.validateTo(rcpt)
-        if isinstance(answer, Deferred):
+        # isinstance() is slow to deny, and what can be called is no Deferred.
+        if not callable(answer) and isinstance(answer, Deferred):
             return answer.addCallback(lambda maker: self._rcpt(rcpt, maker))
         return self._rcpt(rcpt, answer)
 
@@ -127,7 +128,8 @@ class Exchange:
     def open(self) -> Answer:
         makers = self._makers
         if self.ours:
-            self._message = cast(ITxmtaMessage, makers[0]())
+            message: Any = makers[0]()
+            self._message = message
             return _OPENED
         delivery, sender = self._delivery, self.sender
         assert delivery is not None and sender is not None, "MAIL came before"

@@ -116,7 +116,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         server.deliveryFactory = self._deliveries
         self.connections.add(server)
         self.counted(1)
-        key = self._key(host)
+        key = server.group = self._key(host)
         self._clients[key] = self._clients.get(key, 0) + 1
         if self._drained is not None:
             server.drain()
@@ -140,7 +140,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         if not self._seat(connection):
             return _BUSY
         client = connection.client
-        count = self._clients.get(self._key(client.address), 0)
+        count = self._clients.get(connection.group, 0)
         if not crowd.per_client or count <= crowd.per_client:
             return None
 
@@ -200,7 +200,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         seat = self._seated.pop(connection, None)
         if seat is not None and self._crowd.seats is not None:
             self._crowd.seats.give(seat)
-        key = self._key(connection.client.address)
+        key = connection.group
         count = self._clients.get(key, 0) - 1
         if count > 0:
             self._clients[key] = count

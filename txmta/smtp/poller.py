@@ -32,6 +32,9 @@ from zope.interface import implementer
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
+# One for all connections that end as they should, as the reactor has it.
+_DONE = Failure(CONNECTION_DONE)
+
 #: Events taken at a time; the others get their turn in the next round.
 _EVENTS = 256
 
@@ -185,10 +188,13 @@ class Poller:
             self._lose(connection, why, reading)
 
     def _lose(self, connection: Any, why: BaseException, reading: bool) -> None:
-        self.removeReader(connection)
+        watched = connection in self._numbers
+        if watched:
+            self.removeReader(connection)
         half = reading and isinstance(why, ConnectionDone)
         if half and IHalfCloseableDescriptor.providedBy(connection):
-            connection.readConnectionLost(Failure(CONNECTION_DONE))
+            connection.readConnectionLost(_DONE)
             return
-        self.removeWriter(connection)
-        connection.connectionLost(Failure(why))
+        if watched:
+            self.removeWriter(connection)
+        connection.connectionLost(_DONE if why is CONNECTION_DONE else Failure(why))

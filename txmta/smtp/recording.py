@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
 
 from txmta.interfaces import IPostmaster
 from txmta.model import Reply, Transcript
@@ -59,22 +60,19 @@ class Recording:
     """
     One session.
 
+    @ivar heard: takes a command that has arrived, or a reply that refuses
+        nothing.
     @ivar reason: why it ended before its time, or C{""}.
     """
 
-    __slots__ = ("_classes", "_postmaster", "_said", "reason")
+    __slots__ = ("_classes", "_postmaster", "_said", "heard", "reason")
 
     def __init__(self, postmaster: IPostmaster) -> None:
         self._postmaster = postmaster
         self._said: deque[bytes | Reply] = deque(maxlen=MAX_LINES)
         self._classes: set[str] = set()
         self.reason = ""
-
-    def heard(self, line: bytes) -> None:
-        """
-        A command has arrived.
-        """
-        self._said.append(line)
+        self.heard: Callable[[bytes | Reply], None] = self._said.append
 
     def said(self, reply: Reply) -> None:
         """

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import ITLSTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txmta.events import Note, Rejected, SessionTrouble, Warn
+from txmta.events import Event, Note, Rejected, SessionTrouble, Warn
 from txmta.model import Reply
 from txmta.smtp.connection import Connection
 from txmta.smtp.plain import OUR_FAULT, reply_for
@@ -132,6 +132,9 @@ class SMTPServer(Connection):
         self._engine.secured()
 
     # The log.
+
+    def _emit(self, event: Event) -> None:
+        self._context.sink.emit(event)
 
     def _warn(self, warning: Warning_) -> None:
         queue_id = self._exchange.queue_id if warning.queued else ""

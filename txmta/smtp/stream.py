@@ -45,7 +45,9 @@ class Stream:
             # by one while we are busy must not make us copy each time.
             self._more.append(data)
         else:
-            self.push(data)
+            self._buffer = data
+            self._at = 0
+            self.pending = bool(data)
 
     def __len__(self) -> int:
         """

@@ -63,7 +63,7 @@ class DirectServer(Server):
             super().loseConnection(*arguments, **more)
             return
         self.disconnecting = True
-        self.stopReading()
+        self.reactor.removeReader(self)
         self.reactor.finish(self)
 
     def doRead(self) -> Any:

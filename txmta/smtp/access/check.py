@@ -98,9 +98,11 @@ class Check:
         if self.route is not None:
             return self.route
         route = self.world.addresses.resolve(self.address)
-        if isinstance(route, Deferred):
+        # isinstance() is slow to deny.
+        if type(route) is not Route and isinstance(route, Deferred):
             return route.addCallback(self._resolved)
-        return self._resolved(route)
+        self.route = route
+        return route
 
     def _resolved(self, route: Route) -> Route:
         self.route = route

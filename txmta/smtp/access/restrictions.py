@@ -115,15 +115,10 @@ def defer_unauth_destination(check: Check) -> Answer | Deferred[Answer]:
 def reject_unlisted_recipient(check: Check) -> Answer | Deferred[Answer]:
     if check.listed:
         return NEXT
-    return _chain(check.resolve(), lambda route: _listed(check, route))
-
-
-def _chain(
-    value: Route | Deferred[Route], then: Callable[[Route], Answer | Deferred[Answer]]
-) -> Answer | Deferred[Answer]:
-    if isinstance(value, Deferred):
-        return value.addCallback(then)
-    return then(value)
+    route = check.resolve()
+    if isinstance(route, Route):
+        return _listed(check, route)
+    return route.addCallback(lambda route: _listed(check, route))
 
 
 def _listed(check: Check, route: Route) -> Answer | Deferred[Answer]:
@@ -135,7 +130,8 @@ def _listed(check: Check, route: Route) -> Answer | Deferred[Answer]:
         check.listed = True
         return NEXT
 
-    return _map(known, judge)
+    # _map() is slow to find that it need not wait.
+    return judge(known) if type(known) is bool else _map(known, judge)
 
 
 def _user_unknown(check: Check, address_class: AddressClass) -> Reply:
