@@ -238,6 +238,16 @@ class LieTests(ElsewhereCase):
             self.refused(encode_outcome(key, forward)[0])
         self.refused({"t": "joins", "key": 1})
 
+    def test_done(self) -> None:
+        """
+        The end of a delivery names it, and says nothing else.
+        """
+        bad: object
+        for bad in (None, -1, 1 << 53, "1", 1.0, True, [KEY]):
+            self.refused(self.working(), {"t": "done", "key": bad})
+        self.refused(self.working(), {"t": "done"})
+        self.refused(self.working(), {"t": "done", "key": KEY, "more": 1})
+
     def test_beyond_its_role(self) -> None:
         """
         An smtp process makes no new messages, neither in its deliveries nor in

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn, cast
 
 #: One record: its type at C{"t"}, and fields.
@@ -70,7 +70,7 @@ def encode_record(record: Record) -> bytes:
     @return: a part of a frame, for L{frames_of}.
     @raise ValueError: see L{encode}.
     """
-    data = _dumps(record).encode("ascii")
+    data = "".join(_encode(record, 0)).encode("ascii")
     size = len(data)
     if size > _SHARED and (size > MAX_FRAME - 2 or _values(data) > MAX_VALUES - 1):
         raise ValueError(f"a record of {size} octets: {data[:40]!r}")
@@ -103,9 +103,25 @@ def _values(payload: bytes) -> int:
     return payload.count(b",") + payload.count(b"[")
 
 
-_dumps = json.JSONEncoder(
-    separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
+def _make_encoder() -> Callable[[Record, int], Iterable[str]]:
+    """
+    @return: what C{JSONEncoder.iterencode} makes anew for each call, which
+        costs more than a record of usual size.
+    """
+    encoder = json.JSONEncoder(
+        separators=(",", ":"), allow_nan=False, check_circular=False
+    )
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return lambda record, _: encoder.iterencode(record)
+    text = json.encoder.encode_basestring_ascii
+    made: Callable[[Record, int], Iterable[str]] = make(
+        None, encoder.default, text, None, ":", ",", False, False, False
+    )
+    return made
+
+
+_encode = _make_encoder()
 
 
 class FrameReader:
@@ -155,13 +171,16 @@ def _records(payload: bytes) -> list[Record]:
     if len(payload) > MAX_VALUES and _values(payload) > MAX_VALUES:
         raise BadFrame(f"a frame of more than {MAX_VALUES} values")
     try:
-        value = _parse(payload.decode("utf-8"))
+        text = payload.decode("utf-8")
+        value, end = _scan(text, 0)
     except BadFrame:
         raise
     except RecursionError as e:
         raise BadFrame("a frame that is nested too deep") from e
-    except ValueError as e:
+    except (ValueError, StopIteration) as e:
         raise BadFrame("a frame that is not JSON") from e
+    if end < len(text):
+        raise BadFrame("a frame that goes on behind its list")
     if type(value) is not list or not value:
         raise BadFrame("a frame that is no list of records")
     # Only where an escape is can a surrogate be: UTF-8 has none.
@@ -222,7 +241,10 @@ def _no_constant(name: str) -> NoReturn:
     raise BadFrame(f"the number {name}")
 
 
-#: JSON without what two readers could take differently, or that costs much.
-_parse = json.JSONDecoder(
+_decoder: Any = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_whole, parse_constant=_no_constant
-).decode
+)
+
+#: JSON without what two readers could take differently, or that costs much;
+#: white space around it is none of ours.
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once

@@ -23,7 +23,13 @@ from txmta.master.frames import Record
 from txmta.master.link import Handlers, Link
 from txmta.master.records import Number, Schema
 from txmta.master.wire import encode_request
-from txmta.master.wire_fields import MAX_KEY, BadDelivery, CheckedByReader, key_of
+from txmta.master.wire_fields import (
+    MAX_KEY,
+    BadDelivery,
+    CheckedByReader,
+    check_fields,
+    key_of,
+)
 from txmta.master.wire_reports import Awaited, decode_failed
 from txmta.master.wire_work import OWN_KEYS
 from txmta.model import Action, DeliveryRequest, Outcome
@@ -91,7 +97,7 @@ class RemoteEnd:
     def _handlers(self) -> Handlers:
         return {
             "outcome": (_CHECKED, self._outcome),
-            "done": (_KEYED, self._done),
+            "done": (_CHECKED, self._done),
             "failed": (_CHECKED, self._failed),
             "forward": (_CHECKED, self._forward),
             "joins": (_KEYED, self._joins),
@@ -181,6 +187,7 @@ class RemoteEnd:
             delivery.request.joins()
 
     def _done(self, record: Record) -> None:
+        check_fields(record, 2)
         key = key_of(record)
         if key >= OWN_KEYS:
             self._story.over(key)

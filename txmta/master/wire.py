@@ -36,6 +36,7 @@ from txmta.master.wire_fields import (
     check_texts,
     field,
     key_of,
+    plain,
     seconds_within,
 )
 from txmta.model import Client, DeliveryRequest, Envelope, Recipient
@@ -64,13 +65,12 @@ def encode_request(key: int, request: DeliveryRequest) -> list[Record]:
     if not 0 < len(recipients) <= MAX_RECIPIENTS:
         raise BadDelivery("too many recipients")
     check_number(request.size, MAX_SIZE)
-    texts = (request.transport, request.nexthop)
-    check_texts(texts)
     times = [
         seconds_within(request.before_queue_manager),
         seconds_within(request.in_queue_manager),
     ]
     envelope = _encode_envelope(request.envelope)
+    _check_texts((request.transport, request.nexthop), envelope)
     _check_envelope(envelope)
     # Where there are few, no record could hold so much.
     if len(recipients) > PART and _length(recipients) > MAX_ADDRESSES:
@@ -151,8 +151,17 @@ def _encode_envelope(envelope: Envelope) -> list[Any]:
     ]
 
 
+def _check_texts(route: tuple[object, object], envelope: list[Any]) -> None:
+    texts = envelope[:11]
+    if not plain((*route, *texts)):
+        check_texts(route)
+        check_texts(texts)
+
+
 def _check_envelope(items: list[Any]) -> None:
-    check_texts(items[:11])
+    """
+    All but its texts.
+    """
     check_queue_id(items[0])
     port, arrival, smtputf8, local_origin = items[11:]
     check_number(port, 65536)
@@ -209,8 +218,15 @@ class RequestReader:
         @raise BadDelivery: and the reader must be thrown away.
         """
         check_fields(record, 8)
+        try:
+            items = check_list(record["envelope"], _ENVELOPE, _ENVELOPE)
+            transport, nexthop = record["transport"], record["nexthop"]
+            before, within = check_list(record["times"], 2, 2)
+            size = check_number(record["size"], MAX_SIZE)
+            recipients = _decode_recipients(record["recipients"])
+        except KeyError as e:
+            raise BadDelivery(f"no {e}") from None
         key = key_of(record)
-        recipients = _decode_recipients(field(record, "recipients"))
         if self._parts:
             if key != self._key:
                 raise BadDelivery("parts of two requests")
@@ -219,16 +235,14 @@ class RequestReader:
                 raise BadDelivery("too many recipients")
         if len(recipients) > 1 and len({r.n for r in recipients}) < len(recipients):
             raise BadDelivery("a recipient twice")
-        transport, nexthop = field(record, "transport"), field(record, "nexthop")
-        check_texts((transport, nexthop))
-        before, within = check_list(field(record, "times"), 2, 2)
-        envelope = _decode_envelope(field(record, "envelope"), tuple(recipients))
+        _check_texts((transport, nexthop), items)
+        envelope = _decode_envelope(items, tuple(recipients))
         return key, DeliveryRequest(
             transport,
             nexthop,
             envelope,
             envelope.recipients,
-            check_number(field(record, "size"), MAX_SIZE),
+            size,
             partial(self._content, key, envelope.queue_id),
             check_seconds(before),
             check_seconds(within),
@@ -259,8 +273,10 @@ def _decode_recipients(items: object) -> list[Recipient]:
     return recipients
 
 
-def _decode_envelope(value: object, recipients: tuple[Recipient, ...]) -> Envelope:
-    items = check_list(value, _ENVELOPE, _ENVELOPE)
+def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Envelope:
+    """
+    @param items: their texts are checked.
+    """
     _check_envelope(items)
     queue_id, sender, helo, protocol, body, ret, envid = items[:7]
     address, name, reverse_name, label, port, arrival, smtputf8, local_origin = items[

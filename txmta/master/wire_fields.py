@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from txmta.master.frames import Record as FrameRecord
 from txmta.master.records import BadRecord, Schema
@@ -28,6 +28,9 @@ PART = 500
 #: Characters of texts that are checked together. A record has three such lots
 #: at most, and a character up to 12 octets in JSON: a frame holds 1 MiB.
 MAX_TEXTS = 25_000
+
+#: Characters of all texts of a usual record together; no limit is lower.
+SHORT = 1000
 
 #: Recipient numbers, keys and sizes are below it.
 MAX_NUMBER = 1 << 31
@@ -61,20 +64,33 @@ class CheckedByReader(Schema):
         """
 
 
-def check_texts(values: Iterable[object]) -> None:
+def check_texts(values: Iterable[Any]) -> None:
     """
     @param values: all texts of a record.
     @raise BadDelivery: not texts, too long together, or with line ends, NUL or
         surrogates that stand for no octet.
     """
     try:
-        text = "".join(cast("Iterable[str]", values))
+        text = "".join(values)
     except TypeError:
         raise BadDelivery("not a text") from None
     if len(text) > MAX_TEXTS:
         raise BadDelivery("texts are too long")
     if not text.isprintable() and _BAD.search(text):
         raise BadDelivery("a text has characters that no text has")
+
+
+def plain(values: Iterable[Any]) -> bool:
+    """
+    @param values: any texts of a record, or what should be texts.
+    @return: they are so short, and so simple, that no check finds anything
+        wrong with them as texts.
+    """
+    try:
+        text = "".join(values)
+    except TypeError:
+        return False
+    return len(text) <= SHORT and text.isprintable()
 
 
 def clean(text: str, limit: int) -> str:

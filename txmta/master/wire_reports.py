@@ -32,6 +32,7 @@ from txmta.master.wire_fields import (
     check_texts,
     clean,
     field,
+    plain,
     seconds_within,
 )
 from txmta.model import Action, AddressClass, Forward, Outcome, Route
@@ -45,6 +46,9 @@ MAX_NAME = 1000
 #: alias leads to 50,000 at most.
 MAX_FORWARDS = 10_000
 MAX_ADDRESSES = 100_000
+
+#: Texts of an outcome that are mended if need be, by their places.
+_MENDED = ((2, MAX_REASON), (3, MAX_NAME), (4, MAX_NAME), (5, MAX_REASON))
 
 _MAX_USES = 1 << 31
 _OUTCOME, _HEAD, _ROUTE = 14, 6, 5
@@ -70,14 +74,21 @@ def _encode_outcome(key: int, outcome: Outcome) -> list[Record]:
     records = list(_encode_forwards(key, n, outcome.forward)) if outcome.forward else []
     status = outcome.status
     route = outcome.reroute
-    items: list[Any] = [
+    texts: list[Any] = [
         outcome.action.value,
         status if len(status) < 12 and _STATUS.issuperset(status) else "",
-        clean(outcome.reason, MAX_REASON),
-        clean(outcome.relay, MAX_NAME),
-        clean(outcome.remote, MAX_NAME),
-        clean(outcome.diagnostic, MAX_REASON),
+        outcome.reason,
+        outcome.relay,
+        outcome.remote,
+        outcome.diagnostic,
         outcome.bounce_to,
+    ]
+    if not plain(texts):
+        for place, limit in _MENDED:
+            texts[place] = clean(texts[place], limit)
+        check_texts(texts)
+    items = [
+        *texts,
         n,
         seconds_within(outcome.setup),
         seconds_within(outcome.transmission),
@@ -86,7 +97,6 @@ def _encode_outcome(key: int, outcome: Outcome) -> list[Record]:
         len(outcome.forward),
         None if route is None else _encode_route(route),
     ]
-    check_texts(items[:7])
     records.append({"t": "outcome", "key": key, "outcome": items})
     return records
 
@@ -207,7 +217,8 @@ class Awaited:
         """
         check_fields(record, 3)
         items = check_list(field(record, "outcome"), _OUTCOME, _OUTCOME)
-        check_texts(items[:7])
+        if not plain(items[:7]):
+            check_texts(items[:7])
         action, status, reason, relay, remote, diagnostic, bounce_to = items[:7]
         n, setup, transmission, uses, dsn_passed, forwards, route = items[7:]
         # Looked up only when known to be a number: a list has no hash.
