@@ -11,15 +11,12 @@ from txmta.maps.cidr import CidrType
 from txmta.maps.environ import EnvironType
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
-from txmta.maps.indexed import IndexType, open_cdb, open_lmdb_index
 from txmta.maps.inline import InlineType
-from txmta.maps.pcre import PcreType
 from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
 from txmta.maps.refused import RefusedType
-from txmta.maps.regexp import RegexpType
 from txmta.maps.socketmap import SocketmapType
 from txmta.maps.sqlite import SqliteType
 from txmta.maps.static import StaticType
@@ -32,16 +29,14 @@ service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
 # Table types.
 table_hash = TextType("hash")
 table_btree = TextType("btree")
-table_lmdb = IndexType("lmdb", open_lmdb_index, public=True)
-table_cdb = IndexType("cdb", open_cdb, public=False)
+table_lmdb = TextType("lmdb")
+table_cdb = TextType("cdb")
 table_dbm = RefusedType("dbm")
 table_sdbm = RefusedType("sdbm")
 table_texthash = TextType("texthash")
 table_inline = InlineType()
 table_static = StaticType()
 table_cidr = CidrType()
-table_regexp = RegexpType()
-table_pcre = PcreType()
 table_unix = UnixType()
 table_proxy = ProxyType()
 table_unionmap = UnionType()
