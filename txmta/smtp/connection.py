@@ -131,8 +131,6 @@ class Connection(ESMTP):
         self._pending: Deferred[Any] | None = None
         self._exchange = Exchange(self)
 
-    # The transport's side.
-
     def connectionMade(self) -> None:
         no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if no_delay is not None:
@@ -270,11 +268,12 @@ class Connection(ESMTP):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._ticking = False
-        clock = self._context.clock
-        self._timer = clock.callLater(self._context.timeouts.close, self.abort)
         # A producer that is paused would keep the connection open.
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+        if not getattr(self.transport, "ending", False):
+            context = self._context
+            self._timer = context.clock.callLater(context.timeouts.close, self.abort)
 
     # Time.
 

@@ -155,7 +155,7 @@ class Content(Dialogue):
 
     def _content(self) -> bool:
         reader = self._reader
-        data = self.stream.take()
+        data = self.stream.take() if self.stream.pending else b""
         if not data and not (isinstance(reader, ChunkReader) and not reader.left):
             return False
         block, rest = reader.feed(data)

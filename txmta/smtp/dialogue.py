@@ -49,12 +49,19 @@ def escape(octets: bytes) -> str:
     )
 
 
+def _ignore(data: bytes) -> None:
+    """
+    What comes after the end.
+    """
+
+
 class Turns:
     """
     Who speaks next.
 
     @ivar state: where the session is.
     @ivar stream: what arrived and is not used yet.
+    @ivar receive: takes octets that have arrived.
     @ivar recording: keeps what is said, if somebody may want to know.
     @ivar busy: it is we who let the client wait, for an answer or for the end
         of a L{Sleep}.
@@ -65,6 +72,7 @@ class Turns:
         self.rules = rules
         self.state = State.IDLE
         self.stream = Stream(rules.limits.line)
+        self.receive: Callable[[bytes], object] = self.stream.feed
         self.recording: Recording | None = None
         self._requests: deque[Request] = deque()
         self._out: list[bytes] = []
@@ -75,13 +83,6 @@ class Turns:
         self.busy = True
         self.closed = False
         self._errors = 0
-
-    def receive(self, data: bytes) -> None:
-        """
-        Octets have arrived.
-        """
-        if self.state is not State.CLOSED:
-            self.stream.feed(data)
 
     def next(self) -> Request | None:
         """
@@ -177,6 +178,7 @@ class Turns:
         self.state = State.CLOSED
         self.closed = not self._asleep
         self.stream.clear()
+        self.receive = _ignore
 
 
 class Dialogue(Turns):
@@ -221,7 +223,7 @@ class Dialogue(Turns):
         elif self.rules.forbid_unauth_pipelining and self.stream.pending:
             self._out_of_step()
         else:
-            self._say(Reply(220, "", self.rules.banner))
+            self._say(self.rules.greeting)
 
     def refuse(self, reply: Reply) -> None:
         """
@@ -315,13 +317,3 @@ class Dialogue(Turns):
         code = self.rules.bare_newline_code
         words = f"{self.rules.hostname} Error: bare <LF> received"
         return Reply(code, f"{code // 100}.5.2", words)
-
-    def _count(self, name: str) -> list[int]:
-        """
-        @return: [accepted, all] of a command, which is under way.
-        """
-        count = self.counts.get(name)
-        if count is None:
-            count = self.counts[name] = [0, 0]
-        count[1] += 1
-        return count

@@ -33,6 +33,7 @@ _NOT_HERE = Reply(502, "5.5.1", "Error: command not implemented")
 _HELP = Reply(
     214, "2.0.0", "Commands: BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
 )
+_BYE = Reply(221, "2.0.0", "Bye", close=True)
 _NO_BDAT = Reply(521, "5.5.1", "Error: command not implemented", close=True)
 _BDAT_SYNTAX = Reply(521, "5.5.4", "Syntax: BDAT count [LAST]", close=True)
 
@@ -120,7 +121,8 @@ class Engine(Envelopes):
             self._out_of_step()
             return
         self.where = verb.name
-        self._counted = self._count(verb.key)
+        counted = self._counted = self.counts.setdefault(verb.key, [0, 0])
+        counted[1] += 1
         if verb.junk:
             self._junked()
         refusal = REFUSALS[self.state].get(name)
@@ -136,7 +138,7 @@ class Engine(Envelopes):
 
     def _unknown(self, line: bytes) -> None:
         self.where = "UNKNOWN"
-        self._count("unknown")
+        self.counts.setdefault("unknown", [0, 0])[1] += 1
         start = line.lstrip()
         if self.rules.forbidden.match(start) or _HEADER.match(start):
             self._warn(f"non-SMTP command from {self.label}: {escape(line[:100])}")
@@ -149,7 +151,7 @@ class Engine(Envelopes):
 
     def _helo(self, rest: str) -> None:
         if self._greeted(rest, "SMTP"):
-            self._accept(Reply(250, "", self.rules.hostname))
+            self._accept(self.rules.helo)
 
     def _ehlo(self, rest: str) -> None:
         if self._greeted(rest, "ESMTP"):
@@ -204,7 +206,7 @@ class Engine(Envelopes):
         self._accept(_HELP)
 
     def _quit(self, rest: str) -> None:
-        self._accept(Reply(221, "2.0.0", "Bye", close=True))
+        self._accept(_BYE)
 
     def _starttls(self, rest: str) -> None:
         if not self.rules.tls:

@@ -87,7 +87,8 @@ class Exchange:
 
     def mail(self, sender: Sender) -> Answer:
         server = self._server
-        self.forget()
+        if self.sender is not None:
+            self.forget()
         self.sender = sender
         if server.deliveryFactory is not None:
             return self._mail(server.deliveryFactory.getMessageDelivery())

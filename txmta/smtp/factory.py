@@ -137,7 +137,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         crowd = self._crowd
         if crowd.total and len(self.connections) > crowd.total:
             return _BUSY
-        if not self._seat(connection):
+        if crowd.seats is not None and not self._seat(connection, crowd.seats):
             return _BUSY
         client = connection.client
         count = self._clients.get(connection.group, 0)
@@ -162,9 +162,8 @@ class SMTPServerFactory(SMTPFactory, Admission):
             return exempt.addCallback(judge)
         return judge(exempt)
 
-    def _seat(self, connection: Connection) -> bool:
-        seats = self._crowd.seats
-        if seats is None or connection in self._seated:
+    def _seat(self, connection: Connection, seats: Seats) -> bool:
+        if connection in self._seated:
             return True
         seat = seats.take()
         if seat is None:

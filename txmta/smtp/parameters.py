@@ -97,11 +97,18 @@ def _unsupported(word: str) -> BadParameter:
     return BadParameter(Reply(555, "5.5.4", f"Unsupported option: {word}"))
 
 
+# Nobody changes them.
+_NOTHING_SAID = MailParameters()
+_NOTHING_ASKED = RcptParameters()
+
+
 def mail_parameters(parameters: Sequence[str], off: Container[str]) -> MailParameters:
     """
     @param off: upper-case EHLO keywords that are not offered.
     @raise BadParameter: one is unknown, or malformed.
     """
+    if not parameters:
+        return _NOTHING_SAID
     found = MailParameters()
     for word in parameters:
         keyword, equals, value = word.partition("=")
@@ -177,6 +184,8 @@ def rcpt_parameters(parameters: Sequence[str], off: Container[str]) -> RcptParam
     @param off: as for L{mail_parameters}.
     @raise BadParameter: one is unknown, or malformed.
     """
+    if not parameters:
+        return _NOTHING_ASKED
     found = RcptParameters()
     for word in parameters:
         keyword, equals, value = word.partition("=")

@@ -156,36 +156,35 @@ class Poller:
         return "-"
 
     def doRead(self) -> None:
+        watched = self._watched
         for number, event in self._epoll.poll(0, _EVENTS):
-            connection = self._watched.get(number)
-            if connection is not None:
-                self._serve(connection, number, event)
+            connection = watched.get(number)
+            if connection is None:
+                continue
+            why: BaseException | None = None
+            reading = False
+            try:
+                if event & _GONE and not event & _IN:
+                    why = CONNECTION_LOST
+                else:
+                    if event & _IN:
+                        why = connection.doRead()
+                        reading = True
+                    if not why and event & _OUT and connection in self._numbers:
+                        why = connection.doWrite()
+                        reading = False
+                if not why and connection.fileno() not in (number, -1):
+                    why = ConnectionFdescWentAway("Filedescriptor went away")
+            except Exception as e:
+                self._log.failure("a connection failed")
+                why = e
+            if why:
+                self._lose(connection, why, reading)
 
     def connectionLost(self, reason: Failure) -> None:
         """
         The reactor stops.
         """
-
-    def _serve(self, connection: Any, number: int, event: int) -> None:
-        why: BaseException | None = None
-        reading = False
-        try:
-            if event & _GONE and not event & _IN:
-                why = CONNECTION_LOST
-            else:
-                if event & _IN:
-                    why = connection.doRead()
-                    reading = True
-                if not why and event & _OUT and connection in self._numbers:
-                    why = connection.doWrite()
-                    reading = False
-            if not why and connection.fileno() not in (number, -1):
-                why = ConnectionFdescWentAway("Filedescriptor went away")
-        except Exception as e:
-            self._log.failure("a connection failed")
-            why = e
-        if why:
-            self._lose(connection, why, reading)
 
     def _lose(self, connection: Any, why: BaseException, reading: bool) -> None:
         watched = connection in self._numbers

@@ -70,6 +70,20 @@ class Rules:
     tls: bool = False
 
     @cached_property
+    def greeting(self) -> Reply:
+        """
+        What is said first.
+        """
+        return Reply(220, "", self.banner)
+
+    @cached_property
+    def helo(self) -> Reply:
+        """
+        The reply to HELO.
+        """
+        return Reply(250, "", self.hostname)
+
+    @cached_property
     def ehlo(self) -> Reply:
         """
         The reply to EHLO in plaintext.

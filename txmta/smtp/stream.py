@@ -83,7 +83,9 @@ class Stream:
         if self._more:
             self._join()
         data = self._buffer[self._at :] if self._at else self._buffer
-        self.push(b"")
+        self._buffer = b""
+        self._at = 0
+        self.pending = False
         return data
 
     def push(self, data: bytes) -> None:

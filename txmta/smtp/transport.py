@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Port, Server
 
@@ -31,7 +30,12 @@ _READ = 262144
 class DirectServer(Server):
     """
     An accepted connection.
+
+    @ivar ending: it is closed in the next turn of the reactor, whatever the
+        peer does: all that was written has been sent.
     """
+
+    ending = False
 
     def write(self, data: bytes) -> None:
         if (
@@ -62,7 +66,7 @@ class DirectServer(Server):
         ):
             super().loseConnection(*arguments, **more)
             return
-        self.disconnecting = True
+        self.disconnecting = self.ending = True
         self.reactor.removeReader(self)
         self.reactor.finish(self)
 
@@ -91,11 +95,10 @@ def write_at_once(port: Any, poller: Poller | None = None) -> None:
         port.transport = cast(type[Server], made)
 
 
-def _made_with(poller: Poller) -> Callable[..., DirectServer]:
+def _made_with(poller: Any) -> Callable[..., DirectServer]:
     def make(
         skt: Any, protocol: Any, client: Any, server: Any, number: int, _reactor: Any
     ) -> DirectServer:
-        watcher = cast(IReactorFDSet, poller)
-        return DirectServer(skt, protocol, client, server, number, watcher)
+        return DirectServer(skt, protocol, client, server, number, poller)
 
     return make

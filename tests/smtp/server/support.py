@@ -211,7 +211,10 @@ class Names:
 class Transport(StringTransport):
     """
     @ivar aborted: C{abortConnection} was called.
+    @ivar ending: what L{DirectServer<txmta.smtp.transport.DirectServer>} says.
     """
+
+    ending = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -136,6 +136,17 @@ class TimeTests(SynchronousTestCase):
         w.clock.advance(6)
         self.assertTrue(t.transport.aborted)
 
+    def test_last_words_sent(self) -> None:
+        """
+        Where the transport ends at once, nobody has to watch it.
+        """
+        w = world()
+        t = talk(w)
+        t.transport.ending = True
+        t.say(b"QUIT\r\n")
+        self.assertTrue(t.transport.disconnecting)
+        self.assertEqual(w.clock.getDelayedCalls(), [])
+
     def test_replies_unread(self) -> None:
         """
         A peer that does not read is not read either; it has smtpd_timeout

@@ -10,8 +10,10 @@ from typing import Any, cast
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Port, Server
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from txmta.smtp.poller import Poller
 from txmta.smtp.transport import DirectServer, write_at_once
 
 
@@ -117,6 +119,47 @@ class DirectServerTests(SynchronousTestCase):
         self.transport.write(b"secret")
         self.assertEqual(self.received(), b"")
         self.assertEqual(tls.written, [b"secret"])
+
+
+class EndingTests(SynchronousTestCase):
+    """
+    Behind a poller, a connection that has nothing left to send ends at once.
+    """
+
+    def setUp(self) -> None:
+        ours, self.peer = socket.socketpair()
+        ours.setblocking(False)
+        self.addCleanup(ours.close)
+        self.addCleanup(self.peer.close)
+        self.reactor = Reactor()
+        poller = Poller(self.reactor)
+        self.addCleanup(poller.close)
+        server = Port(0, Factory(), reactor=cast(Any, self.reactor))
+        self.lost: list[Failure] = []
+        protocol = Protocol()
+        protocol.connectionLost = self.lost.append  # type: ignore[method-assign, assignment]
+        self.transport = DirectServer(
+            ours, protocol, ("", 0), server, 1, cast(Any, poller)
+        )
+
+    def test_nothing_unsent(self) -> None:
+        """
+        The next turn of the reactor is the end.
+        """
+        self.transport.loseConnection()
+        self.assertTrue(self.transport.ending)
+        self.reactor.advance(0)
+        self.assertEqual(len(self.lost), 1)
+
+    def test_something_unsent(self) -> None:
+        """
+        A peer that does not read may have to be cut off.
+        """
+        self.transport.write(b"x" * (1 << 24))
+        self.transport.loseConnection()
+        self.assertFalse(self.transport.ending)
+        self.reactor.advance(0)
+        self.assertEqual(self.lost, [])
 
 
 class PortTests(SynchronousTestCase):
