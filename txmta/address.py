@@ -26,6 +26,7 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -292,6 +293,8 @@ def literal_address(domain: str) -> str | None:
     return None if address.packed[0] == 0 else str(address)
 
 
+# Mail of an hour goes to few domains; each is looked at several times a message.
+@lru_cache(maxsize=1024)
 def valid_domain(domain: str) -> bool:
     """
     Whether it can be a host name: letters, digits, C{-} and C{_} (or U-labels),

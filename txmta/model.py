@@ -270,6 +270,9 @@ class Action(Enum):
     DELAYED = "delayed"
     FAILED = "failed"
 
+    # As L{AddressClass}.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:

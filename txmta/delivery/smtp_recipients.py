@@ -71,6 +71,7 @@ class RecipientsLeft:
         A server has taken responsibility.
         """
         status, reason = reply.status, reply.text
+        diagnostic = f"smtp; {reason}"
         final = self._final and not where.dsn
         action = Action.DELIVERED if final else Action.RELAYED
         for recipient in recipients:
@@ -83,7 +84,7 @@ class RecipientsLeft:
                     reason,
                     where.relay,
                     where.host,
-                    f"smtp; {reason}",
+                    diagnostic,
                     where.setup,
                     where.transmission,
                     where.conn_use,

@@ -18,7 +18,7 @@ from typing import Any
 
 from txmta import events
 from txmta.address import quote
-from txmta.model import Action, Outcome
+from txmta.model import Action
 
 #: Characters of one line; more is cut. As Postfix's syslog lines.
 MAX_LINE = 2000
@@ -61,26 +61,58 @@ def delay(seconds: float) -> str:
     return f"{seconds:.{digits}f}".rstrip("0").rstrip(".")
 
 
-def delivery(event: events.Delivery) -> str:
-    request, recipient, outcome = event.request, event.recipient, event.outcome
+class _Deliveries:
+    """
+    Lines of deliveries. Recipients of one request mostly end alike, in all
+    but their address: the last ending is kept, and compared, which is done
+    field by field and mostly by identity.
+    """
+
+    __slots__ = ("_ending", "_told")
+
+    def __init__(self) -> None:
+        self._told: tuple[object, ...] = ()
+        self._ending = ""
+
+    def line(self, event: events.Delivery) -> str:
+        request, recipient, outcome = event.request, event.recipient, event.outcome
+        address = recipient.address
+        original = (
+            f"orig_to=<{quote(recipient.original)}>, "
+            if recipient.original and recipient.original != address
+            else ""
+        )
+        told = (
+            request.before_queue_manager,
+            request.in_queue_manager,
+            outcome.setup,
+            outcome.transmission,
+            outcome.relay,
+            outcome.conn_use,
+            outcome.status,
+            outcome.action,
+            outcome.reason,
+            event.word,
+        )
+        if told != self._told:
+            self._told, self._ending = told, _ending(event)
+        return (
+            f"{request.envelope.queue_id}: to=<{quote(address)}>, {original}"
+            f"{self._ending}"
+        )
+
+
+def _ending(event: events.Delivery) -> str:
+    request, outcome = event.request, event.outcome
     a, b = request.before_queue_manager, request.in_queue_manager
     c, d = outcome.setup, outcome.transmission
-    original = (
-        f"orig_to=<{quote(recipient.original)}>, "
-        if recipient.original and recipient.original != recipient.address
-        else ""
-    )
     use = f"conn_use={outcome.conn_use}, " if outcome.conn_use > 1 else ""
     return (
-        f"{request.envelope.queue_id}: to=<{quote(recipient.address)}>, {original}"
         f"relay={outcome.relay}, {use}delay={delay(a + b + c + d)}, "
         f"delays={delay(a)}/{delay(b)}/{delay(c)}/{delay(d)}, "
-        f"dsn={outcome.status}, status={_words(outcome, event.word)}"
+        f"dsn={outcome.status}, status={event.word or _STATUS[outcome.action]} "
+        f"({outcome.reason})"
     )
-
-
-def _words(outcome: Outcome, word: str) -> str:
-    return f"{word or _STATUS[outcome.action]} ({outcome.reason})"
 
 
 def disconnected(event: events.Disconnected) -> str:
@@ -139,7 +171,7 @@ _LINES: dict[type[events.Event], Callable[[Any], str]] = {
     events.ClientKnown: lambda e: f"{e.queue_id}: client={e.client.label}",
     events.MessageId: lambda e: f"{e.queue_id}: message-id={e.message_id}",
     events.Activated: activated,
-    events.Delivery: delivery,
+    events.Delivery: _Deliveries().line,
     events.Expired: expired,
     events.Notified: lambda e: f"{e.queue_id}: {e.kind} notification: {e.notice_id}",
     events.Removed: lambda e: f"{e.queue_id}: removed",

@@ -105,7 +105,7 @@ class ActiveMessage:
         @return: the outcome, with the messages that the agent who sent the
             recipient another way wanted to go with its end.
         """
-        onward = self.onward.pop(outcome.n, None) if self.onward else None
+        onward = self.onward.pop(outcome.n, None)
         if onward is None:
             return outcome
         return replace(outcome, forward=onward + outcome.forward)

@@ -84,6 +84,7 @@ class InHand:
         "_queue",
         "_reached",
         "_request",
+        "_sound",
     )
 
     def __init__(
@@ -102,6 +103,7 @@ class InHand:
         self._left: dict[int, Recipient] | None = {r.n: r for r in job.recipients}
         self._hop: Reason | None = None
         self._reached = False
+        self._sound: tuple[object, ...] = ()
 
     def report(self, outcome: Outcome) -> None:
         """
@@ -109,8 +111,15 @@ class InHand:
         """
         dispatcher = self._dispatcher
         try:
-            outcome = sound(outcome)
-            known = isinstance(outcome.action, Action)
+            # Recipients of one delivery mostly have the same said of them.
+            said = (outcome.action, outcome.status, outcome.reason)
+            known = said == self._sound
+            if not known:
+                mended = sound(outcome)
+                known = isinstance(outcome.action, Action)
+                if mended is outcome and known:
+                    self._sound = said
+                outcome = mended
         except (AttributeError, TypeError):  # none, or with fields that are none
             known = False
         if not known:

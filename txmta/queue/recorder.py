@@ -96,7 +96,8 @@ class Recorder:
         word = ""
         if self._soft_bounce and outcome.action is Action.FAILED:
             outcome, word = softened(outcome), "SOFTBOUNCE"
-        outcome = message.with_onward(outcome)
+        if message.onward:
+            outcome = message.with_onward(outcome)
         if outcome.forward:
             outcome, new = forwarded(self._parts, request, outcome)
             message.inserts.extend(new)
@@ -204,8 +205,7 @@ class Recorder:
         inserts = message.inserts
         if notices:
             inserts = [*inserts, *(notice.message for notice in notices)]
-        results = message.take_results()
-        attempt = Attempt(message.queue_id, results, due, tuple(inserts))
+        attempt = Attempt(message.queue_id, message.take_results(), due, tuple(inserts))
         self._write(message, attempt, notices)
 
     def _record_part(self, message: ActiveMessage) -> None:

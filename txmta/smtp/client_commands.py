@@ -140,8 +140,15 @@ def rcpt_to(
     address = quote(recipient.address) if quoting else recipient.address
     command = f"RCPT TO:<{address}>"
     if offered.dsn:
-        original = recipient.orcpt or _orcpt(recipient, transaction)
-        if original:
+        if (
+            quoting
+            and address == recipient.address == recipient.original
+            and not recipient.orcpt
+            and _PLAIN_XTEXT.fullmatch(address)
+        ):
+            # Nearly always: it goes where it was sent, and needs no quotes.
+            command += f" ORCPT=rfc822;{address}"
+        elif original := recipient.orcpt or _orcpt(recipient, transaction):
             command += f" ORCPT={_encoded(original)}"
         if recipient.notify:
             names = [name for flag, name in _NOTIFY if recipient.notify & flag]

@@ -116,6 +116,10 @@ class ReplyReader:
                 line = self._cut(line)
             if line[-1:] == b"\r":
                 line = line[:-1]
+            code = line[:3]
+            # isdigit() on octets means 0-9 only; on text it would not.
+            if line[3:4] == b" " and code.isdigit():
+                return self._complete(line, int(code))
             reply = self._line(line)
             if reply is not None:
                 return reply
@@ -138,10 +142,9 @@ class ReplyReader:
 
     def _line(self, line: bytes) -> ServerReply | None:
         code = line[:3]
-        # isdigit() on octets means 0-9 only; on text it would not.
         if len(code) == 3 and code.isdigit():
             mark = line[3:4]
-            if mark == b" " or not mark:
+            if not mark:
                 return self._complete(line, int(code))
             if mark != b"-":
                 self._not_a_reply(line)
