@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import SkipTest
 
@@ -26,6 +27,14 @@ def require(*programs: str) -> None:
     missing = [p for p in programs if shutil.which(p, path=PATH) is None]
     if missing:
         _missing(f"not installed: {', '.join(missing)}")
+
+
+def require_library(name: str) -> None:
+    """
+    Skip the test if an optional library is not installed; in CI, fail.
+    """
+    if find_spec(name) is None:
+        _missing(f"not installed: the library {name}")
 
 
 def require_root(why: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -211,6 +212,31 @@ class HashTests(TableContract, SynchronousTestCase):
         self.now += source.LOOK_INTERVAL
         for table in tables:
             self.assertEqual(table.lookup("key"), "value")
+
+    def test_no_source(self) -> None:
+        """
+        An index file without its text is refused with the remedy; the default
+        of a parameter is not refused, but waits.
+        """
+        self.path.unlink()
+        index = f"{self.path}.db"
+        Path(index).touch()
+        for kind in ("hash", "btree"):
+            spec = f"{kind}:{self.path}"
+            error = self.assertRaises(
+                ConfigError, TextType(kind).open, str(self.path), context(spec)
+            )
+            self.assertEqual(
+                str(error),
+                f"test_maps: {spec}: {index} is not read, and its text file "
+                f"{self.path} is not there: put it back, or make it where Postfix is: "
+                f"postmap -s {spec} >{self.path}",
+            )
+        made = replace(context(warn=self.warnings.append), by_default="alias_maps")
+        table = TextType("hash").open(str(self.path), made)
+        self.assertRaises(TableUnavailable, table.lookup, "key")
+        self.write("key value\n")
+        self.assertEqual(self.open().lookup("key"), "value")
 
     def test_relative(self) -> None:
         """

@@ -127,11 +127,14 @@ class ReadTests(SynchronousTestCase):
             "smtpd",
             "smtp inet n - n - - smtpd -o mynetworks=/nets/list\n",
             relay_domains="proxy:hash:/tables/relay, !/lists/none",
-            virtual_alias_maps="hash:/home/alice/aliases, inline:{x=y}",
+            virtual_alias_maps="hash:/home/alice/aliases, inline:{x=y},"
+            "unionmap:{cdb:/home/bob/one,proxy:lmdb:/home/bob/two}",
             smtpd_recipient_restrictions="check_access hash:/checks/access,"
             "reject_unauth_destination",
         ).read
         for path in ("/tables", "/lists", "/nets", "/checks", "/home/alice/aliases"):
+            self.assertIn(path, found)
+        for path in ("/home/bob/one.cdb", "/home/bob/two", "/home/bob/two.lmdb"):
             self.assertIn(path, found)
         self.assertFalse({"/", "/home", "/home/alice", "/var", "/q"} & set(found))
 

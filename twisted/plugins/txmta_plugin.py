@@ -11,6 +11,7 @@ from txmta.maps.cidr import CidrType
 from txmta.maps.environ import EnvironType
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
+from txmta.maps.indexed import IndexType, open_cdb, open_lmdb_index
 from txmta.maps.inline import InlineType
 from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
@@ -29,8 +30,8 @@ service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
 # Table types.
 table_hash = TextType("hash")
 table_btree = TextType("btree")
-table_lmdb = TextType("lmdb")
-table_cdb = TextType("cdb")
+table_lmdb = IndexType("lmdb", open_lmdb_index, public=True)
+table_cdb = IndexType("cdb", open_cdb, public=False)
 table_dbm = RefusedType("dbm")
 table_sdbm = RefusedType("sdbm")
 table_texthash = TextType("texthash")

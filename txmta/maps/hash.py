@@ -3,8 +3,9 @@ C{hash:} and its relatives: an indexed file in Postfix, its text source here.
 
 C{hash:/etc/aliases} is answered from C{/etc/aliases} itself, not from
 C{/etc/aliases.db}: a change counts a second or two after it is saved, and
-needs no postmap or postalias. C{btree:}, C{lmdb:}, C{cdb:} and C{dbm:} files
-have the same source and the same answers; C{texthash:} never had an index.
+needs no postmap or postalias. C{btree:} files have the same source and the
+same answers; C{texthash:} never had an index. C{lmdb:} and C{cdb:} tables come
+here when there is no index file (L{txmta.maps.indexed}).
 
 Owns: which format a file has.
 Knows nothing of: the formats (L{txmta.maps.text}), when a file is read
@@ -18,6 +19,7 @@ at start.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import cast
 
@@ -69,9 +71,30 @@ class TextType:
                     "write the path of the text file, from /"
                 ]
             )
+        self._check_source(name, context)
         read = read_aliases if context.aliases else read_postmap
 
         def parse(text: str) -> dict[str, str]:
             return read(text, name, context.warn)
 
         return TextTable(Source(name, parse, context).value)
+
+    def _check_source(self, name: str, context: TableContext) -> None:
+        """
+        @raise ConfigError: there is an index file, but not its source.
+        """
+        index = f"{name}.db"
+        if (
+            self.prefix not in ("hash", "btree")
+            or context.by_default
+            or os.path.exists(name)
+            or not os.path.exists(index)
+        ):
+            return
+        raise ConfigError(
+            [
+                f"{context.parameter}: {context.spec}: {index} is not read, and its "
+                f"text file {name} is not there: put it back, or make it where "
+                f"Postfix is: postmap -s {context.spec} >{name}"
+            ]
+        )

@@ -144,7 +144,12 @@ def table_files(settings: Settings) -> Iterator[str]:
         for word in _words(settings, name):
             match = _TABLE.fullmatch(word)
             if match and (os.path.isfile(match[1]) or not os.path.exists(match[1])):
-                yield os.path.normpath(match[1])
+                path = os.path.normpath(match[1])
+                yield path
+                # Index files (txmta.maps.indexed).
+                yield from (
+                    f"{path}.{kind}" for kind in ("cdb", "lmdb") if f"{kind}:/" in word
+                )
     if settings.bounce_template_file:
         yield settings.bounce_template_file
 
