@@ -90,6 +90,8 @@ PURE = (
     "maps/cdb.py",
     "maps/client_file.py",
     "maps/patterns.py",
+    "maps/posix_syntax.py",
+    "maps/replacement.py",
     "maps/statement.py",
     "maps/templates.py",
     "maps/text.py",

@@ -13,11 +13,13 @@ from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.indexed import IndexType, open_cdb, open_lmdb_index
 from txmta.maps.inline import InlineType
+from txmta.maps.pcre import PcreType
 from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
 from txmta.maps.refused import RefusedType
+from txmta.maps.regexp import RegexpType
 from txmta.maps.socketmap import SocketmapType
 from txmta.maps.sqlite import SqliteType
 from txmta.maps.static import StaticType
@@ -38,6 +40,8 @@ table_texthash = TextType("texthash")
 table_inline = InlineType()
 table_static = StaticType()
 table_cidr = CidrType()
+table_regexp = RegexpType()
+table_pcre = PcreType()
 table_unix = UnixType()
 table_proxy = ProxyType()
 table_unionmap = UnionType()
