@@ -225,6 +225,8 @@ def _without_route(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
+# A message's addresses are written in commands and in several lines of the log.
+@lru_cache(maxsize=1024)
 def quote(address: str) -> str:
     """
     Internal form to external form: a local part that is not a dot-string is

@@ -5,6 +5,7 @@ The words of the log, against lines that Postfix 3.7 wrote.
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,6 +168,40 @@ class LineTests(SynchronousTestCase):
         text = line(events.Delivery("smtp", request(recipient), recipient, outcome))
         self.assertNotIn("conn_use", text)
         self.assertIn("delays=0/0/0/0, dsn=5.1.1, status=bounced (no)", text)
+
+    def test_one_after_the_other(self) -> None:
+        """
+        A line says nothing of the delivery before it, whatever differs.
+        """
+        recipient = Recipient(0, "x@y.z", "x@y.z")
+        like = Outcome(0, Action.RELAYED, "2.0.0", "250 ok", "mx", "", "", 1, 2, 2)
+        before = events.Delivery("smtp", request(recipient, 1, 1), recipient, like)
+        outcomes = (
+            replace(like, setup=3.0),
+            replace(like, transmission=3.0),
+            replace(like, relay="other"),
+            replace(like, conn_use=3),
+            replace(like, status="2.1.0"),
+            replace(like, reason="250 well"),
+            replace(like, action=Action.DELAYED),
+        )
+        others = [
+            events.Delivery("smtp", request(recipient, 1, 1), recipient, outcome)
+            for outcome in outcomes
+        ]
+        others.append(
+            events.Delivery("smtp", request(recipient, 2, 1), recipient, like)
+        )
+        others.append(
+            events.Delivery("smtp", request(recipient, 1, 2), recipient, like)
+        )
+        others.append(replace(before, word="SOFTBOUNCE"))
+        texts = set()
+        for other in others:
+            first = line(before)
+            texts.add(line(other))
+            self.assertEqual(line(before), first)
+        self.assertEqual(len(texts - {line(before)}), len(others))
 
     def test_quoted(self) -> None:
         """

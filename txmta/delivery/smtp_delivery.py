@@ -271,7 +271,7 @@ class SmtpDelivery:
 
 async def _start(content: IContent) -> bytes:
     start = content.read(0, SMALL)
-    return await start if isinstance(start, Deferred) else start
+    return start if isinstance(start, bytes) else await start
 
 
 async def _read(content: IContent) -> Body:

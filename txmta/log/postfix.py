@@ -183,5 +183,7 @@ def line(event: events.Event) -> str:
     @return: what follows C{postfix/smtpd[123]: }, printable, at most
         L{MAX_LINE} characters.
     """
-    render = _LINES.get(type(event), repr)
-    return safe(render(event))
+    text = _LINES.get(type(event), repr)(event)
+    if len(text) <= MAX_LINE and text.isprintable():
+        return text
+    return safe(text)

@@ -30,6 +30,7 @@ from txmta.model import (
 
 class ActiveMessage:
     """
+    @ivar queue_id: as in the envelope.
     @ivar size: octets of content.
     @ivar expire: this attempt is the last, whatever the age.
     @ivar flushed: somebody asked for this attempt.
@@ -61,6 +62,7 @@ class ActiveMessage:
         "flushed",
         "inserts",
         "onward",
+        "queue_id",
         "recording",
         "reroutes",
         "results",
@@ -75,6 +77,7 @@ class ActiveMessage:
         self, queued: QueuedMessage, arrival: float, activated: float, flushed: bool
     ) -> None:
         self.envelope: Envelope = queued.envelope
+        self.queue_id = queued.envelope.queue_id
         self.size = queued.size
         self.expire = queued.expire
         self.flushed = flushed
@@ -92,13 +95,6 @@ class ActiveMessage:
         self.recording = False
         self.reroutes: dict[int, int] = {}
         self.onward: dict[int, tuple[Forward, ...]] = {}
-
-    @property
-    def queue_id(self) -> str:
-        """
-        @return: as in the envelope.
-        """
-        return self.envelope.queue_id
 
     def with_onward(self, outcome: Outcome) -> Outcome:
         """

@@ -182,7 +182,7 @@ class Dispatcher:
             return  # whoever pumps it goes on until nothing is left
         self._pumping.add(queue)
         try:
-            while not self._stopped:
+            while (queue.turns or queue.later) and not self._stopped:
                 job = queue.next(self.seconds())
                 if queue.refused:
                     self._refuse(queue)
@@ -193,7 +193,7 @@ class Dispatcher:
                 self._refuse(queue)
         finally:
             self._pumping.discard(queue)
-        if not self._stopped:
+        if (queue.turns or queue.later) and not self._stopped:
             wake = queue.wake(self.seconds())
             if wake is not None:
                 self._set_alarm(wake)

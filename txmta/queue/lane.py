@@ -66,9 +66,10 @@ class Lane(Generic[Owner]):
     One next hop, which is one destination.
 
     @ivar queued: it waits for its turn in the transport.
+    @ivar turns: messages, in the order of their turns.
     """
 
-    __slots__ = ("_limit", "_shares", "_turns", "nexthop", "queued", "window")
+    __slots__ = ("_limit", "_shares", "nexthop", "queued", "turns", "window")
 
     def __init__(self, nexthop: str, limits: Limits) -> None:
         self.nexthop = nexthop
@@ -76,7 +77,7 @@ class Lane(Generic[Owner]):
         self.window = Window(limits)
         self._limit = limits.recipients
         self._shares: dict[int, Share[Owner]] = {}
-        self._turns: deque[Share[Owner]] = deque()
+        self.turns: deque[Share[Owner]] = deque()
 
     def add(self, owner: Owner, recipient: Recipient) -> None:
         """
@@ -85,7 +86,7 @@ class Lane(Generic[Owner]):
         share = self._shares.get(id(owner))
         if share is None:
             share = self._shares[id(owner)] = Share(owner)
-            self._turns.append(share)
+            self.turns.append(share)
         share.waiting.append(recipient)
 
     def ready(self, now: float) -> bool:
@@ -93,7 +94,7 @@ class Lane(Generic[Owner]):
         @return: C{take} may give something.
         """
         window = self.window
-        return bool(self._turns) and window.busy < window.size and window.open_at <= now
+        return bool(self.turns) and window.busy < window.size and window.open_at <= now
 
     def take(self, now: float, refused: list[Refusal[Owner]]) -> Job[Owner] | None:
         """
@@ -101,7 +102,7 @@ class Lane(Generic[Owner]):
 
         @return: what is to be delivered now; call only when C{ready}.
         """
-        share = self._turns.popleft()
+        share = self.turns.popleft()
         waiting = share.waiting
         limit = self._limit
         if not limit or len(waiting) <= limit:
@@ -110,7 +111,7 @@ class Lane(Generic[Owner]):
         else:
             recipients = tuple(waiting[:limit])
             del waiting[:limit]
-            self._turns.append(share)
+            self.turns.append(share)
         self.window.busy += 1
         return Job(self, share.owner, self.window, recipients)
 
@@ -148,7 +149,7 @@ class Lane(Generic[Owner]):
         Take out all that waits here.
         """
         shares, self._shares = self._shares, {}
-        self._turns.clear()
+        self.turns.clear()
         for share in shares.values():
             for recipient in share.waiting:
                 yield share.owner, recipient
@@ -158,7 +159,7 @@ class Lane(Generic[Owner]):
         @return: it may be forgotten: nothing waits, nothing is known that
             must be remembered.
         """
-        return not self._turns and self.window.fresh()
+        return not self.turns and self.window.fresh()
 
 
 class RecipientLane(Lane[Owner]):
@@ -175,14 +176,14 @@ class RecipientLane(Lane[Owner]):
         self._parked: dict[Window, deque[tuple[Owner, Recipient]]] = {}
 
     def ready(self, now: float) -> bool:
-        return bool(self._turns)
+        return bool(self.turns)
 
     def take(self, now: float, refused: list[Refusal[Owner]]) -> Job[Owner] | None:
-        while self._turns:
-            share = self._turns.popleft()
+        while self.turns:
+            share = self.turns.popleft()
             owner, recipient = share.owner, share.waiting.pop(0)
             if share.waiting:
-                self._turns.append(share)
+                self.turns.append(share)
             else:
                 del self._shares[id(owner)]
             window = self._window(recipient.address)
@@ -217,7 +218,7 @@ class RecipientLane(Lane[Owner]):
         share = self._shares.get(id(owner))
         if share is None:
             share = self._shares[id(owner)] = Share(owner)
-            self._turns.appendleft(share)
+            self.turns.appendleft(share)
         share.waiting.insert(0, recipient)
 
     def _forget(self, window: Window) -> None:
@@ -246,7 +247,7 @@ class RecipientLane(Lane[Owner]):
             yield from waiting
 
     def idle(self) -> bool:
-        return not self._turns and not self._parked and not self._windows
+        return not self.turns and not self._parked and not self._windows
 
 
 #: A recipient that is not to be tried now, and why.

@@ -45,6 +45,9 @@ class TransportQueue(Generic[Owner]):
         queue manager.
     @ivar refused: recipients that are not to be tried now, with the reason;
         whoever calls takes them out.
+    @ivar turns: next hops, in the order of their turns.
+    @ivar later: what is opened at some time; with no C{turns} either, C{next}
+        and C{wake} have nothing to say.
     """
 
     def __init__(self, name: str, limits: Limits) -> None:
@@ -58,8 +61,8 @@ class TransportQueue(Generic[Owner]):
         self._reason: Reason | None = None
         self._retry_at = 0.0
         self._lanes: dict[str, Lane[Owner]] = {}
-        self._turns: deque[Lane[Owner]] = deque()
-        self._later: list[tuple[float, int, Lane[Owner], Window]] = []
+        self.turns: deque[Lane[Owner]] = deque()
+        self.later: list[tuple[float, int, Lane[Owner], Window]] = []
         self._count = 0
 
     def add(
@@ -85,7 +88,7 @@ class TransportQueue(Generic[Owner]):
         lane.add(owner, recipient)
         if not lane.queued:
             lane.queued = True
-            self._turns.append(lane)
+            self.turns.append(lane)
         return None
 
     def next(self, now: float) -> Job[Owner] | None:
@@ -94,20 +97,21 @@ class TransportQueue(Generic[Owner]):
             L{None} if there is none, or none may start now.
         """
         limits = self._limits
-        if self._later:
+        if self.later:
             self._open(now)
         if limits.processes and self.busy + self.elsewhere() >= limits.processes:
             return None
         if self._open_at > now:
             return None
-        turns = self._turns
+        turns = self.turns
         while turns:
             lane = turns.popleft()
             lane.queued = False
             if not lane.ready(now):
                 continue  # comes back when a delivery ends or the delay is over
             job = lane.take(now, self.refused)
-            self._queue(lane, now)
+            if lane.turns:
+                self._queue(lane, now)
             if job is not None:
                 self.busy += 1
                 if limits.transport_delay:
@@ -130,7 +134,8 @@ class TransportQueue(Generic[Owner]):
             window.open_at = now + self._limits.destination_delay
             self._wait(lane, window)
         lane.done(job)
-        self._queue(lane, now)
+        if lane.turns:
+            self._queue(lane, now)
         self._forget(lane)
 
     def joined(self, job: Job[Owner], now: float) -> None:
@@ -193,9 +198,9 @@ class TransportQueue(Generic[Owner]):
         @return: when C{next} may give something that it does not give now,
             though no delivery ends before.
         """
-        wake = self._later[0][0] if self._later else None
+        wake = self.later[0][0] if self.later else None
         if (
-            self._turns
+            self.turns
             and self._open_at > now
             and (wake is None or wake > self._open_at)
         ):
@@ -210,15 +215,15 @@ class TransportQueue(Generic[Owner]):
     def _queue(self, lane: Lane[Owner], now: float) -> None:
         if not lane.queued and lane.ready(now):
             lane.queued = True
-            self._turns.append(lane)
+            self.turns.append(lane)
 
     def _wait(self, lane: Lane[Owner], window: Window) -> None:
         self._count += 1
-        heappush(self._later, (window.open_at, self._count, lane, window))
+        heappush(self.later, (window.open_at, self._count, lane, window))
 
     def _open(self, now: float) -> None:
-        while self._later and self._later[0][0] <= now:
-            _, _, lane, window = heappop(self._later)
+        while self.later and self.later[0][0] <= now:
+            _, _, lane, window = heappop(self.later)
             if window.open_at > now:
                 continue  # closed again since, which has an entry of its own
             if window.dead(now) is None:

@@ -101,6 +101,7 @@ class ClientConnection(Protocol):
         self._socket: socket.socket | None = None
         self._queued = False  # the transport has octets that have not left
         self._timer: IDelayedCall | None = None
+        self._fires = 0.0  # when the timer does
         self._deadline: float | None = None
 
     # What the agent calls.
@@ -293,8 +294,10 @@ class ClientConnection(Protocol):
         timer = self._timer
         if timer is None:
             self._timer = self._clock.callLater(seconds, self._fired)
-        elif timer.getTime() > deadline:
+            self._fires = deadline
+        elif self._fires > deadline:
             timer.reset(seconds)
+            self._fires = deadline
 
     def _fired(self) -> None:
         self._timer = None
@@ -303,6 +306,7 @@ class ClientConnection(Protocol):
         left = self._deadline - self._clock.seconds()
         if left > 0:
             self._timer = self._clock.callLater(left, self._fired)
+            self._fires = self._deadline
             return
         self._queued = True  # whatever is there is not wanted
         self._handle(self.engine.timed_out())

@@ -119,7 +119,11 @@ class ReplyReader:
             code = line[:3]
             # isdigit() on octets means 0-9 only; on text it would not.
             if line[3:4] == b" " and code.isdigit():
-                return self._complete(line, int(code))
+                number = int(code)
+                if self._lines or not 200 <= number <= 599:
+                    return self._complete(line, number)
+                self._skipped = 0
+                return ServerReply(number, (line,))
             reply = self._line(line)
             if reply is not None:
                 return reply

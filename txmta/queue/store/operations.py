@@ -134,7 +134,7 @@ class Record(Operation):
         inserts: Sequence[Insert] = (),
         last: bool = False,
     ) -> None:
-        super().__init__(sum(insert.octets for insert in inserts))
+        super().__init__(sum([insert.octets for insert in inserts]) if inserts else 0)
         self.expired = False
         self.stored = False
         self.number = number
