@@ -72,6 +72,7 @@ def early_250() -> None:
 
 def _without_fsync(which: Callable[[int], bool]) -> None:
     from txmta.delivery.filesystem import FileSystem
+    from txmta.delivery.syncs import sync
 
     def fsync(fd: int) -> None:
         if not which(fd):
@@ -79,6 +80,7 @@ def _without_fsync(which: Callable[[int], bool]) -> None:
 
     mailboxes: Any = FileSystem
     mailboxes.fsync = staticmethod(fsync)
+    mailboxes.fsync_all = lambda self, fds: [sync(fsync, fd) for fd in fds]
 
 
 def _is_directory(fd: int) -> bool:

@@ -5,7 +5,7 @@ Stand-ins for what delivery agents are given.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
 from txmta.delivery.filesystem import FileSystem
 from txmta.delivery.rights import Identity, OwnAccount
+from txmta.delivery.syncs import Synced, sync
 from txmta.errors import TableUnavailable
 from txmta.events import Event, Warn
 from txmta.interfaces import (
@@ -145,6 +146,9 @@ class WatchedFileSystem(FileSystem):
 
         for name in (*_BY_PATH, *_BY_DESCRIPTOR, "rename", "unlink"):
             setattr(self, name, watched(name))
+
+    def fsync_all(self, descriptors: Sequence[int]) -> Synced:
+        return [sync(self.fsync, each) for each in descriptors]
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.calls.append(self._describe(name, args))

@@ -20,8 +20,9 @@ from txmta.delivery.maildir import MaildirWriter
 from txmta.delivery.maildirs import Maildirs
 from txmta.delivery.pipes import ReadEnd, WriteEnd
 from txmta.delivery.power import Power
-from txmta.delivery.rights import Owner
+from txmta.delivery.rights import OwnAccount, Owner
 from txmta.delivery.sequential import Sequential
+from txmta.delivery.stages import Together
 
 
 class Case(SynchronousTestCase):
@@ -91,6 +92,37 @@ class WorkTests(Case):
         # When the directory was made, and with the ten.
         after = fs.calls[fs.calls.index("rename") :]
         self.assertEqual(after.count("fsync new"), 1)
+
+    def test_side_by_side(self) -> None:
+        """
+        Several mailboxes: the files of all are synced, then all are renamed,
+        then the directories of all are synced; only then is anything told.
+        """
+        fs = WatchedFileSystem()
+        base = Path(self.mktemp())
+        base.mkdir()
+        writer = MaildirWriter("mx", lambda: NOW, True, fs)
+        rights = OwnAccount()
+        together = Together(self.loop.in_thread, rights, fs.fsync_all)
+        boxes = Maildirs(writer, self.loop.in_thread, self.loop, rights, together)
+        paths = [MaildirPath(str(base), (name,)) for name in "abc"]
+        for _ in range(2):
+            fs.calls.clear()
+            done = [boxes.put(path, b"x\n") for path in paths for _ in range(2)]
+            self.loop.turn(0)
+            for each in done:
+                self.successResultOf(each)
+        calls = [each for each in fs.calls if not each.startswith(("open", "fstat"))]
+        self.assertEqual(
+            calls,
+            [
+                *["write file"] * 6,
+                *["fsync file"] * 6,
+                *["rename"] * 6,
+                *["fsync new"] * 3,
+            ],
+        )
+        self.assertEqual(boxes._busy, {})
 
 
 class TimerTests(Case):

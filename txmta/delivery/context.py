@@ -54,6 +54,7 @@ class AgentContext:
         commands.
     @ivar commands: runs commands, if not we ourselves with C{descriptors}; a
         L{Runner<txmta.delivery.command.Runner>}.
+    @ivar one_thread: C{in_thread} has but one, and works wait for each other.
     """
 
     service: str
@@ -75,3 +76,4 @@ class AgentContext:
     )
     rights: Rights = field(default_factory=OwnAccount, kw_only=True)
     commands: Runner | None = field(default=None, kw_only=True)
+    one_thread: bool = field(default=False, kw_only=True)

@@ -18,6 +18,7 @@ from txmta.delivery.filesystem import FileSystem, MailboxError
 from txmta.delivery.maildir import MaildirWriter
 from txmta.delivery.maildirs import Maildirs
 from txmta.delivery.message import Message
+from txmta.delivery.stages import Together
 from txmta.model import Action, Outcome
 
 #: What stands in the log when a message is in a Maildir.
@@ -44,7 +45,10 @@ def make_maildirs(context: AgentContext, fs: FileSystem | None = None) -> Maildi
         settings.strict_mailbox_ownership,
         fs,
     )
-    return Maildirs(writer, context.in_thread, context.clock, context.rights)
+    rights, together = context.rights, None
+    if context.one_thread:
+        together = Together(context.in_thread, rights, writer.fs.fsync_all)
+    return Maildirs(writer, context.in_thread, context.clock, rights, together)
 
 
 class Mailboxes:

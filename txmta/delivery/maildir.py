@@ -8,8 +8,7 @@ The order of system calls for one batch of messages::
              parent is synced when this process comes there first
     open     tmp/TIME.PpidQn.HOST, exclusively, mode 0600   } each message
     write    all of it                                      }
-    fadvise  begin to write to disk, if there are several   each message
-    fsync    the file                                         each message
+    fsync    the files                                        all at once
     rename   to new/TIME.VdevIinoMusec.HOST                   each message
     fsync    new                                              once
 
@@ -38,9 +37,10 @@ from txmta.delivery.filesystem import (
     FileSystem,
     MailboxError,
     failure,
-    start_writing,
     write_all,
 )
+from txmta.delivery.stages import Stages, in_turn
+from txmta.delivery.syncs import sync
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -77,28 +77,37 @@ class MaildirWriter:
 
         @return: for each, L{None} once it is safe on disk, or why it is not.
         """
+        return in_turn(self.stages(path, messages), self.fs.fsync_all)
+
+    def stages(
+        self, path: MaildirPath, messages: Sequence[bytes]
+    ) -> Stages[list[MailboxError | None]]:
+        """
+        As L{deliver}, for one who syncs what several such works want.
+        """
         try:
             with self._opener.opened(path) as directories:
-                return self._deliver(directories, messages)
+                return (yield from self._stages(directories, messages))
         except MailboxError as error:
             return [error] * len(messages)
 
-    def _deliver(
+    def _stages(
         self, directories: Directories, messages: Sequence[bytes]
-    ) -> list[MailboxError | None]:
+    ) -> Stages[list[MailboxError | None]]:
         files = [MaildirFile(self, directories) for _ in messages]
         for file, message in zip(files, messages, strict=True):
             file.attempt(partial(file.write, message))
-        if len(files) > 1:
-            for file in files:
-                file.attempt(file.start_writing)
-        for file in files:
-            file.attempt(file.sync)
-        for file in files:
-            file.attempt(file.publish)
         written = [file for file in files if file.error is None]
         if written:
-            sync_new(written)
+            synced = yield [file.descriptor for file in written]
+            for file, error in zip(written, synced, strict=True):
+                file.attempt(partial(file.synced, error))
+                file.attempt(file.publish)
+        published = [file for file in written if file.error is None]
+        if published:
+            (error,) = yield [directories.new]
+            if error is not None:
+                take_back(published, error)
         return [file.error for file in files]
 
     def begin(self, path: MaildirPath) -> MaildirStream:
@@ -116,6 +125,7 @@ class MaildirFile:
     One message on its way from tmp to new.
 
     @ivar error: why it is not there, and never will be.
+    @ivar descriptor: to be synced; -1: closed.
     """
 
     def __init__(self, writer: MaildirWriter, directories: Directories) -> None:
@@ -123,7 +133,7 @@ class MaildirFile:
         self._writer = writer
         self._fs = writer.fs
         self.directories = directories
-        self._descriptor = -1
+        self.descriptor = -1
         self._tmp_name = ""
         self._new_name = ""
 
@@ -165,12 +175,12 @@ class MaildirFile:
         )
         directory = self.directories.tmp
         try:
-            self._descriptor = self._fs.open(name, _CREATE, 0o600, dir_fd=directory)
+            self.descriptor = self._fs.open(name, _CREATE, 0o600, dir_fd=directory)
         except OSError as e:
             path = f"{self.directories.path}tmp/{name}"
             raise failure(f"create maildir file {path}", e) from e
         self._tmp_name = name
-        status = self._fs.fstat(self._descriptor)
+        status = self._fs.fstat(self.descriptor)
         self._new_name = (
             f"{seconds}.V{status.st_dev:x}I{status.st_ino:x}"
             f"M{int((now - seconds) * 1e6)}.{self._writer.host}"
@@ -180,21 +190,16 @@ class MaildirFile:
         """
         Add octets; the first time, make the file.
         """
-        if self._descriptor < 0:
+        if self.descriptor < 0:
             self._create()
-        write_all(self._fs, self._descriptor, octets)
+        write_all(self._fs, self.descriptor, octets)
 
-    def start_writing(self) -> None:
+    def synced(self, error: OSError | None) -> None:
         """
-        See L{start_writing}.
+        @param error: why the octets are not on disk.
         """
-        start_writing(self._fs, self._descriptor)
-
-    def sync(self) -> None:
-        """
-        The octets are on disk when this returns.
-        """
-        self._fs.fsync(self._descriptor)
+        if error is not None:
+            raise error
         self._close(strict=True)
 
     def publish(self) -> None:
@@ -214,14 +219,8 @@ class MaildirFile:
             raise failure(f"create maildir file {name}", e) from e
         self._tmp_name = ""
 
-    def sync_directory(self) -> None:
-        """
-        The names in new are on disk when this returns.
-        """
-        self._fs.fsync(self.directories.new)
-
     def _close(self, strict: bool = False) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
+        descriptor, self.descriptor = self.descriptor, -1
         if descriptor < 0:
             return
         try:
@@ -231,17 +230,13 @@ class MaildirFile:
                 raise
 
 
-def sync_new(files: Sequence[MaildirFile]) -> None:
+def take_back(files: Sequence[MaildirFile], error: OSError) -> None:
     """
-    Make the names of published files durable, or take them back.
+    Remove published files whose names are perhaps not on disk.
     """
-    directories = files[0].directories
-    try:
-        files[0].sync_directory()
-    except OSError as e:
-        error = failure(f"sync of directory {directories.path}new", e)
-        for file in files:
-            file.fail(error)
+    shown = f"sync of directory {files[0].directories.path}new"
+    for file in files:
+        file.fail(failure(shown, error))
 
 
 class MaildirStream:
@@ -253,6 +248,7 @@ class MaildirStream:
         self, writer: MaildirWriter, context: AbstractContextManager[Directories]
     ) -> None:
         self._context = context
+        self._fs = writer.fs
         self._file = MaildirFile(writer, context.__enter__())
 
     def write(self, octets: bytes) -> None:
@@ -268,10 +264,14 @@ class MaildirStream:
 
         @raise MailboxError: it is not.
         """
-        self._file.attempt(self._file.sync)
-        self._file.attempt(self._file.publish)
-        if self._file.error is None:
-            sync_new([self._file])
+        file, fs = self._file, self._fs
+        if file.error is None:
+            file.attempt(partial(file.synced, sync(fs.fsync, file.descriptor)))
+        file.attempt(file.publish)
+        if file.error is None:
+            error = sync(fs.fsync, file.directories.new)
+            if error is not None:
+                take_back([file], error)
         self._raise()
 
     def close(self, finished: bool) -> None:

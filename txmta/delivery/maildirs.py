@@ -31,6 +31,7 @@ from txmta.delivery.directories import MaildirPath
 from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.maildir import MaildirStream, MaildirWriter
 from txmta.delivery.rights import OwnAccount, Rights
+from txmta.delivery.stages import Stages, Together
 from txmta.interfaces import IContent
 
 #: Messages, and octets, written together. Our own choice: most of the gain
@@ -86,13 +87,17 @@ class Maildirs:
         in_thread: Callable[..., Deferred[Any]],
         clock: IReactorTime,
         rights: Rights | None = None,
+        together: Together | None = None,
     ) -> None:
         """
         @param rights: L{None}: our own account's.
+        @param together: writes to several Maildirs side by side, where there is
+            but one thread.
         """
         self._writer = writer
         self._in_thread = in_thread
         self._rights = rights or OwnAccount()
+        self._together = together
         self._clock = clock
         self._lock = threading.Lock()
         self._busy: dict[MaildirPath, _Box] = {}
@@ -160,8 +165,12 @@ class Maildirs:
 
     def _start(self, box: _Box) -> None:
         box.patience = self._clock.callLater(PATIENCE, self._give_up, box)
-        write = self._rights.doing(box.path.owner, self._write)
-        self._in_thread(write, box).addCallbacks(
+        if self._together is None:
+            write = self._rights.doing(box.path.owner, self._write)
+            written = self._in_thread(write, box)
+        else:
+            written = self._together.do(box.path.owner, self._stages(box))
+        written.addCallbacks(
             self._written, self._broken, callbackArgs=(box,), errbackArgs=(box,)
         )
 
@@ -169,18 +178,35 @@ class Maildirs:
         """
         In a thread: write the next batch.
         """
-        batch: list[_Waiting] = []
-        size = 0
-        with self._lock:
-            while box.waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_SIZE:
-                batch.append(box.waiting.popleft())
-                size += len(batch[-1].octets)
+        batch = self._batch(box)
         if not batch:  # given up before the thread was free
             return [], []
         try:
             return batch, self._writer.deliver(box.path, [w.octets for w in batch])
         except Exception as e:
             return batch, [e] * len(batch)
+
+    def _stages(self, box: _Box) -> Stages[_Results]:
+        """
+        As L{_write}, side by side with others.
+        """
+        batch = self._batch(box)
+        if not batch:
+            return [], []
+        octets = [waiting.octets for waiting in batch]
+        try:
+            return batch, (yield from self._writer.stages(box.path, octets))
+        except Exception as e:
+            return batch, [e] * len(batch)
+
+    def _batch(self, box: _Box) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        with self._lock:
+            while box.waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_SIZE:
+                batch.append(box.waiting.popleft())
+                size += len(batch[-1].octets)
+        return batch
 
     def _written(self, results: _Results, box: _Box) -> None:
         self._calm(box)

@@ -114,6 +114,7 @@ class LocalChild:
             service.arguments,
             service.where,
             rights=self._rights,
+            one_thread=True,
         )
         commands = ForkedCommands(context, loop)
         return AgentRegistry().make(
