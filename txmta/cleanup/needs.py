@@ -32,10 +32,11 @@ def nexthop_needs(
     detects = settings.detect_8bit_encoding_header
     if detects and eight_bit and envelope.body != "8BITMIME":
         envelope = replace(envelope, body="8BITMIME")
-    if not detects_smtputf8(envelope, settings):
-        return envelope
-    addresses = (envelope.sender, *(r.address for r in envelope.recipients))
-    if utf8_header or not all(address.isascii() for address in addresses):
+    if not utf8_header:
+        addresses = [r.address for r in envelope.recipients]
+        if "".join(addresses).isascii() and envelope.sender.isascii():
+            return envelope
+    if detects_smtputf8(envelope, settings):
         return replace(envelope, smtputf8=True)
     return envelope
 

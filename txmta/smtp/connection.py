@@ -267,6 +267,7 @@ class Connection(ESMTP):
         self._closing = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        self._timer = None
         self._ticking = False
         # A producer that is paused would keep the connection open.
         self.transport.unregisterProducer()

@@ -65,8 +65,7 @@ class SMTPServer(Connection):
             self._engine.answer(answer)
             return
         self._pending = answer
-        answer.addErrback(self._refusal)
-        answer.addCallback(self._answered)
+        answer.addCallbacks(self._answered, self._failed)
 
     def _answered(self, reply: Reply) -> None:
         self._pending = None
@@ -76,6 +75,9 @@ class SMTPServer(Connection):
         if not self._lost:
             self._renew()
         self._pump()
+
+    def _failed(self, failure: Failure) -> None:
+        self._answered(self._refusal(failure))
 
     def _refusal(self, failure: Failure) -> Reply:
         """

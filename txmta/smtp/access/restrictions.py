@@ -67,9 +67,9 @@ def defer(check: Check) -> Answer:
 def permit_mynetworks(check: Check) -> Answer | Deferred[Answer]:
     client = check.client
     listed = check.world.mynetworks.match_client(client.name, client.address)
-    if listed is True or listed is False:
-        return _permit_if(listed)
-    return listed.addCallback(_permit_if)
+    if listed is True:
+        return PERMIT
+    return NEXT if listed is False else listed.addCallback(_permit_if)
 
 
 def permit_inet_interfaces(check: Check) -> Answer:
