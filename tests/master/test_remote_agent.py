@@ -6,6 +6,7 @@ L{txmta.master.elsewhere}, over links in memory.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.master.children import Answer, Child, Site
 from tests.master.pairs import until
 from tests.master.socket_net import SocketNet
+from tests.master.test_link import Transport
 from tests.master.test_wire import make_request
 from tests.queue.doubles import busy, no_user, sent
 from txmta.config.settings import Settings
@@ -23,7 +25,7 @@ from txmta.events import Delivery
 from txmta.master import agent_host
 from txmta.master.agent_host import MEMORY_RECIPIENTS
 from txmta.master.elsewhere import MAX_HELD, WorkElsewhere
-from txmta.master.frames import Record
+from txmta.master.frames import Record, encode
 from txmta.master.link import Link
 from txmta.master.remote_agent import WAIT, RemoteAgents
 from txmta.master.wire import encode_request
@@ -864,6 +866,50 @@ class ManagerLieTests(SiteCase):
         site.net.run()
         self.assertIn("a key that is in use", child.warned[0])
         self.assertEqual(len(child.smtp.hands), 1)
+
+    def test_ahead(self) -> None:
+        """
+        Whoever reads content hears of all deliveries that came together before
+        any is begun; of what is none of ours it hears nothing, and that is
+        found wrong as ever.
+        """
+        site = Site(1)
+        (child,) = site.children
+        site.net.run()
+        told: list[list[tuple[str, int]]] = []
+
+        def ahead(wanted: Iterable[tuple[str, int]]) -> None:
+            self.assertEqual(child.smtp.hands, [])
+            told.append([*wanted])
+
+        child.host.ahead = ahead
+        link = child.host.link("qmgr")
+        link.makeConnection(Transport())
+        (record,) = encode_request(1, make_request())
+        queue_id = make_request().envelope.queue_id
+        good = {**record, "key": 2}
+        link.dataReceived(encode([{"t": "hello"}, record, good]))
+        self.assertEqual(told, [[(queue_id, 5123)] * 2])
+        self.assertEqual(len(child.smtp.hands), 2)
+        envelope: object
+        for envelope in (None, 1, {}, {"0": "x"}, [], [None], [["x"]], ["../x"]):
+            self.refuses_ahead({**record, "envelope": envelope})
+        for size in (None, -1, 1 << 60, "1", 1.5):
+            self.refuses_ahead({**record, "size": size})
+        self.refuses_ahead({"t": "deliver"})
+
+    def refuses_ahead(self, record: Record) -> None:
+        """
+        The record is not told of, and ends the link.
+        """
+        (child,) = Site(1).children
+        told: list[tuple[str, int]] = []
+        child.host.ahead = told.extend
+        link = child.host.link("qmgr")
+        link.makeConnection(Transport())
+        link.dataReceived(encode([record]))
+        self.assertEqual(told, [])
+        self.assertEqual(len(child.warned), 1)
 
     def test_hello(self) -> None:
         """

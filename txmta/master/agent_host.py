@@ -18,7 +18,7 @@ Errors: none leaves here. What an agent raises is told to the queue manager.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 
 from twisted.internet.defer import Deferred
@@ -43,6 +43,10 @@ from txmta.model import DeliveryRequest, Outcome
 MEMORY = 10.0
 MEMORIES = 2000
 MEMORY_RECIPIENTS = 50_000
+
+
+#: Gets queue ids, and sizes, of messages whose content will be asked for.
+Ahead = Callable[[Iterable[tuple[str, int]]], None]
 
 
 class Memory:
@@ -92,14 +96,17 @@ class AgentHost:
         content: Callable[[str], IContent | Deferred[IContent]],
         clock: IReactorTime,
         warn: Callable[[str], None],
+        ahead: Ahead | None = None,
     ) -> None:
         """
         @param agents: by transport.
         @param content: opens the content of a message, by queue id.
         @param warn: a line for the log.
+        @param ahead: told what deliveries have come before they are begun.
         """
         self.agents = agents
         self.content = content
+        self.ahead = ahead
         self.clock = clock
         self.warn = warn
         self.hands: dict[Hand, None] = {}

@@ -9,16 +9,17 @@ Errors: L{BadDelivery<txmta.master.wire_fields.BadDelivery>} ends the link.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
 from txmta.interfaces import IContent
 from txmta.master.frames import Record
+from txmta.master.intake import Received
 from txmta.master.link import Handlers, Link
 from txmta.master.records import Schema
-from txmta.master.wire import RequestReader
+from txmta.master.wire import RequestReader, wanted_content
 from txmta.master.wire_fields import BadDelivery, CheckedByReader
 from txmta.master.wire_reports import encode_failed
 from txmta.master.wire_work import OWN_KEYS
@@ -114,6 +115,7 @@ class HostEnd:
             lost=self._lost,
             warn=host.warn,
             carriers=self.carriers,
+            ahead=None if host.ahead is None else self._ahead,
         )
 
     def send(self, record: Record) -> None:
@@ -142,6 +144,12 @@ class HostEnd:
 
     def _content(self, key: int, queue_id: str) -> IContent | Deferred[IContent]:
         return self._host.content(queue_id)
+
+    def _ahead(self, came: Sequence[Received]) -> None:
+        wanted = [wanted_content(record) for record, _ in came]
+        ahead = self._host.ahead
+        if ahead is not None:
+            ahead([each for each in wanted if each is not None])
 
     def _joins(self, key: int) -> None:
         hand = self.hands.get(key)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -79,8 +79,9 @@ class Link(Protocol):
         lost: Callable[[str], None],
         warn: Callable[[str], None] | None = None,
         carriers: Collection[str] = (),
+        ahead: Callable[[Sequence[Received]], None] | None = None,
     ) -> None:
-        # Over budget: the last two have good defaults.
+        # Over budget: the last three have good defaults.
         """
         @param lost: called once, at the end, with the reason, never from
             within L{send}; not after L{close}.
@@ -88,12 +89,15 @@ class Link(Protocol):
             what the peer did; else twistd's log does.
         @param carriers: types of which each comes with one descriptor, which
             the handler has to take.
+        @param ahead: told of what has come together before any of it is
+            handled; it judges nothing.
         """
         self.peer = peer
         self._handlers = handlers
         self._clock = clock
         self._lost = lost
         self._warn = warn or self._log_warning
+        self._ahead = ahead
         schemas = {kind: schema for kind, (schema, _) in handlers.items()}
         self._intake = Intake(schemas, carriers)
         self._came: deque[Received] = deque()
@@ -188,6 +192,8 @@ class Link(Protocol):
             return
         self._watch_half(bool(got))
         self._came += got
+        if self._ahead is not None:
+            self._ahead(got)
         if self._going_on is None:
             self._handle()
 

@@ -170,6 +170,21 @@ def _check_envelope(items: list[Any]) -> None:
         raise BadDelivery("a flag is none")
 
 
+def wanted_content(record: Record) -> tuple[str, int] | None:
+    """
+    @param record: of any kind, not looked at yet.
+    @return: queue id and size of the message that it wants delivered. What is
+        wrong with it is for L{RequestReader} to say.
+    """
+    if record["t"] != "deliver":
+        return None
+    try:
+        queue_id = check_queue_id(record["envelope"][0])
+        return queue_id, check_number(record["size"], MAX_SIZE)
+    except (BadDelivery, LookupError, TypeError):
+        return None
+
+
 #: Gives the content of a delivery, by its key and queue id.
 Opener = Callable[[int, str], "IContent | Deferred[IContent]"]
 

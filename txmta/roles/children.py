@@ -277,7 +277,11 @@ class SmtpChild(Base):
             self.shared, parts, [s for s in services if role_of(s) == "smtp"]
         )
         self._host = AgentHost(
-            self._agents, self._reader.content, self.reactor, self.warn
+            self._agents,
+            self._reader.content,
+            self.reactor,
+            self.warn,
+            self._reader.ahead,
         )
         self.linked("delivery", self._host.link)
         context.ends.at_last(self._host.nobody_comes)

@@ -6,7 +6,7 @@ memory in common.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,8 +20,8 @@ from txmta.errors import MessageDamaged, StoreUnavailable
 from txmta.interfaces import IContent, IIncoming, IQueueEntrance, IQueueStore
 from txmta.model import Attempt, Envelope, QueuedMessage, QueueName, Recipient, Reply
 from txmta.queue.store import bulk, ids, intake, queries
-from txmta.queue.store.content_reader import ContentReader
-from txmta.queue.store.contents import FRESH
+from txmta.queue.store.content_reader import CACHE, ContentReader
+from txmta.queue.store.contents import FRESH, TOGETHER
 from txmta.queue.store.entrance import Entrance
 from txmta.queue.store.sqlite import SqliteStore
 
@@ -435,6 +435,60 @@ class ContentReaderTests(ProcessesCase):
         self.wait(asked)
         self.assertNotIsInstance(self.reader.content(queue_id), Deferred)
 
+    def test_ahead(self) -> None:
+        """
+        What is about to be asked for is read in one transaction, and is then
+        at hand.
+        """
+        put = [self.put_by_smtpd(content=b"%d\r\n" % n) for n in range(9)]
+        self.reader.ahead([(each, 3) for each in (*put, "nonsense", put[0])])
+        got = [self.reader.content(each) for each in put]
+        self.assertEqual(
+            [cast(Any, content).data for content in got],
+            [b"%d\r\n" % n for n in range(9)],
+        )
+        self.reader.ahead([(each, 3) for each in put])
+        self.assertEqual(self.begun, 1)
+
+    def test_ahead_is_bounded(self) -> None:
+        """
+        Neither many nor large messages are read at a stretch.
+        """
+        put = [self.put_by_smtpd() for _ in range(TOGETHER + 2)]
+        self.reader.ahead([(each, 3) for each in put])
+        self.assertNotIsInstance(self.reader.content(put[0]), Deferred)
+        asked = self.reader.content(put[-1])
+        self.assertIsInstance(asked, Deferred)
+        self.rig.clock.advance(0)
+        self.wait(asked)
+        before = self.begun
+        self.reader.ahead([(self.put_by_smtpd(), CACHE)])
+        self.assertEqual(self.begun, before)
+
+    def test_ahead_in_trouble(self) -> None:
+        """
+        What is damaged, old, or cannot be read is left to whoever asks.
+        """
+        queue_id = self.put_by_smtpd()
+        self.faults.at("SELECT", "SQLITE_IOERR_READ", 1)
+        self.reader.ahead([(queue_id, 3)])
+        self.assertIsInstance(self.reader.content(queue_id), Deferred)
+        self.rig.clock.advance(0)
+        self.store._files.connection.execute(
+            "UPDATE content SET data = ? WHERE message = ?",
+            (b"Subject: other\r\n\r\n", ids.decode(bad := self.put_by_smtpd())),
+        )
+        self.reader.ahead([(bad, 3)])
+        asked = self.reader.content(bad)
+        self.rig.clock.advance(0)
+        with self.assertRaises(MessageDamaged):
+            self.wait(asked)
+        old = self.put_by_smtpd()
+        self.time += FRESH + 1
+        before = self.begun
+        self.reader.ahead([(old, 3)])
+        self.assertEqual(self.begun, before)
+
     def test_bad_among_good(self) -> None:
         """
         Each is checked, and told by itself.
@@ -484,7 +538,9 @@ class ContentReaderTests(ProcessesCase):
         reader = ContentReader(
             str(nowhere), self.rig.clock, self.rig.now, self.rig.threads()
         )
-        asked = reader.content(self.entrance.new_id())
+        queue_id = self.entrance.new_id()
+        reader.ahead([(queue_id, 3)])
+        asked = reader.content(queue_id)
         self.rig.clock.advance(0)
         with self.assertRaises(StoreUnavailable):
             self.wait(asked)

@@ -110,7 +110,7 @@ class Contents:
     def _read(self, number: int) -> Deferred[IContent]:
         return Deferred.fromCoroutine(self._read_one(number))
 
-    def _at_once(self, number: int) -> bool:
+    def at_once(self, number: int) -> bool:
         """
         @param number: the oldest of those to be read.
         @return: whether they are read without a thread.
@@ -122,7 +122,7 @@ class Contents:
         """
         @return: content that is at hand and good; any other is read with care.
         """
-        if not self._at_once(number):
+        if not self.at_once(number):
             return None
         try:
             found = self._reader.now(partial(bulk.contents, numbers=[number]))
@@ -185,7 +185,7 @@ class ManyContents(Contents):
             asked = [self._asked.pop(number) for number in numbers]
             read = partial(bulk.contents, numbers=numbers)
             try:
-                if self._at_once(min(numbers)):
+                if self.at_once(min(numbers)):
                     found = self._reader.now(read)
                 else:
                     found = await self._reader.run(read)
