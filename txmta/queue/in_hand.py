@@ -135,7 +135,7 @@ class InHand:
                 self._job.owner.onward[outcome.n] = outcome.forward
             dispatcher.reroute(self._job.owner, recipient, outcome.reroute)
             return
-        if hop_failure(outcome):
+        if outcome.action is Action.DELAYED and hop_failure(outcome):
             self._hop = (outcome.status, outcome.reason)
         else:
             self._reached = True

@@ -74,8 +74,8 @@ class Router:
             # isinstance() is slow to deny.
             if type(route) is not Route and isinstance(route, Deferred):
                 routing.wait(route, recipient)
-            else:
-                routing.take(route, recipient)
+            elif (queue := self.place(message, recipient, route)) is not None:
+                routing.queues[queue] = None
         routing.done()
 
     def place(
@@ -204,14 +204,16 @@ class Router:
 class Routing:
     """
     The routing of one message.
+
+    @ivar queues: where its recipients wait.
     """
 
-    __slots__ = ("_left", "_message", "_queues", "_router")
+    __slots__ = ("_left", "_message", "_router", "queues")
 
     def __init__(self, router: Router, message: ActiveMessage) -> None:
         self._router = router
         self._message = message
-        self._queues: dict[Queue, None] = {}
+        self.queues: dict[Queue, None] = {}
         self._left = 1
 
     def take(self, route: Route, recipient: Recipient) -> None:
@@ -220,7 +222,7 @@ class Routing:
         """
         queue = self._router.place(self._message, recipient, route)
         if queue is not None:
-            self._queues[queue] = None
+            self.queues[queue] = None
 
     def fail(self, failure: Failure, recipient: Recipient) -> None:
         """
@@ -246,4 +248,4 @@ class Routing:
         """
         self._left -= 1
         if not self._left:
-            self._router.begin(self._queues)
+            self._router.begin(self.queues)

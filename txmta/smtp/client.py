@@ -197,7 +197,8 @@ class ClientConnection(Protocol):
         return cast(IConsumer, self.transport)
 
     def _handle(self, events: list[Event]) -> None:
-        self._flush()
+        if self.engine.out:
+            self._flush()
         for event in events:
             if type(event) is GoAhead:
                 # Only if nothing came in the same breath that ended it.
@@ -212,8 +213,7 @@ class ClientConnection(Protocol):
             self.listener(event)
 
     def _flush(self) -> None:
-        octets = self.engine.take()
-        if octets:
+        if octets := self.engine.take():
             self.recording.said(octets)
             self._send(octets)
 
@@ -291,13 +291,13 @@ class ClientConnection(Protocol):
             self._deadline = None
             return
         deadline = self._deadline = self._clock.seconds() + seconds
-        timer = self._timer
-        if timer is None:
+        if self._timer is None:
             self._timer = self._clock.callLater(seconds, self._fired)
-            self._fires = deadline
         elif self._fires > deadline:
-            timer.reset(seconds)
-            self._fires = deadline
+            self._timer.reset(seconds)
+        else:
+            return
+        self._fires = deadline
 
     def _fired(self) -> None:
         self._timer = None

@@ -128,7 +128,9 @@ def mail_from(transaction: Transaction, offered: Features, quoting: bool) -> str
             command += f" RET={envelope.ret}"
     if offered.smtputf8 and envelope.smtputf8:
         command += " SMTPUTF8"
-    return _safe(command)
+    # isprintable() is quick and right for nearly all; it also says no to
+    # octets that are not UTF-8, which may pass.
+    return command if command.isprintable() else _safe(command)
 
 
 def rcpt_to(
@@ -153,7 +155,7 @@ def rcpt_to(
         if recipient.notify:
             names = [name for flag, name in _NOTIFY if recipient.notify & flag]
             command += f" NOTIFY={','.join(names)}"
-    return _safe(command)
+    return command if command.isprintable() else _safe(command)
 
 
 def _orcpt(recipient: Recipient, transaction: Transaction) -> str:
@@ -171,9 +173,7 @@ def _encoded(original: str) -> str:
 
 
 def _safe(command: str) -> str:
-    # isprintable() is quick and right for nearly all; it also says no to
-    # octets that are not UTF-8, which may pass.
-    if not command.isprintable() and _CONTROL.search(command):
+    if _CONTROL.search(command):
         raise UnsafeAddress(command)
     return command
 

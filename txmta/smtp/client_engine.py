@@ -58,6 +58,7 @@ class ClientEngine:
     @ivar stage: what is awaited.
     @ivar transactions: how many were begun.
     @ivar replies: how many were received; who counts them sees progress.
+    @ivar out: lines that C{take} gives.
     """
 
     def __init__(self, rules: ClientRules, peer: Peer) -> None:
@@ -70,7 +71,7 @@ class ClientEngine:
         self._new_exchange = LmtpExchange if rules.lmtp else Exchange
         self._exchange: Exchange | None = None
         self._reader = ReplyReader()
-        self._out: list[str] = []
+        self.out: list[str] = []
         self._must_reset = False
         self._last = False
 
@@ -85,10 +86,10 @@ class ClientEngine:
         """
         @return: what is to be sent now.
         """
-        if not self._out:
+        if not self.out:
             return b""
-        out = self._out
-        self._out = []
+        out = self.out
+        self.out = []
         return ("\r\n".join(out) + "\r\n").encode("utf-8", "surrogateescape")
 
     def receive(self, data: bytes) -> list[Event]:
@@ -149,7 +150,7 @@ class ClientEngine:
         )
         self._exchange = exchange
         self._reader.strict = offered.pipelining
-        self._out += exchange.start()
+        self.out += exchange.start()
         self.stage = exchange.stage
         return events
 
@@ -190,7 +191,7 @@ class ClientEngine:
         Say goodbye; only when idle.
         """
         if self.stage is Stage.IDLE:
-            self._out.append("QUIT")
+            self.out.append("QUIT")
             self.stage = Stage.QUIT
 
     def start_tls(self) -> None:
@@ -198,7 +199,7 @@ class ClientEngine:
         Ask for TLS; only when idle, after a first EHLO.
         """
         assert self.stage is Stage.IDLE, "not in the middle of something"
-        self._out.append(self._handshake.start_tls())
+        self.out.append(self._handshake.start_tls())
         self.stage = Stage.STARTTLS
 
     def secured(self) -> None:
@@ -207,7 +208,7 @@ class ClientEngine:
         """
         self._reader = ReplyReader()
         self._must_reset = False
-        self._out = [self._handshake.secured()]
+        self.out = [self._handshake.secured()]
         self.stage = Stage.EHLO
 
     def _reply(self, reply: ServerReply, events: list[Event]) -> None:
@@ -227,7 +228,7 @@ class ClientEngine:
             # Nothing was asked, or only goodbye was said.
             raise BadReply("unexpected response", reply.lines[-1][:80])
         if command:
-            self._out.append(command)
+            self.out.append(command)
 
     def _shaken(self, events: list[Event]) -> None:
         self.stage = self._handshake.stage
@@ -289,6 +290,6 @@ class ClientEngine:
         elif self.stage < Stage.IDLE:
             events.append(Failed(problem))
         if polite:
-            self._out.append("QUIT")
+            self.out.append("QUIT")
         self.stage = Stage.CLOSED
         events.append(Over(False))
