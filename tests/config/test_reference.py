@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import txmta
+from txmta.config.parameters.every import later
 from txmta.config.reference import page
 from txmta.config.settings import FAMILIES, Settings
 
@@ -20,7 +21,7 @@ class ReferenceTests(SynchronousTestCase):
         """
         lines = page().splitlines()
         entries = [line[4:] for line in lines if line.startswith("### ")]
-        self.assertEqual(sorted(entries), sorted(Settings.names()))
+        self.assertEqual(sorted(entries), sorted([*Settings.names(), *later()]))
         for suffix, default in FAMILIES.items():
             self.assertIn(f"| `{suffix}` | `${default}` |", lines)
 

@@ -138,10 +138,12 @@ class Checker:
         ):
             if parameter.expand:
                 self._undefined(name, definition)
-        elif parameter is not None or name in defaults():
+        elif parameter is not None:
             self._unsupported(name, definition, settings)
         elif family := self._family(name):
             self._family_value(name, definition, settings, family)
+        elif name in defaults():
+            self._later(name, definition, settings)
         elif name not in self._mentioned:
             self._warnings.append(f"{where}: {name}: unknown parameter{_near(name)}")
 
@@ -176,6 +178,38 @@ class Checker:
             self._problems.append(f"{line}: is not supported yet: {remedy}")
         elif not SILENT.fullmatch(name):
             self._warnings.append(f"{line}: not supported yet, ignored")
+
+    def _later(self, name: str, definition: Definition, settings: Settings) -> None:
+        """
+        Nothing here reads it.
+        """
+        # Here, because most processes never ask.
+        from txmta.config.parameters.every import later
+
+        parameter = later()[name]
+        line = f"{definition.where}: {name} = {_short(definition.text)}"
+        try:
+            text = settings.text(name) if parameter.expand else definition.text
+            default = parameter.default if isinstance(parameter.default, str) else ""
+            if parameter.expand:
+                default = expand(default, settings.text)
+            if _normal(text) == _normal(default):
+                return
+            parameter.convert(text)
+        except ValueError as e:
+            self._problems.append(f"{line}: {e}")
+            return
+        line = f"{definition.where}: {name} = {_short(text)}"
+        if parameter.status is Status.REFUSED:
+            self._problems.append(f"{line}: is refused: {parameter.note}")
+        elif parameter.status is Status.OBSOLETE:
+            self._warnings.append(f"{line}: obsolete, ignored")
+        elif remedy := parameter.remedy(text):
+            self._problems.append(f"{line}: is not supported yet: {remedy}")
+        elif parameter.status is Status.NOT_YET:
+            self._warnings.append(
+                f"{line}: not supported yet, ignored: {parameter.note}"
+            )
 
     def _family(self, name: str) -> str:
         """

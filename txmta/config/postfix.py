@@ -36,26 +36,16 @@ _DANGEROUS: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "smtpd_milters",
-            "non_smtpd_milters",
-            "smtpd_milter_maps",
-            "content_filter",
             "smtpd_proxy_filter",
             "header_checks",
             "mime_header_checks",
             "nested_header_checks",
             "body_checks",
-            "milter_header_checks",
-            "smtpd_command_filter",
             "smtpd_reject_unlisted_sender",
             "smtpd_client_connection_rate_limit",
             "smtpd_client_message_rate_limit",
             "smtpd_client_recipient_rate_limit",
-            "smtpd_tls_req_ccert",
             "relocated_maps",
-            "strict_7bit_headers",
-            "strict_8bitmime",
-            "strict_8bitmime_body",
-            "strict_mime_encoding_domain",
             "reject_code",
             "smtpd_upstream_proxy_protocol",
         ),
@@ -68,11 +58,7 @@ _DANGEROUS: Mapping[str, str] = {
             "virtual_alias_domains",
             "virtual_maps",
             "transport_maps",
-            "canonical_maps",
-            "sender_canonical_maps",
-            "recipient_canonical_maps",
             "smtp_generic_maps",
-            "masquerade_domains",
             "sender_dependent_relayhost_maps",
             "sender_dependent_default_transport_maps",
             "always_bcc",
@@ -86,7 +72,6 @@ _DANGEROUS: Mapping[str, str] = {
             "fallback_transport_maps",
             "luser_relay",
             "best_mx_transport",
-            "fallback_relay",
             "smtp_fallback_relay",
             "smtp_bind_address",
             "smtp_bind_address6",
@@ -95,9 +80,7 @@ _DANGEROUS: Mapping[str, str] = {
             "smtp_dns_reply_filter",
             "smtp_reply_filter",
             "disable_dns_lookups",
-            "default_delivery_status_filter",
             "local_delivery_status_filter",
-            "smtp_delivery_status_filter",
             "virtual_delivery_status_filter",
             "smtp_header_checks",
             "smtp_mime_header_checks",
@@ -125,14 +108,6 @@ _DANGEROUS: Mapping[str, str] = {
         (
             "smtp_tls_security_level",
             "smtpd_tls_security_level",
-            "smtp_tls_policy_maps",
-            "smtp_tls_per_site",
-            "smtp_enforce_tls",
-            "smtpd_enforce_tls",
-            "smtpd_tls_auth_only",
-            "smtpd_tls_wrappermode",
-            "smtp_tls_wrappermode",
-            "smtp_tls_dane_insecure_mx_policy",
         ),
         "there is no TLS yet: write may or remove the line if plain text will do",
     ),
@@ -141,18 +116,14 @@ _DANGEROUS: Mapping[str, str] = {
 _HARMLESS_VALUES: Mapping[str, frozenset[str]] = {
     "smtp_tls_security_level": frozenset(("", "none", "may")),
     "smtpd_tls_security_level": frozenset(("", "none", "may")),
-    "smtp_tls_dane_insecure_mx_policy": frozenset(("may", "dane")),
 }
-
-#: Of smtp(8), but not of lmtp(8).
-_SMTP_ONLY = ("smtp_tls_dane_insecure_mx_policy",)
 
 
 def _for_lmtp(table: Mapping[str, T]) -> Mapping[str, T]:
     """
     @return: the table, with the names of lmtp(8) beside those of smtp(8).
     """
-    names = [n for n in table if n.startswith("smtp_") and n not in _SMTP_ONLY]
+    names = [n for n in table if n.startswith("smtp_")]
     return {**table, **{n.replace("smtp_", "lmtp_"): table[n] for n in names}}
 
 

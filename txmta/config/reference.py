@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from txmta.config.declare import Parameter, Status
+from txmta.config.later import Later
+from txmta.config.parameters.every import GROUPS
+from txmta.config.postfix import DANGEROUS
 from txmta.config.settings import FAMILIES, Settings
 
 _INTRODUCTION = """\
@@ -33,12 +36,12 @@ txmta does with it:
 | no-effect | accepted; nothing here depends on it, the note says why |
 | not-yet | not there yet. Set to another value than its default, it is ignored \
 with a warning, or refuses the start if ignoring it could admit, expose, lose or \
-misroute mail |
+misroute mail; where the latter, "stops the start" stands beside the status |
 | refused | refuses the start when set to another value than its default |
 | obsolete | ignored |
 
-Other parameters of Postfix are treated like "not-yet". A name that is neither a
-parameter nor used by another value is a warning with the nearest known name.
+A name that is neither a parameter nor used by another value is a warning with the
+nearest known name.
 """
 
 _FAMILIES = """\
@@ -83,6 +86,7 @@ def _groups() -> Iterator[type]:
             if group not in seen:
                 seen.add(group)
                 yield group
+    yield from GROUPS
 
 
 def _title(group: type) -> str:
@@ -108,6 +112,10 @@ def _title(group: type) -> str:
 def _entry(parameter: Parameter[Any]) -> Iterator[str]:
     yield f"### {parameter.name}\n"
     status = parameter.status.value
+    if parameter.name in DANGEROUS or (
+        isinstance(parameter, Later) and parameter.effect.stops
+    ):
+        status += ", stops the start" if parameter.status is Status.NOT_YET else ""
     yield f"{parameter.kind}, {status}; default: {_default(parameter)}\n"
     yield f"{parameter.doc}\n"
     if parameter.note:

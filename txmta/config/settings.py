@@ -18,6 +18,7 @@ from typing import Any
 from txmta.config.declare import (
     Parameter,
     SelfReference,
+    Status,
     System,
     declared,
     to_count,
@@ -261,7 +262,7 @@ class Settings(
     def _default(self, name: str, above: tuple[str, ...]) -> str:
         parameter = self._parameters.get(name)
         if parameter is None:
-            return ""
+            return _default_of_later(name)
         if isinstance(parameter.default, str):
             return parameter.default
         return parameter.default(
@@ -281,6 +282,20 @@ class Settings(
         except ValueError as e:
             where = definition.where if definition else "default"
             problems[name] = f"{where}: {name} = {text}: {e}"
+
+
+def _default_of_later(name: str) -> str:
+    """
+    @return: the default of a parameter that is only declared; an obsolete one
+        has none, so that C{${old?$old}} finds out whether it is set.
+    """
+    # Here, because most processes never ask.
+    from txmta.config.parameters.every import later
+
+    parameter = later().get(name)
+    if parameter is None or parameter.status is Status.OBSOLETE:
+        return ""
+    return parameter.default if isinstance(parameter.default, str) else ""
 
 
 # Each child of the server asks, and would copy the pages of all declarations.

@@ -1,0 +1,198 @@
+"""
+Content filters, milters, policy servers, which are not there yet.
+
+See L{txmta.config.later} for the form.
+"""
+
+from __future__ import annotations
+
+from txmta.config.later import flag, items, number, seconds, stop, tables, text, warn
+
+FILTER = stop(
+    "there is no such filter yet, and mail would pass unseen: remove the line, or "
+    "stay with Postfix until txmta has it"
+)
+REWRITES = stop(
+    "it is not there yet, and commands, replies or mail would be others: remove the "
+    "line"
+)
+NO_FILTER = warn("There is no such filter yet.")
+NO_MILTER = warn("There are no milters yet.")
+NO_POLICY = warn(
+    "There are no policy servers yet; check_policy_service stops the start."
+)
+SKIPS = stop(
+    "it is not there yet, and addresses would be rewritten or recipients refused that"
+    " should not: remove the line"
+)
+STRICT = stop(
+    "it is not there yet, and what it refuses would be let in: remove the line"
+)
+
+
+class Filters:
+    """
+    Postfix: C{src/cleanup}, C{smtpd/smtpd_proxy.c}.
+    """
+
+    content_filter = text(
+        "", FILTER, "The transport and next hop that all mail goes to first."
+    )
+    default_filter_nexthop = text(
+        "",
+        NO_FILTER,
+        "The next hop of a FILTER action that names none; empty means the recipient's"
+        " domain.",
+    )
+    receive_override_options = items(
+        "",
+        SKIPS,
+        "What is left out for mail of this service: no_address_mappings, "
+        "no_unknown_recipient_checks, no_header_body_checks, no_milters.",
+    )
+    smtpd_command_filter = tables(
+        "", REWRITES, "Table that replaces commands of clients."
+    )
+    smtpd_proxy_ehlo = text(
+        "$myhostname",
+        NO_FILTER,
+        "The name that smtpd gives to the filter of smtpd_proxy_filter.",
+    )
+    smtpd_proxy_options = items("", NO_FILTER, "How smtpd talks to that filter.")
+    smtpd_proxy_timeout = seconds(
+        "100s", NO_FILTER, "Time for each step with it.", low=1
+    )
+    smtpd_authorized_xclient_hosts = items(
+        "", NO_FILTER, "Clients that may use XCLIENT, which is not offered."
+    )
+    smtpd_authorized_xforward_hosts = items(
+        "", NO_FILTER, "Clients that may use XFORWARD, which is not offered."
+    )
+    smtp_xforward_timeout = seconds(
+        "300s", NO_FILTER, "Time for an XFORWARD command, which is not sent.", low=1
+    )
+    lmtp_xforward_timeout = seconds(
+        "300s", NO_FILTER, "As smtp_xforward_timeout, for LMTP.", low=1
+    )
+    strict_7bit_headers = flag("no", STRICT, "Refuse headers with 8-bit octets.")
+    strict_8bitmime = flag(
+        "no", STRICT, "Both strict_7bit_headers and strict_8bitmime_body."
+    )
+    strict_8bitmime_body = flag(
+        "no", STRICT, "Refuse bodies with 8-bit octets that are not declared."
+    )
+    strict_mime_encoding_domain = flag(
+        "no",
+        STRICT,
+        "Refuse multipart and message parts with a wrong transfer encoding.",
+    )
+    force_mime_input_conversion = flag(
+        "no", NO_FILTER, "Turn 8-bit content into 7 bits as it comes in."
+    )
+
+
+class Milters:
+    """
+    Postfix: C{src/milter}, C{cleanup/cleanup_milter.c}.
+    """
+
+    non_smtpd_milters = items(
+        "", FILTER, "Milters for mail that does not come by SMTP."
+    )
+    smtpd_milter_maps = tables(
+        "", FILTER, "Milters by client, instead of smtpd_milters."
+    )
+    milter_header_checks = tables(
+        "", FILTER, "Header checks for headers that milters add."
+    )
+    milter_default_action = text(
+        "${{$compatibility_level} <level {3.11} ? {tempfail} : {shutdown}}",
+        NO_MILTER,
+        "What becomes of mail when a milter cannot be used.",
+    )
+    milter_protocol = text(
+        "6", NO_MILTER, "The version of the protocol, and extensions."
+    )
+    milter_connect_timeout = seconds(
+        "30s", NO_MILTER, "Time to connect to a milter and agree on options.", low=1
+    )
+    milter_command_timeout = seconds(
+        "30s", NO_MILTER, "Time for its answer to one command.", low=1
+    )
+    milter_content_timeout = seconds(
+        "300s", NO_MILTER, "Time for its answer to the content.", low=1
+    )
+    milter_macro_daemon_name = text(
+        "$myhostname", NO_MILTER, "What the macro {daemon_name} says."
+    )
+    milter_macro_defaults = items("", NO_MILTER, "Values of macros that have none.")
+    milter_macro_v = text(
+        "$mail_name $mail_version", NO_MILTER, "What the macro v says."
+    )
+    milter_connect_macros = items(
+        "j {daemon_name} {daemon_addr} v _",
+        NO_MILTER,
+        "Macros that are sent with the connection.",
+    )
+    milter_helo_macros = items(
+        "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}",
+        NO_MILTER,
+        "Macros that are sent with HELO or EHLO.",
+    )
+    milter_mail_macros = items(
+        "i {auth_type} {auth_authen} {auth_author} "
+        "{mail_addr} {mail_host} {mail_mailer}",
+        NO_MILTER,
+        "Macros that are sent with MAIL FROM.",
+    )
+    milter_rcpt_macros = items(
+        "i {rcpt_addr} {rcpt_host} {rcpt_mailer}",
+        NO_MILTER,
+        "Macros that are sent with RCPT TO.",
+    )
+    milter_data_macros = items("i", NO_MILTER, "Macros that are sent with DATA.")
+    milter_end_of_header_macros = items(
+        "i", NO_MILTER, "Macros that are sent after the headers."
+    )
+    milter_end_of_data_macros = items(
+        "i", NO_MILTER, "Macros that are sent after the content."
+    )
+    milter_unknown_command_macros = items(
+        "", NO_MILTER, "Macros that are sent with an unknown command."
+    )
+
+
+class Policy:
+    """
+    Postfix: C{smtpd/smtpd_check.c}.
+    """
+
+    smtpd_policy_service_default_action = text(
+        "451 4.3.5 Server configuration problem",
+        NO_POLICY,
+        "The action when a policy server cannot be asked.",
+    )
+    smtpd_policy_service_max_idle = seconds(
+        "300s",
+        NO_POLICY,
+        "How long an unused connection to a policy server is kept.",
+        low=1,
+    )
+    smtpd_policy_service_max_ttl = seconds(
+        "1000s", NO_POLICY, "How long a connection to a policy server is used.", low=1
+    )
+    smtpd_policy_service_policy_context = text(
+        "", NO_POLICY, "A word for the policy server, to tell services apart."
+    )
+    smtpd_policy_service_request_limit = number(
+        "0", NO_POLICY, "Requests over one connection; 0 means no limit."
+    )
+    smtpd_policy_service_retry_delay = seconds(
+        "1s", NO_POLICY, "Pause before a request is tried again.", low=1
+    )
+    smtpd_policy_service_timeout = seconds(
+        "100s", NO_POLICY, "Time for the answer.", low=1
+    )
+    smtpd_policy_service_try_limit = number(
+        "2", NO_POLICY, "How often a request is tried.", low=1
+    )
