@@ -14,6 +14,7 @@ from txmta.maps.hash import TextType
 from txmta.maps.indexed import IndexType, open_cdb, open_lmdb_index
 from txmta.maps.inline import InlineType
 from txmta.maps.pcre import PcreType
+from txmta.maps.pgsql import PgsqlType
 from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
@@ -53,6 +54,7 @@ table_python = PythonType()
 table_tcp = TcpType()
 table_socketmap = SocketmapType()
 table_sqlite = SqliteType()
+table_pgsql = PgsqlType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")
