@@ -4,6 +4,8 @@ Tests of the parameters that are only declared.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -167,6 +169,16 @@ class EffectTests(SynchronousTestCase):
             a="$smtp_tls_ciphers", b="${postscreen_whitelist_interfaces?{x}:{y}}"
         )
         self.assertEqual((settings.text("a"), settings.text("b")), ("medium", "y"))
+
+    def test_load(self) -> None:
+        """
+        Settings are made without the declarations that nobody reads.
+        """
+        code = (
+            "import sys; from txmta.config.settings import Settings; Settings(); "
+            "sys.exit('txmta.config.later' in sys.modules)"
+        )
+        self.assertEqual(subprocess.run([sys.executable, "-c", code]).returncode, 0)
 
     def test_every_status(self) -> None:
         found = {parameter.status for parameter in later().values()}

@@ -55,10 +55,12 @@ class Report:
     """
     @ivar problems: each refuses the start; one line each, ready to print.
     @ivar warnings: for the log; one line each.
+    @ivar not_yet: those of the problems that --allow-not-yet allows.
     """
 
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    not_yet: tuple[str, ...] = ()
 
 
 def check(
@@ -87,6 +89,7 @@ class Checker:
         self._agents = agents
         self._problems: list[str] = []
         self._warnings: list[str] = []
+        self._not_yet: list[str] = []
         self._mentioned = set(self._mentions())
 
     def report(self, main_cf: MainCf) -> Report:
@@ -109,7 +112,9 @@ class Checker:
                 self._transport(name)
         self._values(self._settings)
         return Report(
-            tuple(dict.fromkeys(self._problems)), tuple(dict.fromkeys(self._warnings))
+            tuple(dict.fromkeys(self._problems)),
+            tuple(dict.fromkeys(self._warnings)),
+            tuple(dict.fromkeys(self._not_yet)),
         )
 
     def _values(self, settings: Settings, only: Collection[str] | None = None) -> None:
@@ -175,9 +180,13 @@ class Checker:
         elif parameter is not None and parameter.status is Status.OBSOLETE:
             self._warnings.append(f"{line}: obsolete, ignored")
         elif remedy := danger(name, text):
-            self._problems.append(f"{line}: is not supported yet: {remedy}")
+            self._stop(f"{line}: is not supported yet: {remedy}")
         elif not SILENT.fullmatch(name):
             self._warnings.append(f"{line}: not supported yet, ignored")
+
+    def _stop(self, problem: str) -> None:
+        self._problems.append(problem)
+        self._not_yet.append(problem)
 
     def _later(self, name: str, definition: Definition, settings: Settings) -> None:
         """
@@ -205,7 +214,7 @@ class Checker:
         elif parameter.status is Status.OBSOLETE:
             self._warnings.append(f"{line}: obsolete, ignored")
         elif remedy := parameter.remedy(text):
-            self._problems.append(f"{line}: is not supported yet: {remedy}")
+            self._stop(f"{line}: is not supported yet: {remedy}")
         elif parameter.status is Status.NOT_YET:
             self._warnings.append(
                 f"{line}: not supported yet, ignored: {parameter.note}"

@@ -256,13 +256,17 @@ class Settings(
         else:
             raw = self._default(name, above)
         text = expand(raw, lambda n: self._text(n, (*above, name)))
-        self._texts[name] = text
+        if self.is_known(name):
+            self._texts[name] = text
         return text
 
     def _default(self, name: str, above: tuple[str, ...]) -> str:
         parameter = self._parameters.get(name)
         if parameter is None:
-            return _default_of_later(name)
+            # Not for what a default of ours names (proxy_read_maps): that
+            # would load them all at every start, and they have no tables.
+            written = not above or any(each in self.definitions for each in above)
+            return _default_of_later(name) if written else ""
         if isinstance(parameter.default, str):
             return parameter.default
         return parameter.default(
