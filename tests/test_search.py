@@ -58,6 +58,25 @@ class SearchTests(SynchronousTestCase):
             self.assertEqual(answer, "2")
             self.assertEqual(first.asked, ["u+e@d", "u@d"])
 
+    def test_patterns(self) -> None:
+        """
+        A table of patterns is asked for the whole address, not for its parts.
+        """
+
+        class Patterns(Table):
+            by_pattern = True
+
+        for address, whole in (
+            ("u+e@d", ["u+e@d"]),
+            ("a b@d", ['"a b"@d', "a b@d"]),
+            ("u+e", ["u+e"]),
+        ):
+            table, plain = Patterns({}), Table({})
+            keys = list(address_keys(address, delimiters="+", local=True))
+            search([table, plain], keys)
+            self.assertEqual(table.asked, whole)
+            self.assertEqual(plain.asked, keys)
+
     def test_nothing(self) -> None:
         """
         Not found is L{None}, at once when all tables answer at once.

@@ -25,13 +25,28 @@ from txmta.interfaces import ITable
 _UNSPLIT = frozenset({"postmaster", "mailer-daemon"})
 
 
+class Partial(str):
+    """
+    A key that is a part of an address, such as C{@domain}. Tables that compare
+    patterns with the whole key are not asked for it.
+    """
+
+    __slots__ = ()
+
+
 def search(
     tables: Sequence[ITable], keys: Iterable[str]
 ) -> str | Deferred[str | None] | None:
     """
     @return: the value of the first key that any table has.
     """
-    return _search((table, key) for key in keys for table in tables)
+    return _search(
+        (table, key) for key in keys for table in tables if _concerns(key, table)
+    )
+
+
+def _concerns(key: str, table: ITable) -> bool:
+    return not (isinstance(key, Partial) and getattr(table, "by_pattern", False))
 
 
 def _search(
@@ -71,13 +86,15 @@ def address_keys(
     user, _delimiter, _extension = split_extension(name, delimiters)
     users = [name] if user == name else [name, user]
     if domain:
-        for part in users:
-            yield from _both_forms(f"{part}@{domain}")
+        yield from _both_forms(f"{name}@{domain}")
+        if user != name:
+            yield from map(Partial, _both_forms(f"{user}@{domain}"))
     if local or not domain:
         for part in users:
-            yield from _both_forms(part)
+            whole = not domain and part == name
+            yield from _both_forms(part) if whole else map(Partial, _both_forms(part))
     if domain:
-        yield f"@{domain}"
+        yield Partial(f"@{domain}")
 
 
 def _both_forms(address: str) -> Iterator[str]:

@@ -14,21 +14,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support import cases
 from tests.table_contract import context
 from txmta.errors import ConfigError, TableUnavailable
+from txmta.interfaces import ITableType
+from txmta.maps.cidr import CidrType
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
+from txmta.maps.pcre import PcreType
+from txmta.maps.regexp import RegexpType
 from txmta.maps.static import StaticType
 from txmta.maps.text import read_postmap
 
 #: Groups of cases for which there is nothing to test yet, and why.
 NOT_YET = {
-    "dict_cidr": "no cidr: tables",
-    "dict_cidr_file": "no cidr: tables",
-    "dict_pcre": "no pcre: tables",
-    "miss_endif_cidr": "no cidr: tables",
-    "miss_endif_pcre": "no pcre: tables",
-    "miss_endif_re": "no regexp: tables",
-    "miss_endif_regexp": "no regexp: tables",
+    "dict_cidr_file": "values are not file names",
     "ip_match": "no postscreen lists",
     "smtp_map11": "no smtp_delivery_status_filter",
     "tls_policy": "no TLS",
@@ -38,6 +36,12 @@ NOT_YET = {
 }
 
 TESTED = (
+    "dict_cidr",
+    "dict_pcre",
+    "miss_endif_cidr",
+    "miss_endif_pcre",
+    "miss_endif_re",
+    "miss_endif_regexp",
     "dict_inline",
     "dict_static",
     "dict_thash",
@@ -159,3 +163,46 @@ class FailTests(SynchronousTestCase):
         table = FailType().open("aliases", context("fail:aliases"))
         error = self.assertRaises(TableUnavailable, table.lookup, "xx")
         self.assertEqual({f"postmap: fatal: {error}"}, set(expected))
+
+
+class RuleTests(SynchronousTestCase):
+    """
+    Tables that are searched from the top.
+    """
+
+    def check(self, kind: ITableType, name: str, reference: str) -> None:
+        folder = cases("postfix-tables") / "util"
+        path = folder / name
+        warnings: list[str] = []
+        table = kind.open(str(path), context(warn=warnings.append))
+        text = (folder / reference).read_text()
+        self.assertEqual(
+            [warning.replace(str(path), name) for warning in warnings],
+            re.findall(r"^\S+ warning: (.*)$", text, re.MULTILINE),
+        )
+        asked = re.findall(r"^> get (.*)\n(.*)$", text, re.MULTILINE)
+        self.assertTrue(asked)
+        for key, answer in asked:
+            value = table.lookup(key)
+            got = f"{key}: not found" if value is None else f"{key}={value}"
+            self.assertEqual(got, answer)
+
+    def test_cidr(self) -> None:
+        """
+        Networks of both families, C{if}, mistakes.
+        """
+        self.check(CidrType(), "dict_cidr.map", "dict_cidr.ref")
+        self.check(CidrType(), "miss_endif_cidr.map", "miss_endif_cidr.ref")
+
+    def test_regexp(self) -> None:
+        """
+        C{if} without C{endif}.
+        """
+        self.check(RegexpType(), "miss_endif_re.map", "miss_endif_regexp.ref")
+
+    def test_pcre(self) -> None:
+        """
+        Conditions, groups, mistakes.
+        """
+        self.check(PcreType(), "miss_endif_re.map", "miss_endif_pcre.ref")
+        self.check(PcreType(), "dict_pcre.map", "dict_pcre.ref")

@@ -15,6 +15,8 @@ from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps import source
 from txmta.maps.cidr import CidrTable, CidrType
+from txmta.maps.match import MatchLists
+from txmta.maps.regexp import RegexpType
 
 
 class CidrTests(TableContract, SynchronousTestCase):
@@ -200,3 +202,15 @@ class CidrTests(TableContract, SynchronousTestCase):
                 "before"
             ],
         )
+
+
+class MatchListTests(SynchronousTestCase):
+    def test_no_parents(self) -> None:
+        """
+        A list asks a table of patterns for the whole name only.
+        """
+        table = RegexpType().open(r"{ {/^example\.com$/ x} }", context())
+        lists = MatchLists(lambda item, parameter: table, ["x"], lambda: 0.0, print)
+        found = lists.domains("x", ["regexp:y"])
+        self.assertTrue(found.match("example.com"))
+        self.assertFalse(found.match("sub.example.com"))

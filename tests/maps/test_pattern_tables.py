@@ -327,12 +327,14 @@ class PcreTests(PatternTests, SynchronousTestCase):
         )
         self.assertIn('ignoring obsolete regexp option "X"', self.warnings[0])
 
-    def test_text(self) -> None:
+    def test_octets_of_letters(self) -> None:
         """
-        A letter is a letter in UTF-8.
+        A dot is an octet, unless the expression itself begins with (*UTF).
         """
-        self.check("/^.$/ one\n/\\x{20ac}/ euro\n", {"é": "one", "12€": "euro"})
-        self.assertIsNone(self.open("/\\x{20ac}/ euro\n").lookup("€\udcff"))
+        self.check("/^.$/ one\n/^..$/ two\n", {"é": "two", "e": "one"})
+        self.check("/(*UTF)^.x$/ one\n", {"éx": "one", "\udcffx": None})
+        self.open("/\\x{20ac}/ euro\n")
+        self.assertIn("error in regex at offset 7", self.warnings[0])
 
     def test_catastrophe(self) -> None:
         """

@@ -64,6 +64,8 @@ class _Table:
         self._kind = kind
 
     def decide(self, items: _Items) -> Decision | Deferred[Decision]:
+        if getattr(self._table, "by_pattern", False):
+            return self._search(iter(items))
         wanted = (key for item in items for key in keys(item, self._kind))
         return self._search(wanted)
 

@@ -1,6 +1,8 @@
 """
 C{pcre:}: results by Perl expression.
 
+As in Postfix a dot is an octet: of a letter in UTF-8 it matches a part.
+
 Owns: which letters mean what.
 Knows nothing of: rules (L{txmta.maps.pattern_reader}), the library
     (L{txmta.maps.pcre2}).
@@ -22,7 +24,7 @@ from txmta.errors import ConfigError
 from txmta.interfaces import ITableType
 from txmta.maps import pcre2
 from txmta.maps.context import TableContext
-from txmta.maps.pattern_rules import BadExpression, Budget, Expression, Groups
+from txmta.maps.pattern_rules import Expression
 from txmta.maps.pattern_table import PatternTable, open_patterns
 
 _OPTIONS = {
@@ -35,42 +37,6 @@ _OPTIONS = {
     "U": pcre2.UNGREEDY,
 }
 _ON = pcre2.CASELESS | pcre2.DOTALL
-
-
-class _Either:
-    """
-    An expression for text, and for octets that are no UTF-8.
-
-    Postfix does not look up the latter at all. Here they are searched as
-    octets, or a filter could be passed with a wrong one.
-
-    @ivar groups: how many it has.
-    """
-
-    def __init__(self, pattern: bytes, options: int) -> None:
-        self._text = pcre2.Expression(pattern, options | pcre2.UTF)
-        self.groups = self._text.groups
-        try:
-            self._octets = pcre2.Expression(pattern, options)
-        except BadExpression:
-            self._octets = self._text  # "\x{100}": it is never compared
-
-    def search(self, key: bytes, budget: Budget) -> bool:
-        expression = self._for(key)
-        return expression is not None and expression.search(key, budget)
-
-    def find(self, key: bytes, budget: Budget) -> Groups | None:
-        expression = self._for(key)
-        return None if expression is None else expression.find(key, budget)
-
-    def _for(self, key: bytes) -> pcre2.Expression | None:
-        if key.isascii():
-            return self._text
-        try:
-            key.decode("utf-8")
-        except UnicodeDecodeError:
-            return None if self._octets is self._text else self._octets
-        return self._text
 
 
 class PcreDialect:
@@ -89,7 +55,7 @@ class PcreDialect:
         options = _ON
         for flag in flags:
             options ^= _OPTIONS[flag]
-        return _Either(text.encode("utf-8", "surrogateescape"), options)
+        return pcre2.Expression(text.encode("utf-8", "surrogateescape"), options)
 
 
 @implementer(IPlugin, ITableType)

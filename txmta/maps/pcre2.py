@@ -25,11 +25,15 @@ LIBRARY = "libpcre2-8.so.0"
 
 DOLLAR_ENDONLY, CASELESS, DOTALL = 0x10, 0x8, 0x20
 EXTENDED, MULTILINE, UNGREEDY = 0x80, 0x400, 0x40000
-ANCHORED, UTF = 0x80000000, 0x80000
+ANCHORED = 0x80000000
 _USE_OFFSET_LIMIT, _NEVER_BACKSLASH_C = 0x800000, 0x100000
-_NO_UTF_CHECK = 0x40000000
+_UTF = 0x80000
 
 _NOMATCH = -1
+
+#: The key is no UTF-8, which an expression with C{(*UTF)} asks for.
+_NO_UTF = range(-23, -2)
+
 _ALLOPTIONS, _CAPTURECOUNT = 0, 4
 
 #: Steps of a search from one place: first, when it has to be quick; then, when
@@ -135,7 +139,7 @@ class Expression:
         self.groups = number.value
         lib.pcre2_pattern_info_8(code, _ALLOPTIONS, ctypes.byref(number))
         # What depends on where a search begins cannot be cut into pieces.
-        self._whole = bool(number.value & ANCHORED) or b"\\G" in pattern
+        self._whole = bool(number.value & (ANCHORED | _UTF)) or b"\\G" in pattern
         self._data = lib.pcre2_match_data_create_8(self.groups + 1, None)
         if not self._data:
             raise MemoryError
@@ -153,13 +157,13 @@ class Expression:
                 key,
                 size,
                 0,
-                _NO_UTF_CHECK,
+                0,
                 self._data,
                 self._quick,
             )
             if found >= 0:
                 return True
-            if found == _NOMATCH:
+            if found == _NOMATCH or found in _NO_UTF:
                 return False
         return self._patient(key, budget)
 
@@ -177,8 +181,6 @@ class Expression:
         size, start, width = len(key), 0, _QUICK_SIZE
         while start <= size:
             end = size if self._whole else min(size, start + width - 1)
-            while end + 1 < size and key[end + 1] & 0xC0 == 0x80:
-                end += 1  # a piece begins where a character does
             found = self._piece(key, start, end, _QUICK_STEPS)
             if found < _NOMATCH and width > 1 and not self._whole:
                 width = 1
@@ -187,6 +189,8 @@ class Expression:
                 found = self._piece(key, start, end, _STEPS)
             if found >= 0:
                 return True
+            if found in _NO_UTF:
+                return False
             if found != _NOMATCH:
                 raise TooSlow(_message(found))
             budget.check()
@@ -201,7 +205,7 @@ class Expression:
         lib.pcre2_set_offset_limit_8(limits, end)
         lib.pcre2_set_match_limit_8(limits, steps)
         found: int = self._match(
-            self._code, key, len(key), start, _NO_UTF_CHECK, self._data, limits
+            self._code, key, len(key), start, 0, self._data, limits
         )
         return found
 
