@@ -14,6 +14,7 @@ Errors: none.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from txmta.model import (
     Action,
@@ -26,6 +27,12 @@ from txmta.model import (
     RecipientState,
     Result,
 )
+
+
+# Recipients of all messages have the same numbers.
+@lru_cache(maxsize=1024)
+def _done(n: int) -> Result:
+    return Result(n, RecipientState.DONE)
 
 
 class ActiveMessage:
@@ -116,7 +123,7 @@ class ActiveMessage:
         elif action is Action.FAILED:
             self.failed.append((recipient, outcome))
         else:
-            self.results.append(Result(recipient.n, RecipientState.DONE))
+            self.results.append(_done(recipient.n))
         self.waiting -= 1
 
     def take_results(self) -> tuple[Result, ...]:
