@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txmta.delivery.power import Power, PowerLost
 from txmta.delivery.rights import Owner
 from txmta.delivery.sequential import Sequential
-from txmta.delivery.stages import MAX_TOGETHER, Stages, Together, in_turn
+from txmta.delivery.stages import MAX_TOGETHER, Last, Stages, Together, in_turn
 from txmta.delivery.syncs import Synced
 
 AMY, BOB, EVE = Owner(61001, 61001), Owner(61002, 61002), Owner(61003, 61003)
@@ -92,6 +92,24 @@ class TogetherTests(Case):
                 *(AMY, "a1", "root", BOB, "b1", "root", [5, 6]),
                 *(AMY, "a end", "a closed", "root", BOB, "b end", "b closed", "root"),
             ],
+        )
+
+    def test_last(self) -> None:
+        """
+        Nobody's rights where nothing is left to do; but where a sync failed,
+        there is.
+        """
+        self.broken[4] = OSError(errno.EIO, "x")
+        done = [
+            self.together.do(AMY, self.work("a", [1], Last((2,)))),
+            self.together.do(BOB, self.work("b", [3], Last((4,)))),
+        ]
+        self.loop.turn(0)
+        for each in done:
+            self.successResultOf(each)
+        self.assertEqual(
+            self.seen[self.seen.index([2, 4]) + 1 :],
+            ["a end", "a closed", BOB, "b end", "b closed", "root"],
         )
 
     def test_different_lengths(self) -> None:

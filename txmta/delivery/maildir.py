@@ -39,7 +39,7 @@ from txmta.delivery.filesystem import (
     failure,
     write_all,
 )
-from txmta.delivery.stages import Stages, in_turn
+from txmta.delivery.stages import Last, Stages, in_turn
 from txmta.delivery.syncs import sync
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -105,7 +105,7 @@ class MaildirWriter:
                 file.attempt(file.publish)
         published = [file for file in written if file.error is None]
         if published:
-            (error,) = yield [directories.new]
+            (error,) = yield Last((directories.new,))
             if error is not None:
                 take_back(published, error)
         return [file.error for file in files]
