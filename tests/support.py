@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from unittest import SkipTest
@@ -35,6 +36,23 @@ def require_library(name: str) -> None:
     """
     if find_spec(name) is None:
         _missing(f"not installed: the library {name}")
+
+
+def require_table_types(folder: str, *types: str) -> None:
+    """
+    Skip the test if Debian's Postfix lacks a type of table; in CI, fail.
+
+    @param folder: has a main.cf.
+    """
+    done = subprocess.run(
+        ["postconf", "-c", folder, "-m"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": PATH},
+    )
+    packages = sorted(f"postfix-{t}" for t in set(types) - set(done.stdout.split()))
+    if packages:
+        _missing(f"not installed: {', '.join(packages)}")
 
 
 def require_root(why: str) -> None:

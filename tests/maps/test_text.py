@@ -63,6 +63,27 @@ class PostmapTests(SynchronousTestCase):
             ],
         )
 
+    def test_backslash(self) -> None:
+        """
+        A backslash at the end of a line is part of the key, as in Postfix.
+        """
+        table, warnings = self.read("a\\\nb\\ c d\n")
+        self.assertEqual(table, {"b\\ c": "d"})
+        self.assertEqual(
+            warnings,
+            ["/m, line 1: expected format: key whitespace value -- ignoring this line"],
+        )
+
+    def test_only_like_white_space(self) -> None:
+        """
+        White space outside ASCII is part of keys and values, as in Postfix.
+        """
+        table, warnings = self.read("a\xa0b c\u3000\n\x1cd e\n\u2003\x85 f\ng\vh\f\n")
+        self.assertEqual(
+            table, {"a\xa0b": "c\u3000", "\x1cd": "e", "\u2003\x85": "f", "g": "h"}
+        )
+        self.assertEqual(warnings, [])
+
     @given(st.text(alphabet='ab"\\ \t\n#:\x00\udcff', max_size=40))
     def test_total(self, text: str) -> None:
         """

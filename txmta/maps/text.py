@@ -23,8 +23,12 @@ Warn = Callable[[str], None]
 
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 
-# A key ends at white space outside quotes.
-_KEY = re.compile(rf'(?:[^\s"\\]|\\.|{_QUOTED})+', re.DOTALL)
+# White space as in C: what else looks like it may be in keys and values.
+_BLANK = " \t\n\v\f\r"
+
+# A key ends at white space outside quotes; a backslash at the end of the line
+# is part of it.
+_KEY = re.compile(rf'(?:[^{_BLANK}"\\]|\\.?|{_QUOTED})+', re.DOTALL)
 
 # "name" of "name: value": a colon inside quotes does not count.
 _NAME = re.compile(rf'((?:[^:"\\]|\\.|{_QUOTED})+):', re.DOTALL)
@@ -39,10 +43,10 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     start = 0
     parts: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
-        bare = line.strip()
+        bare = line.strip(_BLANK)
         if not bare or bare[0] == "#":
             continue
-        if line[0].isspace() and parts:
+        if line[0] in _BLANK and parts:
             parts.append(line.rstrip("\r"))
             continue
         if parts:
@@ -61,7 +65,7 @@ def read_postmap(text: str, path: str, warn: Warn) -> dict[str, str]:
     table: dict[str, str] = {}
     for number, line in logical_lines(text):
         where = f"{path}, line {number}"
-        if line[0].isspace():
+        if line[0] in _BLANK:
             warn(f"{where}: logical line must not start with whitespace")
             continue
         match = _KEY.match(line)
@@ -70,7 +74,7 @@ def read_postmap(text: str, path: str, warn: Warn) -> dict[str, str]:
         if rest[:1] == '"':
             warn(f"{where}: unbalanced '\"' in '{line}' -- ignoring this line")
             continue
-        value = rest.strip()
+        value = rest.strip(_BLANK)
         if not key or not value:
             warn(
                 f"{where}: expected format: key whitespace value -- ignoring this line"
@@ -93,7 +97,7 @@ def read_aliases(text: str, path: str, warn: Warn) -> dict[str, str]:
         where = f"{path}, line {number}"
         match = _NAME.match(line)
         name = scan(match[1]) if match else []
-        value = line[match.end() :].strip() if match else ""
+        value = line[match.end() :].strip(_BLANK) if match else ""
         kinds = {token.kind for token in name}
         if not name or not value or "," in kinds:
             warn(f"{where}: need name:value pair")
