@@ -150,8 +150,8 @@ class UnionTests(TableContract, SynchronousTestCase):
         path = Path(self.mktemp()).absolute()
         path.write_text("root: me\n")
         item = f"unionmap:{{hash:{path}}}"
-        registry = TableRegistry(lambda: 0.0, print, aliases=[item])
         for parameter in ("alias_maps", "local_recipient_maps"):
+            registry = TableRegistry(lambda: 0.0, print, aliases=[item])
             self.assertEqual(registry.table(item, parameter).lookup("root"), "me")
 
 
