@@ -18,6 +18,7 @@ from txmta.maps.pattern_table import PatternTable
 from txmta.maps.pcre import PcreType
 from txmta.maps.posix_syntax import has_back_reference, to_pcre
 from txmta.maps.regexp import RegexpType
+from txmta.maps.registry import TableRegistry
 
 if TYPE_CHECKING:
     _Base = SynchronousTestCase
@@ -381,6 +382,22 @@ class PcreTests(PatternTests, SynchronousTestCase):
         """
         error = self.assertRaises(BadExpression, pcre2.Expression, b"a(", 0)
         self.assertRegex(str(error), "^error in regex at offset 2: missing ")
+
+
+class RegistryTests(SynchronousTestCase):
+    def test_parameters(self) -> None:
+        """
+        A table that may have C{$1} for one parameter is another one for those
+        that may not, whichever comes first.
+        """
+        registry = TableRegistry(lambda: 0.0, lambda text: None, types=[RegexpType()])
+        item = "regexp:{ {/^(a)/ $1}, {/./ fixed} }"
+        for parameter, value in (
+            ("virtual_alias_maps", "a"),
+            ("transport_maps", "fixed"),
+            ("canonical_maps", "a"),
+        ):
+            self.assertEqual(registry.table(item, parameter).lookup("a"), value)
 
 
 class PosixSyntaxTests(SynchronousTestCase):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import PLAIN, TableContext, Ways
+from txmta.maps.pattern_table import NO_SUBSTITUTION
 from txmta.maps.proxy import bare
 from txmta.plugins import find
 
@@ -54,7 +55,7 @@ class TableRegistry:
         # What cannot be loaded is told with the delivery agents.
         found = find(ITableType).plugins if types is None else types
         self._types = {kind.prefix: kind for kind in found}
-        self._open: dict[tuple[str, bool], ITable] = {}
+        self._open: dict[tuple[str, bool, bool], ITable] = {}
 
     def known_types(self) -> list[str]:
         """
@@ -100,7 +101,9 @@ class TableRegistry:
         aliases = (
             within or parameter in _ALIAS_PARAMETERS or bare(item) in self._aliases
         )
-        known = self._open.get((item, aliases))
+        # What $1 may do in one parameter it may not do in another.
+        which = item, aliases, not aliases and parameter in NO_SUBSTITUTION
+        known = self._open.get(which)
         if known is not None:
             return known
         prefix, colon, name = item.partition(":")
@@ -125,7 +128,7 @@ class TableRegistry:
             ways=self._ways,
         )
         table = self._opened(kind, name, context)
-        self._open[item, aliases] = table
+        self._open[which] = table
         return table
 
     def _opened(self, kind: ITableType, name: str, context: TableContext) -> ITable:
