@@ -204,6 +204,23 @@ class MistakeTests(LoadCase):
             "smtpd_recipient_restrictions = reject\n"
         )
 
+    def test_allow_not_yet(self) -> None:
+        """
+        A trial starts without what is not there yet, and hears of it; what is
+        refused stays so.
+        """
+        main_cf = f"{NO_ALIASES}content_filter = x:[192.0.2.1]\n"
+        (problem,) = self.problems(main_cf)
+        path = str(self.folder / "main.cf")
+        found = load(path, allow_not_yet=True)
+        (allowed,) = found.allowed
+        self.assertRegex(allowed, r"\A--allow-not-yet: ignored: /")
+        self.assertIn(problem, allowed)
+        self.assertIn(found.allowed[0], found.warnings)
+        self.problems(f"{main_cf}process_id = 1\n")
+        (refused,) = self.assertRaises(ConfigError, load, path, True).problems
+        self.assertIn("process_id = 1: is refused", refused)
+
     def test_written_elsewhere(self) -> None:
         """
         What a default refers to is told where it is written; two sizes that

@@ -43,6 +43,7 @@ from txmta.ground import prepare
 from txmta.log.maillog import MailLog
 from txmta.maps.context import Ways
 from txmta.maps.files import Keeper, reader_of
+from txmta.master.allowed import repeat_allowed
 from txmta.master.binding import Bound, port_of
 from txmta.master.notify import Notify
 from txmta.master.privileges import become, server_account
@@ -60,9 +61,10 @@ class StartFailed(Exception):
     """
 
 
-def load(path: str) -> Configuration:
+def load(path: str, allow_not_yet: bool = False) -> Configuration:
     """
     @param path: of main.cf; master.cf is beside it, or a built-in one counts.
+    @param allow_not_yet: what is not supported yet is no problem.
     @raise ConfigError: with all that is wrong. Nothing was opened for good.
     """
     problems: list[str] = []
@@ -92,7 +94,8 @@ def load(path: str) -> Configuration:
     problems += wrong
     agents = AgentRegistry()
     report = check(main_cf, settings, services, agents.known_programs())
-    problems += report.problems
+    allowed = report.not_yet if allow_not_yet else ()
+    problems += [each for each in report.problems if each not in allowed]
     try:
         listens(services, settings, port_of)
     except ConfigError as e:
@@ -103,9 +106,10 @@ def load(path: str) -> Configuration:
         # What is broken may be why something is missed.
         told = [with_place(each, settings) for each in (*problems, *agents.broken)]
         raise ConfigError(list(dict.fromkeys(told)))
-    warnings = (*report.warnings, *agents.broken)
-    files = HeldFiles(keeper.files)
-    return Configuration(path, settings, services, warnings, files, places())
+    ignored = tuple(f"--allow-not-yet: ignored: {each}" for each in allowed)
+    warnings = (*report.warnings, *agents.broken, *ignored)
+    what = (path, settings, services, warnings, HeldFiles(keeper.files), places())
+    return Configuration(*what, allow_not_yet, ignored)
 
 
 def _hidden_from_owner(settings: Settings) -> Callable[[str], bool]:
@@ -217,6 +221,9 @@ class Server(Service):
     def startService(self) -> None:
         super().startService()
         self._say_what_is_configured()
+        self._repeat = repeat_allowed(
+            self._reactor, lambda: self._configuration, self._warn
+        )
         shared = Shared(
             self._configuration.settings,
             self._configuration.services,
@@ -245,6 +252,7 @@ class Server(Service):
         @return: fires when all is delivered or written down.
         """
         super().stopService()
+        self._repeat.stop()
         return Deferred.fromCoroutine(self._stop())
 
     def _tell_the_service_manager(self) -> None:
@@ -268,7 +276,10 @@ class Server(Service):
 
     def _say_what_is_configured(self) -> None:
         for warning in self._configuration.warnings:
-            self._mail_log.emit(Warn("master", warning))
+            self._warn(warning)
+
+    def _warn(self, text: str) -> None:
+        self._mail_log.emit(Warn("master", text))
 
     def _hangup(self, _number: int, _frame: object) -> None:
         self._reactor.callFromThread(

@@ -163,5 +163,5 @@ class Kit:
     blocking: Mapping[str, str]
     confine: Callable[[str, Configuration], Sequence[str]]
     target: Callable[[Configuration], Target]
-    load: Callable[[str], Configuration]
+    load: Callable[[str, bool], Configuration]
     seen: Callable[[str, Configuration], Configuration]

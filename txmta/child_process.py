@@ -82,7 +82,7 @@ def run(role: str, n: int, settings: int, fds: Mapping[str, int], kit: Kit) -> N
     try:
         configuration = unpack(settings)
         if role == CHECK:
-            _check(configuration.path, given["result"], kit)
+            _check(configuration, given["result"], kit)
             status = 0
         elif role in kit.blocking:
             status = _run_blocking(role, n, configuration, end, given, kit)
@@ -97,12 +97,12 @@ def run(role: str, n: int, settings: int, fds: Mapping[str, int], kit: Kit) -> N
     os._exit(status)
 
 
-def _check(path: str, result: int, kit: Kit) -> None:
+def _check(old: Configuration, result: int, kit: Kit) -> None:
     """
     For a reload: is there a configuration that can be used?
     """
     try:
-        write_result(result, kit.load(path))
+        write_result(result, kit.load(old.path, old.allow_not_yet))
     except ConfigError as e:
         write_result(result, e.problems)
 

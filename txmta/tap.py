@@ -29,13 +29,20 @@ class Options(_Options):
     optParameters = [
         ["config", "c", "/etc/txmta/main.cf", "Path of main.cf; master.cf is beside."]
     ]
+    optFlags = [
+        [
+            "allow-not-yet",
+            None,
+            "For trials: start although main.cf asks for what is not supported yet.",
+        ]
+    ]
     longdesc = "A mail transfer agent, configured like Postfix."
 
     def postOptions(self) -> None:
         # twistd changes its directory when it becomes a daemon.
         path = os.path.abspath(self["config"])
         try:
-            self.configuration = load(path)
+            self.configuration = load(path, bool(self["allow-not-yet"]))
             self._check_twistd()
         except ConfigError as e:
             # Not UsageError: twistd would print its usage before the errors.

@@ -36,12 +36,16 @@ class SnapshotTests(SynchronousTestCase):
             services,
             ("careful",),
             plugins={"an.Interface": ["a.module:name"]},
+            allow_not_yet=True,
+            allowed=("ignored",),
         )
         after = decode(encode(before))
         self.assertEqual(after.path, before.path)
         self.assertEqual(after.warnings, before.warnings)
         self.assertEqual(after.services, before.services)
         self.assertEqual(after.plugins, before.plugins)
+        self.assertTrue(after.allow_not_yet)
+        self.assertEqual(after.allowed, before.allowed)
         self.assertEqual(after.services[0].overrides, {"smtpd_timeout": "10s"})
         self.assertEqual(after.settings.definitions, definitions)
         self.assertEqual(after.settings.system, system)

@@ -70,7 +70,7 @@ _fork = os.fork
 entry.before = out_of_processes  # type: ignore[attr-defined]
 
 
-def load(path: str) -> Configuration:
+def load(path: str, allow_not_yet: bool = False) -> Configuration:
     """
     Read main.cf and master.cf, and no more: this is quick.
     """

@@ -32,6 +32,8 @@ class Configuration:
     @ivar path: of main.cf.
     @ivar warnings: for the log.
     @ivar files: tables and lists that root alone can read.
+    @ivar allow_not_yet: what is not supported yet does not stop the start.
+    @ivar allowed: what would have; among the warnings, too.
     @ivar plugins: see L{places<txmta.plugins.places>}.
     """
 
@@ -41,6 +43,8 @@ class Configuration:
     warnings: Sequence[str] = ()
     files: Files = field(default_factory=HeldFiles, compare=False)
     plugins: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    allow_not_yet: bool = False
+    allowed: Sequence[str] = ()
 
 
 _LENGTH = struct.Struct(">Q")
@@ -81,6 +85,8 @@ def encode(configuration: Configuration) -> bytes:
         "system": asdict(settings.system),
         "services": [asdict(service) for service in configuration.services],
         "warnings": list(configuration.warnings),
+        "allow_not_yet": configuration.allow_not_yet,
+        "allowed": list(configuration.allowed),
         "plugins": {name: [*each] for name, each in configuration.plugins.items()},
     }
     # Text that was not UTF-8 has surrogates, which are plain ASCII here.
@@ -106,6 +112,8 @@ def decode(data: bytes) -> Configuration:
         services,
         tuple(value["warnings"]),
         plugins=value["plugins"],
+        allow_not_yet=value["allow_not_yet"],
+        allowed=tuple(value["allowed"]),
     )
 
 

@@ -33,6 +33,7 @@ from twisted.internet.interfaces import (
     IReactorCore,
     IReactorFromThreads,
 )
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,6 +42,7 @@ from txmta.config.snapshot import Configuration
 from txmta.errors import ConfigError
 from txmta.events import Event, Fatal, Note, Warn
 from txmta.interfaces import IEventSink
+from txmta.master.allowed import repeat_allowed
 from txmta.master.beat import INTERVAL, Beat
 from txmta.master.binding import Bound
 from txmta.master.family import Family, Post, StartFailed
@@ -124,6 +126,7 @@ class Master(Service):
         self._configuration = configuration
         self._reactor = reactor
         self._notify = Notify()
+        self._repeat: LoopingCall | None = None
         self._under_way: Deferred[None] | None = None
         self._again = False
         self._starting = False
@@ -163,6 +166,9 @@ class Master(Service):
             self._arrangement.end(error)
             raise SystemExit(1)
         signal.signal(signal.SIGHUP, self._hangup)
+        self._repeat = repeat_allowed(
+            self._reactor, lambda: self._configuration, self._warn
+        )
         # Children die with the thread that forks: the reactor's.
         self._reactor.callWhenRunning(self._do, self._start)
 
@@ -172,6 +178,8 @@ class Master(Service):
         """
         super().stopService()
         self._stopping = True
+        if self._repeat is not None:
+            self._repeat.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
