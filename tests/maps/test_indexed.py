@@ -136,7 +136,9 @@ class _IndexContract(TableContract):
         self.assertIn("make it again, with postmap or postalias", str(error))
         self.path.unlink()
         self.path.mkdir()
-        self.assertRaises(ConfigError, self.make_table)
+        before = os.listdir("/proc/self/fd")
+        error = self.assertRaises(ConfigError, self.make_table)
+        self.assertEqual(os.listdir("/proc/self/fd"), before, str(error))
 
     def test_text(self) -> None:
         """

@@ -102,14 +102,18 @@ class Keeper:
 def _read(path: str) -> tuple[Signature, bytes]:
     # O_NONBLOCK: the open of a FIFO must not hang the mail system.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
-        octets = file.read(MAX_SIZE + 1)
-        if len(octets) > MAX_SIZE:
-            raise OSError(f"larger than {MAX_SIZE} bytes")
-        return _signature(status), octets
+        # It does not own the descriptor: of a directory it would not close it.
+        with open(descriptor, "rb", closefd=False) as file:
+            octets = file.read(MAX_SIZE + 1)
+    finally:
+        os.close(descriptor)
+    if len(octets) > MAX_SIZE:
+        raise OSError(f"larger than {MAX_SIZE} bytes")
+    return _signature(status), octets
 
 
 def _text(octets: bytes) -> str:

@@ -76,7 +76,7 @@ class _LargeCdb(_Cdb):
 
     def __init__(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        finalize(self, os.close, descriptor)
+        close = finalize(self, os.close, descriptor)
         status = os.fstat(descriptor)
         self.signature: Signature = (
             status.st_mtime_ns,
@@ -84,9 +84,14 @@ class _LargeCdb(_Cdb):
             status.st_ino,
             status.st_dev,
         )
-        super().__init__(
-            lambda at, size: os.pread(descriptor, size, at), status.st_size
-        )
+        try:
+            super().__init__(
+                lambda at, size: os.pread(descriptor, size, at), status.st_size
+            )
+        except BaseException:
+            # Who keeps the error keeps this object, too.
+            close()
+            raise
 
 
 def open_cdb(path: str, context: TableContext) -> tuple[Index, Signature | None]:

@@ -71,9 +71,14 @@ class LmdbFile:
         # /proc: when the path is another file by now, this one can still be
         # opened again.
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        finalize(self, os.close, self._file)
+        close = finalize(self, os.close, self._file)
         self._environment: Any = None
-        self._reopen()
+        try:
+            self._reopen()
+        except BaseException:
+            # Who keeps the error keeps this object, too.
+            close()
+            raise
 
     def _close(self) -> None:
         if self._environment is not None:
