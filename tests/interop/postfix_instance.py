@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -223,6 +224,20 @@ class Postfix:
             for line in lines
             if mark in line and f"/{program}[" in line
         ]
+
+    def whole_log(self, queue_id: str, program: str) -> list[str]:
+        """
+        Wait until the message is gone: postlogd writes later than others log,
+        but in their order.
+
+        @return: as of L{log}.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while "removed" not in self.log(queue_id, "qmgr"):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{queue_id} is still there")
+            time.sleep(0.02)
+        return self.log(queue_id, program)
 
     def send(
         self,
