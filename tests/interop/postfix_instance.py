@@ -225,19 +225,22 @@ class Postfix:
             if mark in line and f"/{program}[" in line
         ]
 
-    def whole_log(self, queue_id: str, program: str) -> list[str]:
+    def wait(self, queue_id: str) -> None:
         """
-        Wait until the message is gone: postlogd writes later than others log,
-        but in their order.
-
-        @return: as of L{log}.
+        Wait until the message is gone, and all that was logged of it is in the
+        file: postlogd writes later than others log, but in their order.
         """
         deadline = time.monotonic() + PATIENCE
-        while "removed" not in self.log(queue_id, "qmgr"):
+        while not self.over(queue_id):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{queue_id} is still there")
             time.sleep(0.02)
-        return self.log(queue_id, program)
+
+    def over(self, queue_id: str) -> bool:
+        """
+        @return: there is nothing more to wait for.
+        """
+        return "removed" in self.log(queue_id, "qmgr")
 
     def send(
         self,

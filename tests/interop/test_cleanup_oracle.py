@@ -133,7 +133,8 @@ class OracleTests(SynchronousTestCase):
         theirs = self.postfix.sink.take()
         self.assertEqual(constant(ours), constant(theirs), label)
         queue_id = reply.split()[-1]
-        logged = self.postfix.whole_log(queue_id, "cleanup")
+        self.postfix.wait(queue_id)
+        logged = self.postfix.log(queue_id, "cleanup")
         told = [
             f"message-id={event.message_id}"
             if isinstance(event, MessageId)

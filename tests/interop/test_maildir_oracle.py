@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import smtplib
-import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -139,17 +138,8 @@ class MailboxPostfix(Postfix):
             code, text = client.data(content)
         assert code == 250, text
         queue_id = text.decode().rpartition(" ")[2]
-        deadline = time.monotonic() + PATIENCE
-        while not self.over(queue_id):
-            assert time.monotonic() < deadline, f"{queue_id} is still there"
-            time.sleep(0.02)
+        self.wait(queue_id)
         return self.results(queue_id)
-
-    def over(self, queue_id: str) -> bool:
-        """
-        @return: there is nothing more to wait for.
-        """
-        return "removed" in self.log(queue_id, "qmgr")
 
     def results(self, queue_id: str) -> list[tuple[str, ...]]:
         """

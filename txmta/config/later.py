@@ -75,6 +75,11 @@ def refuse(note: str) -> Effect:
     return Effect(Status.REFUSED, note, True)
 
 
+#: Of what asks for TLS, and of ways of TLS that no library has any more.
+NEED_TLS = stop("there is no TLS yet: remove the line if plain text will do")
+OLD_TLS = gone("Old ways of TLS, of which no library has any left.")
+
+
 class Later(Parameter[Any]):
     """
     A declaration with its L{Effect}.

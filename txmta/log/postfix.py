@@ -183,7 +183,4 @@ def line(event: events.Event) -> str:
     @return: what follows C{postfix/smtpd[123]: }, printable, at most
         L{MAX_LINE} characters.
     """
-    text = _LINES.get(type(event), repr)(event)
-    if len(text) <= MAX_LINE and text.isprintable():
-        return text
-    return safe(text)
+    return safe(_LINES.get(type(event), repr)(event))

@@ -6,9 +6,17 @@ See L{txmta.config.later} for the form.
 
 from __future__ import annotations
 
-from txmta.config.later import flag, items, number, seconds, stop, tables, text, warn
+from txmta.config.later import (
+    NEED_TLS,
+    flag,
+    items,
+    number,
+    seconds,
+    tables,
+    text,
+    warn,
+)
 
-NEED = stop("there is no TLS yet: remove the line if plain text will do")
 NO_TLS = warn(
     "There is no TLS yet; lmtp_tls_security_level and lmtp_tls_policy_maps ask for "
     "it, and stop the start where they require it."
@@ -20,7 +28,7 @@ class LmtpTls:
     Postfix: C{src/smtp/lmtp_params.c}. Each is what smtp(8) has, for lmtp(8).
     """
 
-    lmtp_enforce_tls = flag("no", NEED, "As smtp_enforce_tls, for LMTP.")
+    lmtp_enforce_tls = flag("no", NEED_TLS, "As smtp_enforce_tls, for LMTP.")
     lmtp_log_tls_feature_status = flag(
         "yes", NO_TLS, "As smtp_log_tls_feature_status, for LMTP."
     )
@@ -87,8 +95,8 @@ class LmtpTls:
     lmtp_tls_note_starttls_offer = flag(
         "no", NO_TLS, "As smtp_tls_note_starttls_offer, for LMTP."
     )
-    lmtp_tls_per_site = tables("", NEED, "As smtp_tls_per_site, for LMTP.")
-    lmtp_tls_policy_maps = tables("", NEED, "As smtp_tls_policy_maps, for LMTP.")
+    lmtp_tls_per_site = tables("", NEED_TLS, "As smtp_tls_per_site, for LMTP.")
+    lmtp_tls_policy_maps = tables("", NEED_TLS, "As smtp_tls_policy_maps, for LMTP.")
     lmtp_tls_protocols = items(">=TLSv1", NO_TLS, "As smtp_tls_protocols, for LMTP.")
     lmtp_tls_scert_verifydepth = number(
         "9", NO_TLS, "As smtp_tls_scert_verifydepth, for LMTP."
@@ -112,5 +120,5 @@ class LmtpTls:
     lmtp_tls_verify_cert_match = items(
         "hostname", NO_TLS, "As smtp_tls_verify_cert_match, for LMTP."
     )
-    lmtp_tls_wrappermode = flag("no", NEED, "As smtp_tls_wrappermode, for LMTP.")
+    lmtp_tls_wrappermode = flag("no", NEED_TLS, "As smtp_tls_wrappermode, for LMTP.")
     lmtp_use_tls = flag("no", NO_TLS, "As smtp_use_tls, for LMTP.")

@@ -7,8 +7,9 @@ See L{txmta.config.later} for the form.
 from __future__ import annotations
 
 from txmta.config.later import (
+    NEED_TLS,
+    OLD_TLS,
     flag,
-    gone,
     items,
     number,
     seconds,
@@ -18,7 +19,6 @@ from txmta.config.later import (
     warn,
 )
 
-NEED = stop("there is no TLS yet: remove the line if plain text will do")
 MX_POLICY = stop(
     "there is no TLS yet: remove the line if plain text will do",
     "may",
@@ -28,7 +28,6 @@ NO_TLS = warn(
     "There is no TLS yet; smtp_tls_security_level and smtp_tls_policy_maps ask for "
     "it, and stop the start where they require it."
 )
-OLD = gone("Old ways of TLS, of which no library has any left.")
 
 
 class SmtpTls:
@@ -41,7 +40,7 @@ class SmtpTls:
     )
     smtp_enforce_tls = flag(
         "no",
-        NEED,
+        NEED_TLS,
         "The old way to say smtp_tls_security_level = encrypt, with a verified name.",
     )
     smtp_tls_enforce_peername = flag(
@@ -50,12 +49,12 @@ class SmtpTls:
         "With smtp_enforce_tls, whether the name in the certificate must match.",
     )
     smtp_tls_per_site = tables(
-        "", NEED, "The old table of TLS policies by next hop and host."
+        "", NEED_TLS, "The old table of TLS policies by next hop and host."
     )
-    smtp_tls_policy_maps = tables("", NEED, "TLS policies by next hop.")
+    smtp_tls_policy_maps = tables("", NEED_TLS, "TLS policies by next hop.")
     smtp_tls_wrappermode = flag(
         "no",
-        NEED,
+        NEED_TLS,
         "TLS from the first octet on, as port 465 of a submission server wants it.",
     )
     smtp_tls_dane_insecure_mx_policy = text(
@@ -99,7 +98,7 @@ class SmtpTls:
         "", NO_TLS, "Files with authorities that count instead of the usual ones."
     )
     smtp_tls_cipherlist = text(
-        "", OLD, "An OpenSSL cipher list that counted before there were grades."
+        "", OLD_TLS, "An OpenSSL cipher list that counted before there were grades."
     )
     smtp_tls_ciphers = text(
         "medium", NO_TLS, "Least grade of ciphers for optional TLS."

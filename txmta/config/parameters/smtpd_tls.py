@@ -7,20 +7,18 @@ See L{txmta.config.later} for the form.
 from __future__ import annotations
 
 from txmta.config.later import (
+    NEED_TLS,
+    OLD_TLS,
     flag,
-    gone,
     items,
     number,
     seconds,
-    stop,
     tables,
     text,
     warn,
 )
 
-NEED = stop("there is no TLS yet: remove the line if plain text will do")
 NO_TLS = warn("There is no TLS yet; smtpd_tls_security_level asks for it.")
-OLD = gone("Old ways of TLS, of which no library has any left.")
 
 
 class SmtpdTls:
@@ -32,15 +30,15 @@ class SmtpdTls:
         "no", NO_TLS, "The old way to say smtpd_tls_security_level = may."
     )
     smtpd_enforce_tls = flag(
-        "no", NEED, "The old way to say smtpd_tls_security_level = encrypt."
+        "no", NEED_TLS, "The old way to say smtpd_tls_security_level = encrypt."
     )
     smtpd_tls_wrappermode = flag(
-        "no", NEED, "TLS from the first octet on, as for port 465."
+        "no", NEED_TLS, "TLS from the first octet on, as for port 465."
     )
-    smtpd_tls_auth_only = flag("no", NEED, "Offer AUTH only inside TLS.")
+    smtpd_tls_auth_only = flag("no", NEED_TLS, "Offer AUTH only inside TLS.")
     smtpd_tls_req_ccert = flag(
         "no",
-        NEED,
+        NEED_TLS,
         "Where TLS is required, require a certificate of the client that verifies.",
     )
     smtpd_tls_ask_ccert = flag(
@@ -83,7 +81,7 @@ class SmtpdTls:
         "yes", NO_TLS, "Give clients a session id although sessions are not cached."
     )
     smtpd_tls_cipherlist = text(
-        "", OLD, "An OpenSSL cipher list that counted before there were grades."
+        "", OLD_TLS, "An OpenSSL cipher list that counted before there were grades."
     )
     smtpd_tls_ciphers = text(
         "medium", NO_TLS, "Least grade of ciphers for optional TLS."
@@ -102,7 +100,7 @@ class SmtpdTls:
         ">=TLSv1", NO_TLS, "Versions of the protocol for required TLS."
     )
     smtpd_tls_dh512_param_file = text(
-        "", OLD, "File with parameters for export-grade Diffie-Hellman."
+        "", OLD_TLS, "File with parameters for export-grade Diffie-Hellman."
     )
     smtpd_tls_dh1024_param_file = text(
         "", NO_TLS, "File with Diffie-Hellman parameters instead of built-in ones."
