@@ -1,0 +1,71 @@
+"""
+C{txmta NAME}: every command of ours by one name.
+
+Owns: which names there are, and where each is.
+Knows nothing of: what any command does; none is imported before it is asked
+    for.
+
+C{postqueue -p} and C{txmta postqueue -p} are the same; the second does not
+meet another mail system's command of that name.
+
+Errors: a name that does not exist, exit status 64 (sysexits.h).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+EX_USAGE = 64
+
+#: Each command: the module whose C{main} it is, and what it does in a few words.
+#: One line each, in alphabetical order.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "mailq": ("txmta.admin.mailq", "list the queue"),
+    "postcat": ("txmta.admin.postcat", "show a message of the queue"),
+    "postfix": ("txmta.admin.postfix", "start, stop, reload, check the server"),
+    "postqueue": ("txmta.admin.postqueue", "list the queue, or try it now"),
+    "postsuper": ("txmta.admin.postsuper", "delete, hold, release messages"),
+    "sendmail": ("txmta.admin.sendmail", "hand a message in"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    @param arguments: the name of the command, then its own.
+    @return: exit status.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name = given[0] if given else ""
+    if name in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if name not in COMMANDS:
+        print(f"txmta: fatal: {_unknown(name)}", file=sys.stderr)
+        return EX_USAGE
+    module = importlib.import_module(COMMANDS[name][0])
+    # Some look at their own name.
+    sys.argv = [name, *given[1:]]
+    status: int = module.main(given[1:])
+    return status
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = (f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items())
+    return "\n".join(["usage: txmta COMMAND [ARGUMENTS]", "", *lines])
+
+
+def _unknown(name: str) -> str:
+    names = ", ".join(COMMANDS)
+    if not name:
+        return f"no command: write txmta and one of {names}"
+    near = get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"write one of {names}"
+    return f"unknown command {name}: {hint}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
