@@ -36,8 +36,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy txmta tests benchmarks
 
 docs: $(VENV)/installed
-	$(BIN)/python -m txmta.config.reference > docs/parameters.md.new
-	mv docs/parameters.md.new docs/parameters.md
+	$(BIN)/python -m txmta.config.reference docs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info run _trial_temp*

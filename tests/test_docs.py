@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,8 +27,13 @@ PARAMETER = re.compile(r"(?:^|`)([a-z][a-z0-9_]*) =(?: |$)", re.MULTILINE)
 SPAN = re.compile(r"`[^`\n]+`")
 
 
+def below_docs() -> Iterator[Path]:
+    yield from (ROOT / "docs").glob("*.md")
+    yield from (ROOT / "docs" / "reference").glob("*.md")
+
+
 def documents() -> Iterator[tuple[Path, str]]:
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for path in (ROOT / "README.md", *sorted(below_docs())):
         yield path, path.read_text("utf-8")
 
 
@@ -41,10 +47,12 @@ def code(text: str, language: str) -> Iterator[str]:
             yield block
 
 
-def anchors(text: str) -> set[str]:
+@cache
+def anchors(path: Path) -> set[str]:
     """
     @return: what GitHub makes of headings.
     """
+    text = path.read_text("utf-8")
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in HEADING.findall(FENCE.sub("", text))
@@ -64,8 +72,7 @@ class DocumentTests(SynchronousTestCase):
                 target = path.parent / name if name else path
                 self.assertTrue(target.exists(), f"{path.name}: {link}")
                 if anchor:
-                    found = anchors(target.read_text("utf-8"))
-                    self.assertIn(anchor, found, f"{path.name}: {link}")
+                    self.assertIn(anchor, anchors(target), f"{path.name}: {link}")
 
     def test_targets(self) -> None:
         """
