@@ -12,7 +12,18 @@ from zope.interface import implementer
 
 from txmta.errors import TableUnavailable
 from txmta.interfaces import ITable
-from txmta.search import address_keys, search, split_extension
+from txmta.search import (
+    DEFAULT,
+    TRANSPORT,
+    TRANSPORT_PARENTS,
+    Bare,
+    Found,
+    Order,
+    address_keys,
+    find,
+    search,
+    split_extension,
+)
 
 
 @implementer(ITable)
@@ -77,6 +88,25 @@ class SearchTests(SynchronousTestCase):
             self.assertEqual(table.asked, whole)
             self.assertEqual(plain.asked, keys)
 
+    def test_find(self) -> None:
+        """
+        The key tells whether the extension was looked at.
+        """
+        for later in (False, True):
+            table = Table({"u": "1", "u+e@d": "2"}, later)
+            for address, found, bare in (
+                ("u+x@d", Found("1", "u"), True),
+                ("u+e@d", Found("2", "u+e@d"), False),
+                ("u@d", Found("1", "u"), False),
+            ):
+                keys = address_keys(address, delimiters="+", local=True)
+                answer = find([table], keys)
+                if isinstance(answer, Deferred):
+                    answer = self.successResultOf(answer)
+                assert answer is not None
+                self.assertEqual(answer, found)
+                self.assertEqual(isinstance(answer.key, Bare), bare)
+
     def test_nothing(self) -> None:
         """
         Not found is L{None}, at once when all tables answer at once.
@@ -111,6 +141,43 @@ class AddressKeysTests(SynchronousTestCase):
         )
         self.assertEqual(list(address_keys("u+e@d")), ["u+e@d", "@d"])
         self.assertEqual(list(address_keys("u+e", delimiters="+")), ["u+e", "u"])
+
+    def test_strategies(self) -> None:
+        """
+        mail_addr_find_opt(3): which keys, and in which order.
+        """
+        nothing = Order(False, False, False, False, False)
+        for order, expected in (
+            (DEFAULT, ["u+e@a.b", "u@a.b", "u+e", "u", "@a.b"]),
+            (DEFAULT._replace(bare=False), ["u+e@a.b", "u+e", "@a.b"]),
+            (DEFAULT._replace(full=False), ["u@a.b", "u+e", "u", "@a.b"]),
+            (nothing._replace(local_at=True), ["u+e@"]),
+            (nothing._replace(bare=True, local_at=True), ["u@a.b", "u+e@", "u@"]),
+            (nothing._replace(domain=True), ["a.b"]),
+            (nothing._replace(domain=True, parents=True), ["a.b", "b"]),
+            (nothing._replace(domain=True, dot_parents=True), ["a.b", ".b"]),
+            (nothing._replace(anywhere_at=True), ["u+e@"]),
+            (TRANSPORT, ["u+e@a.b", "u@a.b", "a.b", ".b"]),
+            (TRANSPORT_PARENTS, ["u+e@a.b", "u@a.b", "a.b", "b"]),
+        ):
+            keys = address_keys("u+e@a.b", delimiters="+", local=True, order=order)
+            self.assertEqual(list(keys), expected)
+        elsewhere = nothing._replace(local=True, local_at=True, anywhere_at=True)
+        self.assertEqual(list(address_keys("u@d", order=elsewhere)), ["u@"])
+
+    def test_forms(self) -> None:
+        """
+        With quotes, without, or both.
+        """
+        for order, expected in (
+            (DEFAULT, ['"a b"@d', "a b@d", '"a b"', "a b", "@d"]),
+            (DEFAULT._replace(internal=False), ['"a b"@d', '"a b"', "@d"]),
+            (DEFAULT._replace(external=False), ["a b@d", "a b", "@d"]),
+        ):
+            keys = address_keys("a b@d", local=True, order=order)
+            self.assertEqual(list(keys), expected)
+        keys = address_keys("a@b@d", local=True)
+        self.assertEqual(list(keys)[2:4], ['"a@b"', "a@b"])
 
     def test_quoted_first(self) -> None:
         """

@@ -15,6 +15,7 @@ search: a later table might say what the first one would have overruled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 
@@ -34,13 +35,84 @@ class Partial(str):
     __slots__ = ()
 
 
+class Bare(Partial):
+    """
+    A partial key without the extension that the address has.
+    """
+
+    __slots__ = ()
+
+
+class Found(NamedTuple):
+    """
+    @ivar key: the one that a table has; a L{Bare} one says that the extension
+        was not looked at.
+    """
+
+    value: str
+    key: str
+
+
+class Order(NamedTuple):
+    """
+    Which keys are tried for C{user+ext@example.com}, in the order of the fields.
+    The default is that of Postfix's mail_addr_find().
+
+    @ivar full: C{user+ext@example.com}.
+    @ivar bare: C{user@example.com}; also C{user} and C{user@} beside the same
+        with the extension.
+    @ivar local: C{user+ext}, if the domain is ours.
+    @ivar local_at: C{user+ext@}, if the domain is ours.
+    @ivar at_domain: C{@example.com}.
+    @ivar domain: C{example.com}.
+    @ivar parents: after C{domain}, C{com}.
+    @ivar dot_parents: after C{domain}, C{.com}.
+    @ivar anywhere_at: C{user+ext@}, whatever the domain.
+    @ivar external: what needs quotes is tried with them ...
+    @ivar internal: ... and without, after that.
+    """
+
+    full: bool = True
+    bare: bool = True
+    local: bool = True
+    local_at: bool = False
+    at_domain: bool = True
+    domain: bool = False
+    parents: bool = False
+    dot_parents: bool = False
+    anywhere_at: bool = False
+    external: bool = True
+    internal: bool = True
+
+
+DEFAULT = Order()
+
+#: Of transport_maps, with and without parent_domain_matches_subdomains.
+TRANSPORT_PARENTS = Order(local=False, at_domain=False, domain=True, parents=True)
+TRANSPORT = TRANSPORT_PARENTS._replace(parents=False, dot_parents=True)
+
+
 def search(
     tables: Sequence[ITable], keys: Iterable[str]
 ) -> str | Deferred[str | None] | None:
     """
     @return: the value of the first key that any table has.
     """
-    return _search(
+    found = find(tables, keys)
+    if found is None:
+        return None
+    if isinstance(found, Deferred):
+        return found.addCallback(lambda found: found and found.value)
+    return found.value
+
+
+def find(
+    tables: Sequence[ITable], keys: Iterable[str]
+) -> Found | Deferred[Found | None] | None:
+    """
+    As L{search}, with the key.
+    """
+    return _find(
         (table, key) for key in keys for table in tables if _concerns(key, table)
     )
 
@@ -49,58 +121,86 @@ def _concerns(key: str, table: ITable) -> bool:
     return not (isinstance(key, Partial) and getattr(table, "by_pattern", False))
 
 
-def _search(
+def _find(
     questions: Iterator[tuple[ITable, str]],
-) -> str | Deferred[str | None] | None:
+) -> Found | Deferred[Found | None] | None:
     for table, key in questions:
-        found = table.lookup(key)
-        if isinstance(found, Deferred):
-            return Deferred.fromCoroutine(_search_later(found, questions))
-        if found is not None:
-            return found
+        value = table.lookup(key)
+        if value is None:
+            continue
+        if isinstance(value, Deferred):
+            return Deferred.fromCoroutine(_find_later(value, key, questions))
+        return Found(value, key)
     return None
 
 
-async def _search_later(
-    found: Deferred[str | None], questions: Iterator[tuple[ITable, str]]
-) -> str | None:
-    value = await found
-    if value is not None:
-        return value
-    rest = _search(questions)
+async def _find_later(
+    value: Deferred[str | None], key: str, questions: Iterator[tuple[ITable, str]]
+) -> Found | None:
+    found = await value
+    if found is not None:
+        return Found(found, key)
+    rest = _find(questions)
     return await rest if isinstance(rest, Deferred) else rest
 
 
 def address_keys(
-    address: str, *, delimiters: str = "", local: bool = False
+    address: str, *, delimiters: str = "", local: bool = False, order: Order = DEFAULT
 ) -> Iterator[str]:
     """
-    C{user+ext@domain}, C{user@domain}, for a local domain also C{user+ext}
-    and C{user}, at last C{@domain}. A local part that needs quotes is tried
-    with them first, then without.
+    By default C{user+ext@domain}, C{user@domain}, for a local domain also
+    C{user+ext} and C{user}, at last C{@domain}. A local part that needs quotes
+    is tried with them first, then without.
 
+    @param address: in internal form.
     @param delimiters: recipient_delimiter.
-    @param local: the domain is one of mydestination, or myorigin.
+    @param local: the domain is one of mydestination, or myorigin, or an address
+        literal of ours.
     """
     name, domain = split(address)
-    user, _delimiter, _extension = split_extension(name, delimiters)
-    users = [name] if user == name else [name, user]
-    if domain:
-        yield from _both_forms(f"{name}@{domain}")
-        if user != name:
-            yield from map(Partial, _both_forms(f"{user}@{domain}"))
-    if local or not domain:
-        for part in users:
-            whole = not domain and part == name
-            yield from _both_forms(part) if whole else map(Partial, _both_forms(part))
-    if domain:
+    at = "@" if len(name) < len(address) else ""
+    user = split_extension(name, delimiters)[0] if order.bare else name
+    if order.full:
+        yield from _forms(address, order)
+    if user != name:
+        yield from map(Bare, _forms(f"{user}{at}{domain}", order))
+    if not at:
+        return
+    if local and order.local:
+        yield from _local_keys(name, user, "", order)
+    if local and order.local_at:
+        yield from _local_keys(name, user, "@", order)
+    if order.at_domain:
         yield Partial(f"@{domain}")
+    if order.domain:
+        yield from map(Partial, _domain_keys(domain, order))
+    if order.anywhere_at:
+        yield from _local_keys(name, user, "@", order)
 
 
-def _both_forms(address: str) -> Iterator[str]:
-    quoted = quote(address)
+def _local_keys(name: str, user: str, at: str, order: Order) -> Iterator[str]:
+    # A local part that has an "@" in it is not taken for an address.
+    cut = slice(None if at else -1)
+    for key in _forms(f"{name}@", order):
+        yield Partial(key[cut])
+    if user != name:
+        for key in _forms(f"{user}@", order):
+            yield Bare(key[cut])
+
+
+def _domain_keys(domain: str, order: Order) -> Iterator[str]:
+    while domain:
+        yield domain
+        dot = domain.find(".", 1)
+        if dot < 0 or not (order.parents or order.dot_parents):
+            return
+        domain = domain[dot if order.dot_parents else dot + 1 :]
+
+
+def _forms(address: str, order: Order) -> Iterator[str]:
+    quoted = quote(address) if order.external else address
     yield quoted
-    if quoted != address:
+    if order.internal and quoted != address:
         yield address
 
 
