@@ -80,8 +80,6 @@ _DANGEROUS: Mapping[str, str] = {
             "smtp_dns_reply_filter",
             "smtp_reply_filter",
             "disable_dns_lookups",
-            "local_delivery_status_filter",
-            "virtual_delivery_status_filter",
             "smtp_header_checks",
             "smtp_mime_header_checks",
             "smtp_nested_header_checks",

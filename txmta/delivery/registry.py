@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from txmta.delivery.context import AgentContext
 from txmta.delivery.plugin_attributes import AgentAttribute
+from txmta.delivery.status_filter import filtered
 from txmta.errors import ConfigError
 from txmta.interfaces import IDeliveryAgent, IDeliveryAgentType, IPluginAgentType
 from txmta.plugins import find, trouble
@@ -129,4 +130,4 @@ class AgentRegistry:
                     f'"{program}": use one of {", ".join(self.known_programs())}'
                 ]
             )
-        return kind.make(context)
+        return filtered(kind.make(context), program, context)

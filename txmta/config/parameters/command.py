@@ -61,8 +61,7 @@ class CommandParameters:
         "them of the message; name=value sets it.",
     )
     pipe_delivery_status_filter = words(
-        "",
+        "$default_delivery_status_filter",
         kind="tables",
-        doc="Changes the status of deliveries by pipe.",
-        status=Status.NOT_YET,
+        doc="Tables that replace the status and the text of deliveries by pipe.",
     )

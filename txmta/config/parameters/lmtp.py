@@ -30,6 +30,7 @@ _RENAMED = {
 #: Defaults that differ, by name.
 _DEFAULTS = {
     "lmtp_connect_timeout": "0s",
+    "lmtp_delivery_status_filter": "",
     "lmtp_fallback_relay": "",
     "lmtp_skip_quit_response": "no",
     "lmtp_tcp_port": "24",

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from txmta.config.declare import Status, boolean, count, string, time, words
 
-_NOT_YET = Status.NOT_YET
-
 
 class LocalParameters:
     """
@@ -173,8 +171,7 @@ class LocalParameters:
         doc="Age at which the lock file of a mailbox file is taken away.",
     )
     local_delivery_status_filter = words(
-        "",
+        "$default_delivery_status_filter",
         kind="tables",
-        doc="Changes the status of local deliveries.",
-        status=_NOT_YET,
+        doc="Tables that replace the status and the text of deliveries by local.",
     )

@@ -16,10 +16,6 @@ ROUTES = stop(
     "it is not there yet, and mail would go elsewhere: remove the line, or stay with "
     "Postfix until txmta has it"
 )
-RESULTS = stop(
-    "it is not there yet, and mail would be returned or kept that should not: remove "
-    "the line"
-)
 CLASSES = warn(
     "The tables that it is about are not there yet, and stop the start by themselves."
 )
@@ -125,17 +121,6 @@ class Delivery:
     Postfix: C{src/smtp}, C{src/bounce}, C{src/verp}.
     """
 
-    default_delivery_status_filter = tables(
-        "", RESULTS, "Table that changes results of deliveries, for all agents."
-    )
-    smtp_delivery_status_filter = tables(
-        "$default_delivery_status_filter",
-        RESULTS,
-        "As default_delivery_status_filter, for smtp(8).",
-    )
-    lmtp_delivery_status_filter = tables(
-        "", RESULTS, "As default_delivery_status_filter, for LMTP."
-    )
     fallback_relay = items("", ROUTES, "The old name of smtp_fallback_relay.")
     use_srv_lookup = items(
         "", SRV, "Services whose hosts are looked up as SRV records."

@@ -382,3 +382,9 @@ class QmgrParameters:
         status=Status.NO_EFFECT,
         note="Each agent has its own time-outs.",
     )
+    default_delivery_status_filter = words(
+        "",
+        kind="tables",
+        doc="Tables that replace the status and the text of deliveries (4.4.1 connect "
+        "to ...), for all agents; a success stays one.",
+    )

@@ -197,6 +197,11 @@ class SmtpParameters:
     smtp_sasl_auth_enable = boolean(
         "no", doc="Authenticate to servers.", status=Status.NOT_YET
     )
+    smtp_delivery_status_filter = words(
+        "$default_delivery_status_filter",
+        kind="tables",
+        doc="Tables that replace the status and the text of deliveries by SMTP.",
+    )
     smtp_generic_maps = words(
         "",
         kind="tables",

@@ -76,8 +76,7 @@ class VirtualParameters:
         status=Status.NOT_YET,
     )
     virtual_delivery_status_filter = words(
-        "",
+        "$default_delivery_status_filter",
         kind="tables",
-        doc="Changes the status of virtual deliveries.",
-        status=Status.NOT_YET,
+        doc="Tables that replace the status and the text of deliveries by virtual.",
     )
