@@ -33,6 +33,8 @@ from txmta.model import (
     Submission,
     Transcript,
 )
+from txmta.tables import ITable as ITable
+from txmta.tables import ITableType as ITableType
 
 
 class IEventSink(Interface):
@@ -43,36 +45,6 @@ class IEventSink(Interface):
     def emit(event: Event) -> None:
         """
         Never raises, never blocks, costs about 2 us. Any thread may call.
-        """
-
-
-class ITable(Interface):
-    """
-    A lookup table, opened from a C{type:name} in main.cf.
-    """
-
-    def lookup(key: str) -> str | Deferred[str | None] | None:
-        """
-        @param key: as it is; the table folds case if its type does.
-
-        @return: the value, or L{None} for "not found"; raises or fails with
-            L{TableUnavailable<txmta.errors.TableUnavailable>}, never with
-            anything else that a table back-end may raise.
-        """
-
-
-class ITableType(Interface):
-    """
-    A kind of table; add one as a Twisted plug-in in C{twisted/plugins}.
-    """
-
-    prefix: str = Attribute("The word before the colon, e.g. C{'hash'}.")
-
-    def open(name: str, context: object) -> ITable:
-        """
-        @param name: what follows the colon.
-        @param context: a L{txmta.maps.context.TableContext}.
-        @raise ConfigError: no such table can be opened.
         """
 
 

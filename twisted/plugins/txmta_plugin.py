@@ -5,6 +5,8 @@ of their own in C{twisted/plugins}.
 """
 
 from twisted.application.service import ServiceMaker
+from twisted.plugin import IPlugin
+from zope.interface import classImplements
 
 from txmta.delivery.registry import AgentType
 from txmta.maps.cidr import CidrType
@@ -27,6 +29,14 @@ from txmta.maps.static import StaticType
 from txmta.maps.tcp import TcpType
 from txmta.maps.unionmap import UnionType
 from txmta.maps.unix import UnixType
+
+# Types that commands use, too, which do without Twisted.
+for kind in (
+    *(TextType, IndexType, InlineType, StaticType, CidrType, RegexpType, PcreType),
+    *(ProxyType, RandomType, EnvironType, FailType),
+):
+    classImplements(kind, IPlugin)
+del kind
 
 service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
 

@@ -20,12 +20,11 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
 from txmta.maps.rule_source import MAX_NESTING, Skips, open_rules, rule_lines
+from txmta.tables import ITable, ITableType
 
 #: Longest text of an IP address, with brackets, and some room.
 _MAX_KEY = 64
@@ -123,7 +122,7 @@ class CidrTable:
             return None
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class CidrType:
     prefix = "cidr"
     self_contained = True

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from txmta.interfaces import ITable
 from txmta.maps.files import Reader, read_file
+from txmta.tables import ITable
 
 
 @dataclass(frozen=True)

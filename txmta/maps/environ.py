@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from txmta.interfaces import ITable, ITableType
+from txmta.tables import ITable, ITableType
 
 
 @implementer(ITable)
@@ -28,7 +27,7 @@ class EnvironTable:
             return None
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class EnvironType:
     prefix = "environ"
     self_contained = True

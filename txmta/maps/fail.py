@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import TableUnavailable
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
+from txmta.tables import ITable, ITableType
 
 
 @implementer(ITable)
@@ -25,7 +24,7 @@ class FailTable:
         raise TableUnavailable(self._spec, "query error: Application error")
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class FailType:
     prefix = "fail"
     self_contained = True

@@ -23,14 +23,13 @@ import os
 from collections.abc import Callable
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import ConfigError
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
 from txmta.maps.source import Source
 from txmta.maps.text import read_aliases, read_postmap
+from txmta.tables import ITable, ITableType
 
 
 @implementer(ITable)
@@ -49,7 +48,7 @@ class TextTable:
         return self._entries().get(key.casefold())
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class TextType:
     """
     A table type whose tables have a text source.

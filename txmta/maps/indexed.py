@@ -26,17 +26,16 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 from weakref import finalize
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import ConfigError, TableUnavailable
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.cdb import CdbFile
 from txmta.maps.context import TableContext
 from txmta.maps.files import Signature, signature_of
 from txmta.maps.hash import TextType
 from txmta.maps.lmdb import open_lmdb
 from txmta.maps.source import LOOK_INTERVAL
+from txmta.tables import ITable, ITableType
 
 #: Octets of a cdb file that is read whole; a larger one is read where it is
 #: asked.
@@ -205,7 +204,7 @@ class IndexTable:
             )
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 @dataclass(frozen=True)
 class IndexType:
     """

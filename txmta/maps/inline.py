@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.config.declare import to_words
 from txmta.errors import ConfigError
-from txmta.interfaces import ITableType
 from txmta.maps.braces import inside, name_value
 from txmta.maps.context import TableContext
 from txmta.maps.hash import TextTable
+from txmta.tables import ITableType
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class InlineType:
     prefix = "inline"
     self_contained = True

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from zope.interface import implementer
 
 from txmta.errors import TableUnavailable
-from txmta.interfaces import ITable
 from txmta.maps.context import TableContext
 from txmta.maps.pattern_reader import Dialect, RuleReader
 from txmta.maps.pattern_rules import RuleSet, TooSlow
 from txmta.maps.rule_source import Skips, open_rules
+from txmta.tables import ITable
 
 #: Where a sender could choose, by C{$1}, where mail goes or who is the owner of
 #: a file.

@@ -17,15 +17,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import ConfigError
-from txmta.interfaces import ITableType
 from txmta.maps import pcre2
 from txmta.maps.context import TableContext
 from txmta.maps.pattern_rules import Expression
 from txmta.maps.pattern_table import PatternTable, open_patterns
+from txmta.tables import ITableType
 
 _OPTIONS = {
     "i": pcre2.CASELESS,
@@ -58,7 +57,7 @@ class PcreDialect:
         return pcre2.Expression(text.encode("utf-8", "surrogateescape"), options)
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class PcreType:
     prefix = "pcre"
     self_contained = True

@@ -17,12 +17,11 @@ import re
 from collections.abc import Iterable
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import ConfigError
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
+from txmta.tables import ITable, ITableType
 
 _PREFIX = "proxy:"
 
@@ -50,7 +49,7 @@ def approved(items: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class ProxyType:
     prefix = "proxy"
     #: Whom to ask is our business.

@@ -10,13 +10,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import ConfigError
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.braces import elements
 from txmta.maps.context import TableContext
+from txmta.tables import ITable, ITableType
 
 #: Spreads load; no secret depends on it.
 _choice: Callable[[Sequence[str]], str] = random.choice
@@ -37,7 +36,7 @@ class RandomTable:
         return self._choice(self._values)
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class RandomType:
     prefix = "randmap"
     self_contained = True

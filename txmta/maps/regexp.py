@@ -16,15 +16,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from txmta.interfaces import ITableType
 from txmta.maps import pcre2, posix_regex
 from txmta.maps.context import TableContext
 from txmta.maps.pattern_rules import BadExpression, Expression
 from txmta.maps.pattern_table import PatternTable, open_patterns
 from txmta.maps.posix_syntax import has_back_reference, to_pcre
+from txmta.tables import ITableType
 
 _OPTIONS = {
     "i": posix_regex.ICASE,
@@ -75,7 +74,7 @@ def _with_limits(text: str, options: int) -> Expression:
     return pcre2.Expression(pattern, others)
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class RegexpType:
     prefix = "regexp"
     self_contained = True

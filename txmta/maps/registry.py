@@ -12,16 +12,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from txmta.errors import ConfigError
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import PLAIN, TableContext, Ways
 from txmta.maps.pattern_table import NO_SUBSTITUTION
 from txmta.maps.proxy import bare
-from txmta.plugins import find
+from txmta.tables import ITable, ITableType
 
 _ALIAS_PARAMETERS = ("alias_maps", "alias_database")
 
 #: How deep tables may stand in tables (C{proxy:proxy:...}).
 MAX_DEPTH = 4
+
+
+def _plugins() -> Iterable[ITableType]:
+    # Here, for commands name their types, and do without Twisted.
+    from txmta.plugins import find
+
+    # What cannot be loaded is told with the delivery agents.
+    return find(ITableType).plugins
 
 
 class TableRegistry:
@@ -52,8 +59,7 @@ class TableRegistry:
         self._aliases = frozenset(bare(item) for item in aliases)
         self._by_default = by_default or {}
         self._ways = ways
-        # What cannot be loaded is told with the delivery agents.
-        found = find(ITableType).plugins if types is None else types
+        found = _plugins() if types is None else types
         self._types = {kind.prefix: kind for kind in found}
         self._open: dict[tuple[str, bool, bool], ITable] = {}
 

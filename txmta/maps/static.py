@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from txmta.errors import ConfigError
-from txmta.interfaces import ITable, ITableType
 from txmta.maps.braces import inside
 from txmta.maps.context import TableContext
+from txmta.tables import ITable, ITableType
 
 
 @implementer(ITable)
@@ -31,7 +30,7 @@ class StaticTable:
         return self.value
 
 
-@implementer(IPlugin, ITableType)
+@implementer(ITableType)
 class StaticType:
     prefix = "static"
     self_contained = True
