@@ -80,7 +80,10 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(
             self.arguments("-o { a = b c } -v -oc=d -vvo x=y -- -o { g = h }"),
             (
-                "-o|a=b c|-v|-o|c=d|-vv|-o|x=y|--|-o|g = h".split("|"),
+                [
+                    *("-o", "a=b c", "-v", "-o", "c=d", "-vv", "-o", "x=y"),
+                    *("--", "-o", "g = h"),
+                ],
                 [],
             ),
         )
