@@ -7,6 +7,7 @@ The data are not part of the project; see C{tests.support.cases}.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +17,7 @@ from tests.table_contract import context
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITableType
 from txmta.maps.cidr import CidrType
+from txmta.maps.context import PLAIN, Manner, Ways
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
@@ -26,7 +28,6 @@ from txmta.maps.text import read_postmap
 
 #: Groups of cases for which there is nothing to test yet, and why.
 NOT_YET = {
-    "dict_cidr_file": "values are not file names",
     "ip_match": "no postscreen lists",
     "smtp_map11": "no smtp_delivery_status_filter",
     "tls_policy": "no TLS",
@@ -37,6 +38,7 @@ NOT_YET = {
 
 TESTED = (
     "dict_cidr",
+    "dict_cidr_file",
     "dict_pcre",
     "miss_endif_cidr",
     "miss_endif_pcre",
@@ -170,11 +172,13 @@ class RuleTests(SynchronousTestCase):
     Tables that are searched from the top.
     """
 
-    def check(self, kind: ITableType, name: str, reference: str) -> None:
+    def check(
+        self, kind: ITableType, name: str, reference: str, ways: Ways = PLAIN
+    ) -> None:
         folder = cases("postfix-tables") / "util"
         path = folder / name
         warnings: list[str] = []
-        table = kind.open(str(path), context(warn=warnings.append))
+        table = kind.open(str(path), replace(context(warn=warnings.append), ways=ways))
         text = (folder / reference).read_text()
         self.assertEqual(
             [warning.replace(str(path), name) for warning in warnings],
@@ -193,6 +197,22 @@ class RuleTests(SynchronousTestCase):
         """
         self.check(CidrType(), "dict_cidr.map", "dict_cidr.ref")
         self.check(CidrType(), "miss_endif_cidr.map", "miss_endif_cidr.ref")
+
+    def test_cidr_files(self) -> None:
+        """
+        Values that name files; Postfix's test makes these two.
+        """
+        there = {f"dict_cidr_file{n}": f"this-is-file{n}\n" for n in (1, 2)}
+
+        def read(path: str) -> tuple[None, str]:
+            if path.startswith("/"):
+                return None, Path(path).read_text()
+            if path not in there:
+                raise FileNotFoundError(2, "No such file or directory")
+            return None, there[path]
+
+        ways = Ways(read=read, manner=Manner(files=True))
+        self.check(CidrType(), "dict_cidr_file.map", "dict_cidr_file.ref", ways)
 
     def test_regexp(self) -> None:
         """

@@ -131,19 +131,22 @@ class CidrType:
         context = cast(TableContext, context)
 
         def parse(text: str, skips: Skips) -> _Block:
-            return read_cidr(text, name, skips)
+            return read_cidr(text, name, skips, context.value)
 
         return CidrTable(open_rules(self.prefix, name, context, parse))
 
 
-def read_cidr(text: str, path: str, skips: Skips) -> _Block:
+def read_cidr(
+    text: str, path: str, skips: Skips, convert: Callable[[str], str] = str
+) -> _Block:
     """
+    @param convert: makes of a result what the table answers.
     @return: the rules of a file.
     """
     blocks = [_Block()]
     for number, line in rule_lines(text, path, skips):
         try:
-            _read_rule(line, number, blocks)
+            _read_rule(line, number, blocks, convert)
         except ValueError as e:
             skips.skip(f"cidr map {path}, line {number}: {e}: skipping this rule")
     for block in reversed(blocks[1:]):
@@ -151,7 +154,9 @@ def read_cidr(text: str, path: str, skips: Skips) -> _Block:
     return blocks[0]
 
 
-def _read_rule(line: str, number: int, blocks: list[_Block]) -> None:
+def _read_rule(
+    line: str, number: int, blocks: list[_Block], convert: Callable[[str], str]
+) -> None:
     """
     @param blocks: open ones, outermost first.
     """
@@ -176,7 +181,7 @@ def _read_rule(line: str, number: int, blocks: list[_Block]) -> None:
         network = _network(pattern)
         if not result:
             raise ValueError("no lookup result")
-        blocks[-1].add(network, negated, result[0])
+        blocks[-1].add(network, negated, convert(result[0]))
 
 
 def _signed(text: str) -> tuple[bool, str]:

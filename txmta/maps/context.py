@@ -8,8 +8,27 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from txmta.errors import ConfigError
+from txmta.maps.file_values import encoded
 from txmta.maps.files import Reader, read_file
 from txmta.tables import ITable
+
+
+@dataclass(frozen=True)
+class Manner:
+    """
+    How keys and values are taken; plain by default.
+
+    @ivar fold: folds keys, of tables that fold them.
+    @ivar files: values of texts are names of files, whose content is meant:
+        L{txmta.maps.file_values}.
+    @ivar command: it is a command that asks: names may be relative to where it
+        runs, and errors are in Postfix's words, which say less.
+    """
+
+    fold: Callable[[str], str] = str.casefold
+    files: bool = False
+    command: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,7 @@ class Ways:
     @ivar reactor: for tables that ask a server; L{None}: such a table blocks
         until it has an answer.
     @ivar defined: the expanded text of a name in main.cf, if it is defined.
+    @ivar manner: how keys and values are taken.
     """
 
     read: Reader = read_file
@@ -36,6 +56,7 @@ class Ways:
     jailed: bool = False
     reactor: Any = None
     defined: Callable[[str], str | None] = lambda name: None
+    manner: Manner = Manner()
 
 
 #: For one process that may do all.
@@ -66,3 +87,32 @@ class TableContext:
     warn: Callable[[str], None]
     by_default: str = ""
     ways: Ways = PLAIN
+
+    @property
+    def manner(self) -> Manner:
+        return self.ways.manner
+
+    def value(self, text: str) -> str:
+        """
+        @param text: a value as it is written.
+        @return: what a table answers.
+        @raise ValueError: it names a file that cannot be read.
+        """
+        if not self.manner.files:
+            return text
+        return encoded(text, lambda path: self.ways.read(path)[1])
+
+    def takes(self, name: str) -> bool:
+        """
+        @return: it can be the name of a file.
+        """
+        return self.manner.command or name.startswith("/")
+
+    def failed(self, what: str, remedy: str) -> ConfigError:
+        """
+        @param what: is wrong, in Postfix's words.
+        @param remedy: starts with a colon.
+        """
+        if self.manner.command:
+            return ConfigError([what])
+        return ConfigError([f"{self.parameter}: {self.spec}: {what}{remedy}"])

@@ -27,9 +27,13 @@ from zope.interface import implementer
 
 from txmta.errors import ConfigError
 from txmta.maps.context import TableContext
+from txmta.maps.file_values import is_encoded
 from txmta.maps.source import Source
 from txmta.maps.text import read_aliases, read_postmap
 from txmta.tables import ITable, ITableType
+
+#: Types whose tables are index files in Postfix: what postmap says is about those.
+INDEXED = ("hash", "btree")
 
 
 @implementer(ITable)
@@ -38,14 +42,19 @@ class TextTable:
     Entries of a text file, keys folded to lower case.
     """
 
-    def __init__(self, entries: Callable[[], dict[str, str]]) -> None:
+    def __init__(
+        self,
+        entries: Callable[[], dict[str, str]],
+        fold: Callable[[str], str] = str.casefold,
+    ) -> None:
         """
         @param entries: gives the entries as they are now.
         """
-        self._entries = entries
+        self.entries = entries
+        self._fold = fold
 
     def lookup(self, key: str) -> str | None:
-        return self._entries().get(key.casefold())
+        return self.entries().get(self._fold(key))
 
 
 @implementer(ITableType)
@@ -63,37 +72,55 @@ class TextType:
 
     def open(self, name: str, context: object) -> TextTable:
         context = cast(TableContext, context)
-        if not name.startswith("/"):
-            raise ConfigError(
-                [
-                    f"{context.parameter}: {context.spec}: not a full path: "
-                    "write the path of the text file, from /"
-                ]
+        if not context.takes(name):
+            raise context.failed(
+                "not a full path", ": write the path of the text file, from /"
             )
         self._check_source(name, context)
         read = read_aliases if context.aliases else read_postmap
+        fold = context.manner.fold
 
         def parse(text: str) -> dict[str, str]:
-            return read(text, name, context.warn)
+            convert = self._converter(context)
+            return read(text, name, context.warn, fold, convert)
 
-        return TextTable(Source(name, parse, context).value)
+        return TextTable(Source(name, parse, context).value, fold)
+
+    def _converter(self, context: TableContext) -> Callable[[str], str]:
+        """
+        @return: what makes values of what is written. C{postmap -iF} adds
+            content to the text of a hash table; a command is to see all.
+        """
+        if not context.manner.files:
+            return str
+        if self.prefix not in INDEXED:
+            return context.value
+
+        def convert(text: str) -> str:
+            try:
+                return context.value(text)
+            except ValueError:
+                if context.manner.command or is_encoded(text):
+                    return text
+                raise
+
+        return convert
 
     def _check_source(self, name: str, context: TableContext) -> None:
         """
         @raise ConfigError: there is an index file, but not its source.
         """
         index = f"{name}.db"
-        if (
-            self.prefix not in ("hash", "btree")
-            or context.by_default
-            or os.path.exists(name)
-            or not os.path.exists(index)
-        ):
+        if self.prefix not in INDEXED or context.by_default or os.path.exists(name):
             return
-        raise ConfigError(
-            [
-                f"{context.parameter}: {context.spec}: {index} is not read, and its "
-                f"text file {name} is not there: put it back, or make it where "
-                f"Postfix is: postmap -s {context.spec} >{name}"
-            ]
-        )
+        if os.path.exists(index):
+            raise ConfigError(
+                [
+                    f"{context.parameter}: {context.spec}: {index} is not read, and "
+                    f"its text file {name} is not there: put it back, or make it "
+                    f"where Postfix is: postmap -s {context.spec} >{name}"
+                ]
+            )
+        if context.manner.command:
+            reason = "No such file or directory"
+            raise ConfigError([f"open database {index}: {reason}"])

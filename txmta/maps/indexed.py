@@ -150,11 +150,9 @@ class IndexTable:
         try:
             self._index, self._opened = opener(path, context)
         except (OSError, ValueError) as e:
-            raise ConfigError(
-                [
-                    f"{context.parameter}: {context.spec}: open database {path}: "
-                    f"{_reason(e)}: make it again, with postmap or postalias"
-                ]
+            raise context.failed(
+                f"open database {path}: {_reason(e)}",
+                ": make it again, with postmap or postalias",
             ) from e
         self._fixed = context.ways.jailed or self._opened is None
 
@@ -164,7 +162,7 @@ class IndexTable:
             self._next_look = now + LOOK_INTERVAL
             self._look()
         try:
-            octets = key.casefold().encode("utf-8", "surrogateescape")
+            octets = self._context.manner.fold(key).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:  # half a surrogate pair
             return None
         if not octets or b"\0" in octets:
@@ -223,7 +221,7 @@ class IndexType:
     def open(self, name: str, context: object) -> ITable:
         context = cast(TableContext, context)
         path = f"{name}.{self.prefix}"
-        if not name.startswith("/") or not self._counts(path, name, context):
+        if not context.takes(name) or not self._counts(path, name, context):
             return TextType(self.prefix).open(name, context)
         table = IndexTable(path, self.opener, context)
         self._tell_age(path, name, context)

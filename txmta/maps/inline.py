@@ -15,6 +15,7 @@ from txmta.errors import ConfigError
 from txmta.maps.braces import inside, name_value
 from txmta.maps.context import TableContext
 from txmta.maps.hash import TextTable
+from txmta.maps.text import Convert, Fold
 from txmta.tables import ITableType
 
 
@@ -25,19 +26,23 @@ class InlineType:
 
     def open(self, name: str, context: object) -> TextTable:
         context = cast(TableContext, context)
+        fold = context.manner.fold
         try:
-            entries = read_inline(name)
+            entries = read_inline(name, fold, context.value)
         except ValueError as e:
+            value = "filename" if context.manner.files else "value"
             raise ConfigError(
                 [
                     f'{context.parameter}: {e}: "{context.spec}"; '
-                    'need "inline:{name=value...}"'
+                    f'need "inline:{{name={value}...}}"'
                 ]
             ) from e
-        return TextTable(lambda: entries)
+        return TextTable(lambda: entries, fold)
 
 
-def read_inline(text: str) -> dict[str, str]:
+def read_inline(
+    text: str, fold: Fold = str.casefold, convert: Convert = str
+) -> dict[str, str]:
     """
     @return: values by case-folded key; of two equal keys the first counts.
     @raise ValueError: in Postfix's words.
@@ -51,7 +56,7 @@ def read_inline(text: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     for word in to_words(body):
         key, value = name_value(inside(word) if word[0] == "{" else word)
-        entries.setdefault(key.casefold(), value)
+        entries.setdefault(fold(key), convert(value))
     if not entries:
         raise ValueError("empty table")
     return entries

@@ -12,6 +12,7 @@ Errors: none; a rule that cannot be used is skipped with Postfix's warning.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from txmta.maps.pattern_rules import BadExpression, Expression, Rule, RuleSet, Test
@@ -52,11 +53,19 @@ class RuleReader:
     """
 
     def __init__(
-        self, dialect: Dialect, path: str, skips: Skips, substitution: bool
+        self,
+        dialect: Dialect,
+        path: str,
+        skips: Skips,
+        substitution: bool,
+        convert: Callable[[str], str] | None = None,
     ) -> None:
         """
         @param substitution: whether results may have C{$1}.
+        @param convert: makes of a result what the table answers; then nothing
+            in it is replaced.
         """
+        self._convert = convert
         self._dialect = dialect
         self._map = f"{dialect.name} map {path}, line "
         self._path = path
@@ -138,6 +147,11 @@ class RuleReader:
         self._rules.append(Rule(number, tuple(tests), parts))
 
     def _replacement(self, number: int, result: str) -> tuple[Part, ...]:
+        if self._convert is not None:
+            try:
+                return (self._convert(result),)
+            except ValueError as e:
+                raise _Skip(f"{e}: skipping this rule") from e
         try:
             return parse_replacement(result, self._dialect.range_words)
         except BadReplacement as e:

@@ -76,7 +76,8 @@ def open_patterns(dialect: Dialect, name: str, context: TableContext) -> Pattern
     substitution = not context.aliases and context.parameter not in NO_SUBSTITUTION
 
     def parse(text: str, skips: Skips) -> RuleSet:
-        return RuleReader(dialect, name, skips, substitution).read(text)
+        convert = context.value if context.manner.files else None
+        return RuleReader(dialect, name, skips, substitution, convert).read(text)
 
     rules = open_rules(dialect.name, name, context, parse)
     return PatternTable(rules, context.spec, context.warn)

@@ -44,7 +44,7 @@ class RandomType:
     def open(self, name: str, context: object) -> RandomTable:
         context = cast(TableContext, context)
         try:
-            return RandomTable(elements(name))
+            values = elements(name)
         except ValueError as e:
             raise ConfigError(
                 [
@@ -52,3 +52,7 @@ class RandomType:
                     'need "randmap:{value...}"'
                 ]
             ) from e
+        try:
+            return RandomTable([context.value(each) for each in values])
+        except ValueError as e:
+            raise ConfigError([f"{context.parameter}: {e}"]) from e

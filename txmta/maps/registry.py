@@ -10,6 +10,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}: no such type, no such table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from txmta.errors import ConfigError
 from txmta.maps.context import PLAIN, TableContext, Ways
@@ -18,6 +19,9 @@ from txmta.maps.proxy import bare
 from txmta.tables import ITable, ITableType
 
 _ALIAS_PARAMETERS = ("alias_maps", "alias_database")
+
+#: Parameters of tables whose values are names of files.
+_FILE_PARAMETERS = frozenset({"tls_server_sni_maps"})
 
 #: How deep tables may stand in tables (C{proxy:proxy:...}).
 MAX_DEPTH = 4
@@ -59,9 +63,10 @@ class TableRegistry:
         self._aliases = frozenset(bare(item) for item in aliases)
         self._by_default = by_default or {}
         self._ways = ways
+        self._with_files = replace(ways, manner=replace(ways.manner, files=True))
         found = _plugins() if types is None else types
         self._types = {kind.prefix: kind for kind in found}
-        self._open: dict[tuple[str, bool, bool], ITable] = {}
+        self._open: dict[tuple[str, bool, bool, bool], ITable] = {}
 
     def known_types(self) -> list[str]:
         """
@@ -107,8 +112,9 @@ class TableRegistry:
         aliases = (
             within or parameter in _ALIAS_PARAMETERS or bare(item) in self._aliases
         )
+        files = parameter in _FILE_PARAMETERS
         # What $1 may do in one parameter it may not do in another.
-        which = item, aliases, not aliases and parameter in NO_SUBSTITUTION
+        which = item, aliases, not aliases and parameter in NO_SUBSTITUTION, files
         known = self._open.get(which)
         if known is not None:
             return known
@@ -131,7 +137,7 @@ class TableRegistry:
             seconds=self._seconds,
             warn=self._warn,
             by_default=self._by_default.get(bare(item), ""),
-            ways=self._ways,
+            ways=self._with_files if files else self._ways,
         )
         table = self._opened(kind, name, context)
         self._open[which] = table

@@ -88,12 +88,10 @@ def open_rules(
     if name.startswith("{"):
         value = parse(_inline(prefix, name, context), Skips(context.warn))
         return lambda: value
-    if not name.startswith("/"):
-        raise ConfigError(
-            [
-                f"{context.parameter}: {context.spec}: not a full path: "
-                "write the path of the file, from /, or rules in braces"
-            ]
+    if not context.takes(name):
+        raise context.failed(
+            "not a full path",
+            ": write the path of the file, from /, or rules in braces",
         )
     opened = False
 

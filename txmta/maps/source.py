@@ -69,6 +69,8 @@ class Source(Generic[T]):
 
     def _cannot_open(self, reason: str, error: OSError) -> None:
         context = self._context
+        if context.manner.command:
+            raise ConfigError([f"open {self._path}: {reason}"]) from error
         trouble = f"{context.spec}: open {self._path}: {reason}"
         if not context.by_default:
             raise ConfigError(

@@ -37,11 +37,15 @@ class StaticType:
 
     def open(self, name: str, context: object) -> StaticTable:
         context = cast(TableContext, context)
-        if not name.startswith("{"):
-            return StaticTable(name)
+        value = name
+        if name.startswith("{"):
+            try:
+                value = inside(name)
+            except ValueError as e:
+                raise ConfigError(
+                    [f"{context.parameter}: bad static:name syntax: {e}"]
+                ) from e
         try:
-            return StaticTable(inside(name))
+            return StaticTable(context.value(value))
         except ValueError as e:
-            raise ConfigError(
-                [f"{context.parameter}: bad static:name syntax: {e}"]
-            ) from e
+            raise ConfigError([f"{context.parameter}: {e}"]) from e

@@ -14,12 +14,18 @@ postmap does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-
-from txmta.address import join, scan
+from collections.abc import Callable, Iterable, Iterator
 
 #: Takes one warning.
 Warn = Callable[[str], None]
+
+#: Number of the line where it starts, key, value.
+Entry = tuple[int, str, str]
+
+#: Folds a key, and makes of a value what the table answers; this may raise
+#: C{ValueError}: why the entry cannot be used.
+Fold = Callable[[str], str]
+Convert = Callable[[str], str]
 
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 
@@ -40,9 +46,16 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         continuation lines (those that start with white space). Comments and
         empty lines are left out, also between continuation lines.
     """
+    return join_lines(text.split("\n"))
+
+
+def join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """
+    As L{logical_lines}, of physical lines.
+    """
     start = 0
     parts: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         bare = line.strip(_BLANK)
         if not bare or bare[0] == "#":
             continue
@@ -56,62 +69,102 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield start, "".join(parts)
 
 
-def read_postmap(text: str, path: str, warn: Warn) -> dict[str, str]:
+def postmap_entries(
+    lines: Iterable[tuple[int, str]], path: str, warn: Warn
+) -> Iterator[Entry]:
     """
-    Read C{key whitespace value} lines.
-
-    @return: values by case-folded key; of two equal keys the first counts.
+    @param lines: logical lines of C{key whitespace value}.
+    @return: what they say; a line that cannot be used is left out.
     """
-    table: dict[str, str] = {}
-    for number, line in logical_lines(text):
-        where = f"{path}, line {number}"
+    for number, line in lines:
         if line[0] in _BLANK:
-            warn(f"{where}: logical line must not start with whitespace")
+            warn(f"{path}, line {number}: logical line must not start with whitespace")
             continue
         match = _KEY.match(line)
         key = match[0] if match else ""
         rest = line[len(key) :]
         if rest[:1] == '"':
-            warn(f"{where}: unbalanced '\"' in '{line}' -- ignoring this line")
+            warn(
+                f"{path}, line {number}: unbalanced '\"' in '{line}' "
+                "-- ignoring this line"
+            )
             continue
         value = rest.strip(_BLANK)
         if not key or not value:
             warn(
-                f"{where}: expected format: key whitespace value -- ignoring this line"
+                f"{path}, line {number}: expected format: key whitespace value "
+                "-- ignoring this line"
             )
             continue
         if key[-1] == ":":
-            warn(f'{where}: record is in "key: value" format; is this an alias file?')
-        _add(table, key, value, where, warn)
-    return table
+            warn(
+                f'{path}, line {number}: record is in "key: value" format; '
+                "is this an alias file?"
+            )
+        yield number, key, value
 
 
-def read_aliases(text: str, path: str, warn: Warn) -> dict[str, str]:
+def alias_entries(
+    lines: Iterable[tuple[int, str]], path: str, warn: Warn
+) -> Iterator[Entry]:
     """
-    Read C{name: value, value ...} lines.
-
-    @return: values, in external form, by case-folded name.
+    @param lines: logical lines of C{name: value, value ...}.
+    @return: what they say, the names without quotes.
     """
-    table: dict[str, str] = {}
-    for number, line in logical_lines(text):
-        where = f"{path}, line {number}"
+    # Here, as it takes long to import.
+    from txmta.address import join, scan
+
+    for number, line in lines:
         match = _NAME.match(line)
         name = scan(match[1]) if match else []
         value = line[match.end() :].strip(_BLANK) if match else ""
         kinds = {token.kind for token in name}
         if not name or not value or "," in kinds:
-            warn(f"{where}: need name:value pair")
+            warn(f"{path}, line {number}: need name:value pair")
             continue
         if kinds & {"@", "%"}:
-            warn(f"{where}: name must be local")
+            warn(f"{path}, line {number}: name must be local")
             continue
-        _add(table, join(name), value, where, warn)
+        yield number, join(name), value
+
+
+def read_postmap(
+    text: str, path: str, warn: Warn, fold: Fold = str.casefold, convert: Convert = str
+) -> dict[str, str]:
+    """
+    Read C{key whitespace value} lines.
+
+    @return: values by folded key; of two equal keys the first counts.
+    """
+    entries = postmap_entries(logical_lines(text), path, warn)
+    return _table(entries, path, warn, fold, convert)
+
+
+def read_aliases(
+    text: str, path: str, warn: Warn, fold: Fold = str.casefold, convert: Convert = str
+) -> dict[str, str]:
+    """
+    Read C{name: value, value ...} lines.
+
+    @return: values, in external form, by folded name.
+    """
+    entries = alias_entries(logical_lines(text), path, warn)
+    return _table(entries, path, warn, fold, convert)
+
+
+def _table(
+    entries: Iterable[Entry], path: str, warn: Warn, fold: Fold, convert: Convert
+) -> dict[str, str]:
+    table: dict[str, str] = {}
+    for number, key, value in entries:
+        folded = fold(key)
+        try:
+            value = convert(value)
+        except ValueError as e:
+            warn(f"{path}, line {number}: {e}: skipping this entry")
+            continue
+        if folded in table:
+            warn(f'{path}, line {number}: duplicate entry: "{folded}"')
+        else:
+            table[folded] = value
     return table
-
-
-def _add(table: dict[str, str], key: str, value: str, where: str, warn: Warn) -> None:
-    folded = key.casefold()
-    if folded in table:
-        warn(f'{where}: duplicate entry: "{folded}"')
-        return
-    table[folded] = value
