@@ -87,18 +87,24 @@ class IAddressResolver(Interface):
         if C{local}.
         """
 
-    def resolve(address: str) -> Route | Deferred[Route]:
+    def resolve(address: str, sender: str = "") -> Route | Deferred[Route]:
         """
         @param address: in standard form; never empty.
+        @param sender: in internal form; C{""} is the null sender. Where mail
+            goes may depend on it, what class it is does not.
         @raise TableUnavailable: or the Deferred fails with it.
         """
 
-    def validate(address: str, route: Route) -> bool | Deferred[bool]:
+    def validate(
+        address: str, route: Route, as_sender: bool = False
+    ) -> bool | Deferred[bool]:
         """
         Whether the address is listed in the recipient tables of its class
-        (local_recipient_maps, virtual_mailbox_maps ...). A class whose
+        (local_recipient_maps, virtual_mailbox_maps ...), or is one that is
+        rewritten (virtual_alias_maps, canonical_maps ...). A class whose
         tables are not set lists every address.
 
+        @param as_sender: it is a sender: sender_canonical_maps counts too.
         @raise TableUnavailable: or the Deferred fails with it.
         """
 

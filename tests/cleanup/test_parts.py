@@ -82,10 +82,10 @@ class Rewriter:
             return f"{user}@{host}"
         return address if "@" in address else f"{address}@mx.test"
 
-    def resolve(self, address: str) -> Route:
+    def resolve(self, address: str, sender: str = "") -> Route:
         raise NotImplementedError
 
-    def validate(self, address: str, route: Route) -> bool:
+    def validate(self, address: str, route: Route, as_sender: bool = False) -> bool:
         raise NotImplementedError
 
 

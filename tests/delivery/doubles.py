@@ -104,12 +104,14 @@ class Addresses:
     def rewrite(self, address: str, local: bool) -> str:
         return address if "@" in address else f"{address}@here.test"
 
-    def resolve(self, address: str) -> Route | Deferred[Route]:
+    def resolve(self, address: str, sender: str = "") -> Route | Deferred[Route]:
         if address.lower().endswith("@here.test"):
             return Route(AddressClass.LOCAL, "local", "here.test", address)
         return Route(AddressClass.DEFAULT, "smtp", "else.test", address)
 
-    def validate(self, address: str, route: Route) -> bool | Deferred[bool]:
+    def validate(
+        self, address: str, route: Route, as_sender: bool = False
+    ) -> bool | Deferred[bool]:
         raise AssertionError("agents do not ask")
 
 

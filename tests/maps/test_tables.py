@@ -325,6 +325,14 @@ class UnixTests(TableContract, SynchronousTestCase):
         self.assertEqual((group_line("root") or "").split(":")[2], "0")
         self.assertIsNone(group_line("no-such-group"))
 
+    def test_folded(self) -> None:
+        """
+        Names of accounts are in lower case, those in addresses may not be.
+        """
+        self.assertEqual(
+            self.make_table().lookup("ROOT"), self.make_table().lookup("root")
+        )
+
     def test_remembered(self) -> None:
         """
         One question in a while for each name, whatever the answer; bounded.

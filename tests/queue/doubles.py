@@ -80,7 +80,7 @@ class Resolver:
     def rewrite(self, address: str, local: bool) -> str:
         return address if "@" in address else f"{address}@{HOST}"
 
-    def resolve(self, address: str) -> Route | Deferred[Route]:
+    def resolve(self, address: str, sender: str = "") -> Route | Deferred[Route]:
         domain = address.rpartition("@")[2]
         found = self.routes.get(address, self.routes.get(domain))
         if isinstance(found, Exception):
@@ -91,7 +91,7 @@ class Resolver:
             return Route(AddressClass.LOCAL, found, HOST, address)
         return cast("Route | Deferred[Route]", found)
 
-    def validate(self, address: str, route: Route) -> bool:
+    def validate(self, address: str, route: Route, as_sender: bool = False) -> bool:
         return True
 
 

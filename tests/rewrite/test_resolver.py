@@ -46,7 +46,7 @@ class Table:
     def lookup(self, key: str) -> str | Deferred[str | None] | None:
         if self.mode == "broken":
             raise TableUnavailable("test:", "is down")
-        found = self.entries.get(key)
+        found = self.entries.get(key.lower())
         return succeed(found) if self.mode == "later" else found
 
 
@@ -62,6 +62,7 @@ class ResolverTestCase(SynchronousTestCase):
             Names("virtual.example", mode=self.mode),
             Names("relay.example", mode=self.mode),
             frozenset({"192.0.2.1", "2001:db8::1"}),
+            Names("alias.example", mode=self.mode),
         )
         values = {"myhostname": "mail.example.com", "mydomain": "example.com"}
         return AddressResolver(Settings.of(**(values | settings)), lists, tables)
@@ -102,6 +103,11 @@ class ResolveTests(ResolverTestCase):
                 "virtual.example",
             ),
             "user@relay.example": (AddressClass.RELAY, "relay", "relay.example"),
+            "user@alias.example": (
+                AddressClass.VIRTUAL_ALIAS,
+                "error",
+                "5.1.1 User unknown in virtual alias table",
+            ),
             "user@Else.example": (AddressClass.DEFAULT, "smtp", "else.example"),
             "user@[192.0.2.2]": (AddressClass.DEFAULT, "smtp", "[192.0.2.2]"),
         }.items():
@@ -234,9 +240,25 @@ class BrokenTests(ResolverTestCase):
         A list that cannot say makes no route: mail waits.
         """
         for address in ("user@else.example", "user%x@localhost"):
-            route = self.make().resolve(address)
-            assert isinstance(route, Deferred)
-            self.failureResultOf(route, TableUnavailable)
+            self.assertRaises(TableUnavailable, self.make().resolve, address)
+
+    def test_cannot_say_later(self) -> None:
+        """
+        The same when the list finds out later.
+        """
+        waiting: Deferred[bool] = Deferred()
+
+        @implementer(IMatchList)
+        class Waiting:
+            def match(self, item: str) -> Deferred[bool]:
+                return waiting
+
+        lists = DomainLists(Waiting(), Names(), Names())
+        route = AddressResolver(Settings.of(), lists).resolve("user@else.example")
+        assert isinstance(route, Deferred)
+        self.assertNoResult(route)
+        waiting.errback(TableUnavailable("test:", "is down"))
+        self.failureResultOf(route, TableUnavailable)
 
 
 class ValidateTests(ResolverTestCase):
@@ -250,6 +272,8 @@ class ValidateTests(ResolverTestCase):
             table("joe", "list-request", "full@localhost", '"a b"'),
             table("box@virtual.example", "@relay.example"),
             table("known@relay.example"),
+            [table("was@relay.example"), table("v@alias.example", "w@else.example")],
+            table("s@relay.example"),
         )
 
     def valid(
@@ -284,6 +308,27 @@ class ValidateTests(ResolverTestCase):
             "anybody@else.example": True,
         }.items():
             self.assertEqual(self.valid(address), expected, address)
+
+    def test_rewritten(self) -> None:
+        """
+        Who is rewritten is known, whatever the class; a sender also by what
+        is for senders.
+        """
+        for address, expected in {
+            "was@relay.example": True,
+            "v@alias.example": True,
+            "u@alias.example": False,
+            "s@relay.example": False,
+        }.items():
+            self.assertEqual(self.valid(address), expected, address)
+        nowhere = {"default_transport": "error:x", "relay_transport": "retry:x"}
+        self.assertTrue(self.valid("w@else.example", None, **nowhere))
+        self.assertFalse(self.valid("u@else.example", None, **nowhere))
+        self.assertFalse(self.valid("known@relay.example", None, **nowhere))
+        resolver = self.make(self.tables())
+        route = Route(AddressClass.RELAY, "relay", "x", "s@relay.example")
+        answer = resolver.validate("s@relay.example", route, as_sender=True)
+        self.assertTrue(answer)
 
     def test_no_tables(self) -> None:
         """
@@ -335,7 +380,7 @@ class LaterValidateTests(ValidateTests):
 class OpenTests(SynchronousTestCase):
     def test_open(self) -> None:
         """
-        The tables of the three parameters, with their names for messages;
+        The tables of the parameters, with their names for messages;
         all that is wrong is said at once.
         """
         asked: list[tuple[str, str]] = []

@@ -45,7 +45,6 @@ _DANGEROUS: Mapping[str, str] = {
             "smtpd_client_connection_rate_limit",
             "smtpd_client_message_rate_limit",
             "smtpd_client_recipient_rate_limit",
-            "relocated_maps",
             "reject_code",
             "smtpd_upstream_proxy_protocol",
         ),
@@ -55,12 +54,8 @@ _DANGEROUS: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "virtual_alias_maps",
-            "virtual_alias_domains",
             "virtual_maps",
-            "transport_maps",
             "smtp_generic_maps",
-            "sender_dependent_relayhost_maps",
-            "sender_dependent_default_transport_maps",
             "always_bcc",
             "sender_bcc_maps",
             "recipient_bcc_maps",

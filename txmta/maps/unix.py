@@ -8,6 +8,8 @@ A look-up blocks the process while the name service switch answers, which is
 quick for files and slow for a directory server that hangs. The answers are
 remembered, "no such user" too, so that a storm of recipients asks once each.
 
+Names are folded to lower case, as in Postfix.
+
 Sources: Postfix's DATABASE_README; C{util/dict_unix.c}; getpwnam(3).
 
 Errors: L{TableUnavailable<txmta.errors.TableUnavailable>} when the system
@@ -56,6 +58,7 @@ class UnixTable:
         self._known: dict[str, tuple[float, str | None]] = {}
 
     def lookup(self, key: str) -> str | None:
+        key = key.casefold()
         now = self._seconds()
         known = self._known.get(key)
         if known is not None and now < known[0]:

@@ -64,10 +64,10 @@ class Router:
         begin when all are routed.
         """
         routing = Routing(self, message)
-        resolve = self._resolve
+        resolve, sender = self._resolve, message.envelope.sender
         for recipient in message.envelope.recipients:
             try:
-                route = resolve(recipient.address)
+                route = resolve(recipient.address, sender)
             except Exception:
                 routing.fail(Failure(), recipient)
                 continue

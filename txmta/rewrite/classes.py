@@ -2,7 +2,7 @@
 Address classes: which domain belongs to which, and what each one's transport,
 next hop and tables are.
 
-Owns: Postfix's five classes, C{transport:nexthop}, relayhost.
+Owns: Postfix's five classes, C{transport:nexthop}, which tables are opened.
 Knows nothing of: how addresses are taken apart (L{txmta.rewrite.standard}),
     what the lists are made of.
 
@@ -24,6 +24,9 @@ from txmta.errors import ConfigError
 from txmta.interfaces import IMatchList, ITable
 from txmta.model import AddressClass
 
+#: Transports that return mail, or keep it; their next hop is a text.
+NOWHERE = ("error", "retry")
+
 
 @dataclass(frozen=True)
 class DomainLists:
@@ -38,6 +41,7 @@ class DomainLists:
     virtual_mailbox_domains: IMatchList
     relay_domains: IMatchList
     own_addresses: Collection[str] = ()
+    virtual_alias_domains: IMatchList | None = None
 
     def is_own_literal(self, domain: str) -> bool:
         """
@@ -51,11 +55,17 @@ class DomainLists:
 class RecipientTables:
     """
     The tables of known recipients of each class; none: all are known.
+
+    @ivar rewritten: of recipient_canonical_maps, canonical_maps and
+        virtual_alias_maps: an address in one of these is known.
+    @ivar senders: of sender_canonical_maps: the same, for a sender.
     """
 
     local: Sequence[ITable] = ()
     virtual_mailbox: Sequence[ITable] = ()
     relay: Sequence[ITable] = ()
+    rewritten: Sequence[Sequence[ITable]] = ()
+    senders: Sequence[ITable] = ()
 
     @classmethod
     def open(
@@ -66,66 +76,111 @@ class RecipientTables:
             parameter that it stands in.
         @raise ConfigError: with all that cannot be opened.
         """
-        problems: list[str] = []
-
-        def tables(parameter: str, items: Sequence[str]) -> list[ITable]:
-            found: list[ITable] = []
-            for item in items:
-                try:
-                    found.append(table(item, parameter))
-                except ConfigError as e:
-                    problems.extend(e.problems)
-            return found
-
+        opener = Opener(settings, table)
         opened = cls(
-            tables("local_recipient_maps", settings.local_recipient_maps),
-            tables("virtual_mailbox_maps", settings.virtual_mailbox_maps),
-            tables("relay_recipient_maps", settings.relay_recipient_maps),
+            opener.tables("local_recipient_maps"),
+            opener.tables("virtual_mailbox_maps"),
+            opener.tables("relay_recipient_maps"),
+            [
+                tables
+                for parameter in (
+                    "recipient_canonical_maps",
+                    "canonical_maps",
+                    "virtual_alias_maps",
+                )
+                if (tables := opener.tables(parameter))
+            ],
+            opener.tables("sender_canonical_maps"),
         )
-        if problems:
-            raise ConfigError(problems)
+        opener.finish()
         return opened
+
+
+class Opener:
+    """
+    Opens the tables of parameters, and remembers what is wrong.
+    """
+
+    def __init__(self, settings: Settings, table: Callable[[str, str], ITable]) -> None:
+        """
+        @param table: see L{RecipientTables.open}.
+        """
+        self._settings = settings
+        self._table = table
+        self._problems: list[str] = []
+
+    def tables(self, parameter: str) -> Sequence[ITable]:
+        """
+        @return: those that can be opened.
+        """
+        found: list[ITable] = []
+        for item in getattr(self._settings, parameter, ()):
+            try:
+                found.append(self._table(item, parameter))
+            except ConfigError as e:
+                self._problems.extend(e.problems)
+        return found
+
+    def finish(self) -> None:
+        """
+        @raise ConfigError: with all that could not be opened.
+        """
+        if self._problems:
+            raise ConfigError(self._problems)
 
 
 @dataclass(frozen=True)
 class Transport:
     """
     @ivar name: service in master.cf.
-    @ivar nexthop: fixed next hop, or C{""}: the recipient's domain.
+    @ivar nexthop: fixed next hop, in lower case unless it is a text; or C{""}:
+        the recipient's domain.
     """
 
     name: str
     nexthop: str = ""
 
 
+def parse_transport(text: str) -> Transport:
+    """
+    @param text: C{transport}, C{transport:} or C{transport:nexthop}.
+    """
+    name, _colon, nexthop = text.partition(":")
+    return Transport(name, fold(name, nexthop))
+
+
+def fold(transport: str, nexthop: str) -> str:
+    """
+    @return: the next hop in lower case, so that each has one queue only, but
+        not a text that senders read.
+    """
+    return nexthop if transport in NOWHERE else nexthop.lower()
+
+
 def transports(settings: Settings) -> Mapping[AddressClass, Transport]:
     """
-    @return: how each class is delivered. relayhost stands in for the domain
-        in the relay and default classes, an explicit next hop comes first.
+    @return: how each class is delivered, before relayhost and tables.
     @raise ConfigError: a transport is empty.
     """
     problems: list[str] = []
 
-    def parse(parameter: str, text: str, nexthop: str = "") -> Transport:
-        name, _colon, explicit = text.partition(":")
-        if not name:
+    def parse(parameter: str) -> Transport:
+        text: str = getattr(settings, parameter)
+        transport = parse_transport(text)
+        if not transport.name:
             problems.append(
                 f"{parameter} = {text}: null transport is not allowed: "
                 "write the name of a service in master.cf"
             )
-        return Transport(name, explicit or nexthop)
+        return transport
 
+    where = " in virtual alias table" if settings.show_user_unknown_table_name else ""
     found = {
-        AddressClass.LOCAL: parse("local_transport", settings.local_transport),
-        AddressClass.VIRTUAL_MAILBOX: parse(
-            "virtual_transport", settings.virtual_transport
-        ),
-        AddressClass.RELAY: parse(
-            "relay_transport", settings.relay_transport, settings.relayhost
-        ),
-        AddressClass.DEFAULT: parse(
-            "default_transport", settings.default_transport, settings.relayhost
-        ),
+        AddressClass.LOCAL: parse("local_transport"),
+        AddressClass.VIRTUAL_ALIAS: Transport("error", f"5.1.1 User unknown{where}"),
+        AddressClass.VIRTUAL_MAILBOX: parse("virtual_transport"),
+        AddressClass.RELAY: parse("relay_transport"),
+        AddressClass.DEFAULT: parse("default_transport"),
     }
     if problems:
         raise ConfigError(problems)

@@ -2,9 +2,9 @@
 Standard form, class, transport and next hop of addresses: trivial-rewrite.
 
 Owns: asking lists and tables in the right order, at once where they can
-    answer at once.
-Knows nothing of: transport_maps and other tables that redirect mail; whether
-    a transport exists.
+    answer at once; which recipients are known.
+Knows nothing of: what tables that redirect mail say
+    (L{txmta.rewrite.detours}); whether a transport exists.
 
 Sources: Postfix's trivial-rewrite(8), ADDRESS_CLASS_README;
 C{trivial-rewrite/resolve.c}; C{smtpd/smtpd_check.c} (check_rcpt_maps).
@@ -14,18 +14,26 @@ Errors: L{TableUnavailable<txmta.errors.TableUnavailable>} of a list or table.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from txmta.address import split, valid_domain
 from txmta.config.settings import Settings
-from txmta.interfaces import IAddressResolver
+from txmta.interfaces import IAddressResolver, IMatchList, ITable
 from txmta.model import AddressClass, Route
-from txmta.rewrite.classes import DomainLists, RecipientTables, transports
+from txmta.rewrite.classes import (
+    NOWHERE,
+    DomainLists,
+    RecipientTables,
+    Transport,
+    transports,
+)
+from txmta.rewrite.detours import Detours, DetourTables
 from txmta.rewrite.standard import SIMPLE, Form, Peeling, Unwrapped, rewrite, unwrap
-from txmta.search import address_keys, search
+from txmta.rewrite.steps import at_once
+from txmta.search import DEFAULT, Order, address_keys, search
 
 #: What the error agent says of an address that cannot be; in Postfix's words.
 BAD_ADDRESS = "5.1.3 bad address syntax"
@@ -33,7 +41,7 @@ BAD_ADDRESS = "5.1.3 bad address syntax"
 #: Mail that the system itself makes and absorbs; always accepted.
 _ALWAYS_KNOWN = ("postmaster", "mailer-daemon")
 
-_Question = Generator[str, bool, Unwrapped]
+_Classes = Sequence[tuple[IMatchList, AddressClass]]
 
 
 @implementer(IAddressResolver)
@@ -47,18 +55,19 @@ class AddressResolver:
         settings: Settings,
         lists: DomainLists,
         tables: RecipientTables | None = None,
+        detours: DetourTables | None = None,
     ) -> None:
         """
         @raise ConfigError: a transport is not one.
         """
         self._lists = lists
-        tables = tables or RecipientTables()
-        self._tables = {
-            AddressClass.LOCAL: tables.local,
-            AddressClass.VIRTUAL_MAILBOX: tables.virtual_mailbox,
-            AddressClass.RELAY: tables.relay,
-        }
-        self._transports = transports(settings)
+        self._classes = _classes(lists)
+        self._recipients = tables or RecipientTables()
+        self._transports = _with_relayhost(transports(settings), settings.relayhost)
+        self._detours = None
+        if detours:
+            self._detours = Detours(settings, detours, self._ask)
+            self._transports = transports(settings)
         self._delimiters = settings.recipient_delimiter
         self._origin = settings.myorigin.lower()
         self._allow_min_user = settings.allow_min_user
@@ -79,132 +88,181 @@ class AddressResolver:
     def rewrite(self, address: str, local: bool) -> str:
         return rewrite(address, self._local_form if local else self._remote_form)
 
-    def resolve(self, address: str) -> Route | Deferred[Route]:
+    def resolve(self, address: str, sender: str = "") -> Route | Deferred[Route]:
         match = SIMPLE.fullmatch(address)
         if match is None or not valid_domain(match[2]):
-            return self._unwrap(address)
+            return at_once(self._unwrapped(address, sender))
         domain = match[2]
-        local = self._lists.mydestination.match(domain)
-        # isinstance() is slow to deny.
-        if type(local) is not bool and isinstance(local, Deferred):
-            return Deferred.fromCoroutine(self._simple_later(local, address, domain))
-        return self._simple(local, address, domain)
+        found = AddressClass.DEFAULT
+        for domains, address_class in self._classes:
+            is_in = domains.match(domain)
+            # isinstance() is slow to deny.
+            if type(is_in) is not bool and isinstance(is_in, Deferred):
+                return at_once(self._resolve(address, domain, sender, domains, is_in))
+            if is_in:
+                found = address_class
+                break
+        if self._detours is not None:
+            return at_once(self._route(found, address, domain, sender, False))
+        transport = self._transports[found]
+        nexthop = transport.nexthop or domain.lower()
+        return Route(found, transport.name, nexthop, address)
 
-    def _simple(
-        self, local: bool, address: str, domain: str
-    ) -> Route | Deferred[Route]:
-        if local:
-            return self._route(AddressClass.LOCAL, address, domain, False)
-        return self._classify(address, domain, False)
-
-    async def _simple_later(
-        self, local: Deferred[bool], address: str, domain: str
+    async def _resolve(
+        self,
+        address: str,
+        domain: str,
+        sender: str,
+        asked: IMatchList,
+        answer: Deferred[bool],
     ) -> Route:
-        route = self._simple(await local, address, domain)
-        return await route if isinstance(route, Deferred) else route
-
-    def _unwrap(self, address: str) -> Route | Deferred[Route]:
-        return self._ask(unwrap(address, self._peeling), None)
-
-    def _ask(self, question: _Question, ours: bool | None) -> Route | Deferred[Route]:
         """
-        Answer one question after the other, until the address is taken apart.
-
-        @param ours: the answer to the last one; L{None} to start.
+        @param asked: the first list that did not answer at once.
         """
+        which = [domains for domains, _ in self._classes].index(asked)
+        found = self._classes[which][1]
+        if not await answer:
+            found = await self._class_of(domain, self._classes[which + 1 :])
+        return await self._route(found, address, domain, sender, False)
+
+    async def _unwrapped(self, address: str, sender: str) -> Route:
+        found = await self._unwrap(address)
+        recipient, domain = found.recipient, found.domain
+        address_class = AddressClass.LOCAL
+        if not found.local:
+            address_class = await self._class_of(domain, self._classes[1:])
+        if found.bad or (recipient.startswith("-") and not self._allow_min_user):
+            return Route(address_class, "error", BAD_ADDRESS, recipient, found.routed)
+        return await self._route(address_class, recipient, domain, sender, found.routed)
+
+    async def _class_of(self, domain: str, classes: _Classes) -> AddressClass:
+        for domains, address_class in classes:
+            is_in = domains.match(domain)
+            if isinstance(is_in, Deferred):
+                is_in = await is_in
+            if is_in:
+                return address_class
+        return AddressClass.DEFAULT
+
+    async def _route(
+        self,
+        address_class: AddressClass,
+        recipient: str,
+        domain: str,
+        sender: str,
+        routed: bool,
+    ) -> Route:
+        transport = self._transports[address_class]
+        if self._detours is not None:
+            transport = await self._detours.find(
+                address_class, transport, recipient, sender
+            )
+        nexthop = transport.nexthop or domain.lower()
+        return Route(address_class, transport.name, nexthop, recipient, routed)
+
+    async def _unwrap(self, address: str) -> Unwrapped:
+        question = unwrap(address, self._peeling)
         try:
+            domain = next(question)
             while True:
-                domain = next(question) if ours is None else question.send(ours)
-                answer = self._is_ours(domain)
-                if isinstance(answer, Deferred):
-                    return Deferred.fromCoroutine(self._ask_later(question, answer))
-                ours = answer
+                domain = question.send(await self._is_ours(domain))
         except StopIteration as e:
-            return self._unwrapped(e.value)
+            found: Unwrapped = e.value
+            return found
 
-    async def _ask_later(self, question: _Question, ours: Deferred[bool]) -> Route:
-        route = self._ask(question, await ours)
-        return await route if isinstance(route, Deferred) else route
-
-    def _is_ours(self, domain: str) -> bool | Deferred[bool]:
+    async def _is_ours(self, domain: str) -> bool:
         if domain.endswith(".") and not domain.endswith(".."):
             domain = domain[:-1]
         if self._lists.is_own_literal(domain):
             return True
-        return bool(domain) and self._lists.mydestination.match(domain)
+        ours = bool(domain) and self._lists.mydestination.match(domain)
+        return await ours if isinstance(ours, Deferred) else ours
 
-    def _unwrapped(self, found: Unwrapped) -> Route | Deferred[Route]:
-        recipient = found.recipient
-        if found.bad or (recipient.startswith("-") and not self._allow_min_user):
-            return Route(AddressClass.DEFAULT, "error", BAD_ADDRESS, recipient)
-        if found.local:
-            return self._route(
-                AddressClass.LOCAL, recipient, found.domain, found.routed
-            )
-        return self._classify(recipient, found.domain, found.routed)
-
-    def _classify(
-        self, recipient: str, domain: str, routed: bool
-    ) -> Route | Deferred[Route]:
-        virtual = self._lists.virtual_mailbox_domains.match(domain)
-        if virtual is True:
-            return self._route(AddressClass.VIRTUAL_MAILBOX, recipient, domain, routed)
-        if virtual is False:
-            relay = self._lists.relay_domains.match(domain)
-            if type(relay) is bool or not isinstance(relay, Deferred):
-                relayed = AddressClass.RELAY if relay else AddressClass.DEFAULT
-                return self._route(relayed, recipient, domain, routed)
-        return Deferred.fromCoroutine(
-            self._classify_later(virtual, recipient, domain, routed)
-        )
-
-    async def _classify_later(
+    async def _ask(
         self,
-        virtual: bool | Deferred[bool],
-        recipient: str,
-        domain: str,
-        routed: bool,
-    ) -> Route:
-        if isinstance(virtual, Deferred):
-            virtual = await virtual
-        if virtual:
-            found = AddressClass.VIRTUAL_MAILBOX
-        else:
-            relay = self._lists.relay_domains.match(domain)
-            if isinstance(relay, Deferred):
-                relay = await relay
-            found = AddressClass.RELAY if relay else AddressClass.DEFAULT
-        return self._route(found, recipient, domain, routed)
-
-    def _route(
-        self, address_class: AddressClass, recipient: str, domain: str, routed: bool
-    ) -> Route:
-        transport = self._transports[address_class]
-        nexthop = transport.nexthop or domain.lower()
-        return Route(address_class, transport.name, nexthop, recipient, routed)
-
-    def validate(self, address: str, route: Route) -> bool | Deferred[bool]:
-        if route.transport == "error":
-            return False
-        tables = self._tables.get(route.address_class)
-        if not tables:
-            return True
-        recipient = route.recipient.lower()
-        name, domain = split(recipient)
-        local = route.address_class is AddressClass.LOCAL
-        if local and name in self._always_known:
-            return True
-        found = search(
-            tables,
-            address_keys(
-                recipient,
-                delimiters=self._delimiters,
-                local=local or domain == self._origin,
-            ),
+        tables: Sequence[ITable],
+        address: str,
+        order: Order = DEFAULT,
+        last: str = "",
+    ) -> str | None:
+        """
+        @param last: a key to try when nothing is found, or C{""}.
+        """
+        local = False
+        if order.local:
+            domain = split(address)[1]
+            local = domain.lower() == self._origin or await self._is_ours(domain)
+        keys = address_keys(
+            address, delimiters=self._delimiters, local=local, order=order
         )
+        found = search(tables, keys)
         if isinstance(found, Deferred):
-            return found.addCallback(lambda value: value is not None)
-        return found is not None
+            found = await found
+        if found is None and last:
+            found = search(tables, (last,))
+            if isinstance(found, Deferred):
+                found = await found
+        return found
+
+    def validate(
+        self, address: str, route: Route, as_sender: bool = False
+    ) -> bool | Deferred[bool]:
+        return at_once(self._validate(route, as_sender))
+
+    async def _validate(self, route: Route, as_sender: bool) -> bool:
+        known = self._recipients
+        recipient = route.recipient
+        for tables in known.rewritten:
+            if await self._has(tables, recipient):
+                return True
+        if as_sender and await self._has(known.senders, recipient):
+            return True
+        if route.transport in NOWHERE:
+            return False
+        address_class = route.address_class
+        if address_class is AddressClass.LOCAL:
+            if split(recipient)[0].lower() in self._always_known:
+                return True
+            tables = known.local
+        elif address_class is AddressClass.RELAY:
+            tables = known.relay
+        elif address_class is AddressClass.VIRTUAL_MAILBOX:
+            tables = known.virtual_mailbox
+        else:
+            return True
+        return not tables or await self._has(tables, recipient)
+
+    async def _has(self, tables: Sequence[ITable], address: str) -> bool:
+        return bool(tables) and await self._ask(tables, address) is not None
+
+
+def _classes(lists: DomainLists) -> _Classes:
+    """
+    @return: in the order in which they are asked.
+    """
+    found = [
+        (lists.mydestination, AddressClass.LOCAL),
+        (lists.virtual_mailbox_domains, AddressClass.VIRTUAL_MAILBOX),
+        (lists.relay_domains, AddressClass.RELAY),
+    ]
+    if lists.virtual_alias_domains is not None:
+        found.insert(1, (lists.virtual_alias_domains, AddressClass.VIRTUAL_ALIAS))
+    return found
+
+
+def _with_relayhost(
+    found: Mapping[AddressClass, Transport], relayhost: str
+) -> Mapping[AddressClass, Transport]:
+    """
+    @return: with relayhost where a class has no next hop of its own.
+    """
+    outward = (AddressClass.RELAY, AddressClass.DEFAULT)
+    return {
+        each: Transport(transport.name, transport.nexthop or relayhost.lower())
+        if each in outward
+        else transport
+        for each, transport in found.items()
+    }
 
 
 def _form(settings: Settings, origin: str, domain: str) -> Form:

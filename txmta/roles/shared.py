@@ -42,6 +42,7 @@ from txmta.maps.match import MatchLists
 from txmta.maps.proxy import approved
 from txmta.maps.registry import TableRegistry
 from txmta.rewrite.classes import DomainLists, RecipientTables
+from txmta.rewrite.detours import DetourTables
 from txmta.rewrite.resolver import AddressResolver
 
 
@@ -131,9 +132,12 @@ class Tables:
             lists.strings("virtual_mailbox_domains", settings.virtual_mailbox_domains),
             lists.domains("relay_domains", settings.relay_domains),
             own_addresses(settings),
+            lists.strings("virtual_alias_domains", settings.virtual_alias_domains),
         )
         recipients = RecipientTables.open(settings, registry.table)
-        return cls(registry, lists, AddressResolver(settings, domains, recipients))
+        detours = DetourTables.open(settings, registry.table)
+        resolver = AddressResolver(settings, domains, recipients, detours)
+        return cls(registry, lists, resolver)
 
     def open_list(self, settings: Settings, parameter: str) -> IClientList:
         """

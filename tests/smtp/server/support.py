@@ -98,7 +98,7 @@ class Addresses:
     def rewrite(self, address: str, local: bool) -> str:
         return address if "@" in address or not local else f"{address}@{HOST}"
 
-    def resolve(self, address: str) -> Route | Deferred[Route]:
+    def resolve(self, address: str, sender: str = "") -> Route | Deferred[Route]:
         if self.broken:
             raise TableUnavailable("hash:/transport", "no such file")
         if self.later is not None:
@@ -120,7 +120,9 @@ class Addresses:
         routed = routed and found is not AddressClass.LOCAL
         return Route(found, "smtp", name, address, routed)
 
-    def validate(self, address: str, route: Route) -> bool | Deferred[bool]:
+    def validate(
+        self, address: str, route: Route, as_sender: bool = False
+    ) -> bool | Deferred[bool]:
         if route.address_class is AddressClass.DEFAULT:
             return True
         return split(address)[0].lower() in self.users

@@ -72,26 +72,13 @@ class Addresses:
     masquerade_exceptions = items(
         "", CLASSES, "User names whose addresses stay as they are."
     )
-    relocated_prefix_enable = flag(
-        "yes",
-        CLASSES,
-        'Whether results of relocated_maps get "5.1.6 User has moved to" before them.',
-    )
     local_login_sender_maps = tables(
         "static:*",
         SENDERS,
         "Sender addresses that a user may give to sendmail, by login name.",
     )
-    empty_address_default_transport_maps_lookup_key = text(
-        "<>",
-        KEYS,
-        "What sender_dependent_default_transport_maps is asked for the null sender.",
-    )
     empty_address_local_login_sender_maps_lookup_key = text(
         "<>", KEYS, "What local_login_sender_maps gives for the null sender."
-    )
-    empty_address_relayhost_maps_lookup_key = text(
-        "<>", KEYS, "What sender_dependent_relayhost_maps is asked for the null sender."
     )
     enable_errors_to = flag(
         "no", CHANGES, "Take the address of notices from the header Errors-To:."

@@ -4,7 +4,7 @@ Addresses: standard form, address classes, transports, known recipients.
 
 from __future__ import annotations
 
-from txmta.config.declare import Status, boolean, string, words
+from txmta.config.declare import boolean, string, words
 
 
 def _delimiters(text: str) -> str:
@@ -112,23 +112,46 @@ class RoutingParameters:
     default_transport = string(
         "smtp", check=_bare, doc="Delivers mail for all other domains."
     )
+    virtual_alias_domains = words(
+        "$virtual_alias_maps",
+        doc="Domains all of whose addresses are aliases in virtual_alias_maps; "
+        "others do not exist.",
+    )
     transport_maps = words(
         "",
         kind="tables",
-        status=Status.NOT_YET,
-        doc="Transport and next hop by recipient address or domain.",
+        doc="Transport and next hop by recipient address or domain; comes before "
+        "what the class of the address says.",
     )
     relocated_maps = words(
         "",
         kind="tables",
-        status=Status.NOT_YET,
-        doc="New addresses of users who have moved.",
+        doc="New addresses of users who have moved: mail for them bounces, and "
+        "says so.",
+    )
+    relocated_prefix_enable = boolean(
+        "yes",
+        doc='Put "5.1.6 User has moved to" before what relocated_maps gives.',
     )
     sender_dependent_relayhost_maps = words(
-        "", kind="tables", status=Status.NOT_YET, doc="Relayhost by sender."
+        "",
+        kind="tables",
+        doc="What comes before relayhost, by sender address or domain. DUNNO: the "
+        "recipient's domain.",
+    )
+    empty_address_relayhost_maps_lookup_key = string(
+        "<>", doc="What sender_dependent_relayhost_maps is asked for the null sender."
     )
     sender_dependent_default_transport_maps = words(
-        "", kind="tables", status=Status.NOT_YET, doc="Default transport by sender."
+        "",
+        kind="tables",
+        doc="What comes before default_transport, by sender address or domain. "
+        "DUNNO: default_transport.",
+    )
+    empty_address_default_transport_maps_lookup_key = string(
+        "<>",
+        doc="What sender_dependent_default_transport_maps is asked for the null "
+        "sender.",
     )
 
 

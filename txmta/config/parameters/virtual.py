@@ -57,11 +57,6 @@ class VirtualParameters:
         doc="Aliases for addresses of any domain, searched for all mail.",
         status=Status.NOT_YET,
     )
-    virtual_alias_domains = words(
-        "$virtual_alias_maps",
-        doc="Domains all of whose addresses are aliases in virtual_alias_maps.",
-        status=Status.NOT_YET,
-    )
     virtual_alias_expansion_limit = count(
         "1000",
         doc="Addresses that virtual aliases may expand one recipient to.",

@@ -86,7 +86,9 @@ class ListTests(Questions):
         asked: list[str] = []
         validate = self.addresses.validate
 
-        def counting(address: str, route: Route) -> bool | Deferred[bool]:
+        def counting(
+            address: str, route: Route, as_sender: bool = False
+        ) -> bool | Deferred[bool]:
             asked.append(address)
             return validate(address, route)
 
