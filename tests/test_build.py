@@ -96,17 +96,16 @@ MAIN_MISTAKES = (
 
 #: A line of master.cf, and what is said of it after "master.cf, line 9: ".
 MASTER_MISTAKES = (
-    ("smtp unix - - n", "has 5 of 8 columns: write"),
-    ("x foo n - n - - smtpd", "service type foo is none of inet, unix"),
+    ("smtp unix - - n", 'missing "wakeup_time" field: write all 8'),
+    ("x foo n - n - - smtpd", "bad transport type: foo: write one of inet"),
     ("2526 inet y - n - - smtpd", "inet service cannot be private: write n"),
     ("127.0.0.1:99999 inet n - n - - smtpd", "service 99999: is no port: write 1 to"),
     ("127.0.0.1:no-port inet n - n - - smtpd", "service no-port: unknown port: write"),
-    ("127.0.0.1:2525 inet n - n - - smtpd", "service .*already defined.*: remove one"),
-    ("x unix - - maybe - - smtp", "chroot is maybe: write y, n or -"),
-    ("x unix - - n x - smtp", "wakeup is x: write seconds, or -"),
-    ("x unix - - n - x smtp", "maxproc is x: write a number"),
-    ("x unix - - n - - smtp -o a = b", "-o a: is not name=value: write"),
-    ("x unix - - n - - smtp -o { a = b", "has a '{' without '}'"),
+    ("x unix - - maybe - - smtp", 'field "chroot": bad value: "maybe": write y, n'),
+    ("x unix - - n x - smtp", 'field "wakeup_time": bad value: "x": write sec'),
+    ("x unix - - n - x smtp", 'field "max_proc": bad value: "x": write a number'),
+    ("x unix - - n - - smtp -o a = b", "-o: missing '=' after attribute name"),
+    ("x unix - - n - - smtp -o { a = b", "missing '}' in \"{ a = b"),
     (
         "2526 inet n - n - - smtpd -o smtpd_timeout=soon",
         "smtpd_timeout = soon: is not a time: write",

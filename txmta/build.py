@@ -31,7 +31,8 @@ from twisted.logger import Logger
 from txmta.config.check import check
 from txmta.config.kept_files import HeldFiles
 from txmta.config.main_cf import BadLines, read_main_cf
-from txmta.config.master_cf import builtin_master_cf, read_master_cf
+from txmta.config.master_cf import Service as MasterService
+from txmta.config.master_cf import builtin_master_cf, enabled, read_master_cf
 from txmta.config.place import with_place
 from txmta.config.settings import Definition, Settings
 from txmta.config.snapshot import Configuration as Configuration
@@ -78,12 +79,9 @@ def load(path: str, allow_not_yet: bool = False) -> Configuration:
     definitions = dict(main_cf.definitions)
     # Always where main.cf is, so that main.cf can name files beside it.
     definitions["config_directory"] = Definition(folder, path)
+    doubts: list[str] = []
     try:
-        services = (
-            read_master_cf(master_cf)
-            if os.path.lexists(master_cf)
-            else builtin_master_cf()
-        )
+        services = _services(master_cf, doubts)
     except ConfigError as e:
         problems += e.problems
         services = ()
@@ -92,6 +90,7 @@ def load(path: str, allow_not_yet: bool = False) -> Configuration:
     except ConfigError as e:
         raise ConfigError([*problems, *e.problems]) from e
     problems += wrong
+    services = enabled(services, settings.master_service_disable)
     agents = AgentRegistry()
     report = check(main_cf, settings, services, agents.known_programs())
     allowed = report.not_yet if allow_not_yet else ()
@@ -107,9 +106,15 @@ def load(path: str, allow_not_yet: bool = False) -> Configuration:
         told = [with_place(each, settings) for each in (*problems, *agents.broken)]
         raise ConfigError(list(dict.fromkeys(told)))
     ignored = tuple(f"--allow-not-yet: ignored: {each}" for each in allowed)
-    warnings = (*report.warnings, *agents.broken, *ignored)
+    warnings = (*doubts, *report.warnings, *agents.broken, *ignored)
     what = (path, settings, services, warnings, HeldFiles(keeper.files), places())
-    return Configuration(*what, allow_not_yet, ignored)
+    return Configuration(*what, allow_not_yet, ignored, report.notes)
+
+
+def _services(path: str, doubts: list[str]) -> Sequence[MasterService]:
+    if os.path.lexists(path):
+        return read_master_cf(path, doubts.append)
+    return builtin_master_cf()
 
 
 def _hidden_from_owner(settings: Settings) -> Callable[[str], bool]:
@@ -277,6 +282,8 @@ class Server(Service):
     def _say_what_is_configured(self) -> None:
         for warning in self._configuration.warnings:
             self._warn(warning)
+        for note in self._configuration.notes:
+            self._note(note)
 
     def _warn(self, text: str) -> None:
         self._mail_log.emit(Warn("master", text))

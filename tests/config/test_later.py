@@ -108,7 +108,6 @@ class EffectTests(SynchronousTestCase):
             "local_login_sender_maps = inline:{a=b}",
             "use_srv_lookup = submission",
             "smtpd_hide_client_session = yes",
-            "master_service_disable = inet",
             "strict_8bitmime = yes",
         ):
             problems, _warnings = report(line + "\n")

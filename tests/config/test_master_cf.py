@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txmta.config.master_cf import (
     Service,
     builtin_master_cf,
+    enabled,
     parse_master_cf,
     service_settings,
 )
@@ -106,18 +107,24 @@ class ParseTests(SynchronousTestCase):
             "g unix - - - - - x -o\n"
             "h unix - - - - - x -o {y=z\n"
             "i unix - - - - - x -o {y=z}q\n"
+            "j - - - - - - x\n"
+            "k unix - - - - - -\n"
+            "l unix - - - - - x -o { = z }\n"
         )
         expected = (
-            "line 1: has 6 of 8 columns",
-            "line 2: service type tcp",
-            "line 3: private is x",
-            "line 4: wakeup is 10m",
-            "line 5: maxproc is -5",
+            'line 1: missing "max_proc" field',
+            "line 2: bad transport type: tcp: write one of inet",
+            'line 3: field "private": bad value: "x"',
+            'line 4: field "wakeup_time": bad value: "10m"',
+            'line 5: field "max_proc": bad value: "-5"',
             "line 6: inet service cannot be private",
-            "line 7: -o y: is not name=value",
-            "line 8: -o : is not name=value",
-            "line 9: has a '{' without '}'",
-            "line 10: has no white space after '}'",
+            "line 7: -o: missing '=' after attribute name: \"y\"",
+            "line 8: -o: option requires an argument",
+            "line 9: missing '}' in \"{y=z\"",
+            "line 10: syntax error after '}' in \"{y=z}q\"",
+            'line 11: field "transport type" has no default value',
+            'line 12: field "command" has no default value',
+            'line 13: -o: missing attribute name: "= z"',
         )
         self.assertEqual(len(problems), len(expected))
         for problem, words in zip(problems, expected, strict=True):
@@ -125,17 +132,52 @@ class ParseTests(SynchronousTestCase):
 
     def test_twice(self) -> None:
         """
-        The same name and type twice is a mistake; smtp inet and unix are two.
+        The same name and type twice: the last counts, and Postfix's warning
+        says so; smtp inet and unix are two.
         """
         rows = "smtp inet n - n - - smtpd\nsmtp unix - - n - - smtp\n"
         self.assertEqual(len(parse_master_cf("master.cf", rows)), 2)
-        (problem,) = self.bad(rows + "smtp unix - - n - 2 smtp\n")
-        self.assertIn("line 3: service smtp unix is already defined", problem)
-        self.assertIn("master.cf, line 2", problem)
+        warnings: list[str] = []
+        rows += "smtp unix - - n - 2 smtp\n"
+        found = parse_master_cf("master.cf", rows, warnings.append)
+        self.assertEqual([s.maxproc for s in found], [None, 2])
+        self.assertEqual(
+            warnings,
+            [
+                "master.cf, line 3: duplicate master.cf entry for service smtp unix "
+                "-- using the last entry, not master.cf, line 2"
+            ],
+        )
 
     def test_continues_nothing(self) -> None:
-        (problem,) = self.bad("  smtp inet n - n - - smtpd\n")
-        self.assertIn("starts with white space", problem)
+        """
+        As in Postfix, a warning, and nothing else.
+        """
+        warnings: list[str] = []
+        rows = "  smtp inet n - n - - smtpd\nx unix - - n - - smtp\n"
+        (found,) = parse_master_cf("master.cf", rows, warnings.append)
+        self.assertEqual(found.name, "x")
+        (warning,) = warnings
+        self.assertIn("line 1: logical line must not start with whitespace", warning)
+
+    def test_turned_off(self) -> None:
+        """
+        master_service_disable: by type, or name and type; "!" excepts.
+        """
+        rows = (
+            "smtp inet n - n - - smtpd\n25 inet n - n - - smtpd\n"
+            "smtp unix - - n - - smtp\n"
+        )
+        services = parse_master_cf("master.cf", rows)
+        for off, left in (
+            ("", ["smtp inet", "25 inet", "smtp unix"]),
+            ("inet", ["smtp unix"]),
+            ("smtp/inet", ["25 inet", "smtp unix"]),
+            ("!25/inet inet", ["25 inet", "smtp unix"]),
+            ("smtp", ["smtp inet", "25 inet", "smtp unix"]),
+        ):
+            found = [f"{s.name} {s.type}" for s in enabled(services, off.split())]
+            self.assertEqual(found, left, off)
 
     def test_too_many(self) -> None:
         rows = "".join(f"s{n} unix - - - - - x\n" for n in range(2000))

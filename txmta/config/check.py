@@ -1,8 +1,8 @@
 """
 What is wrong, and what is doubtful, in one configuration.
 
-Owns: unknown and unsupported parameters, transports that do not exist,
-    combinations that Postfix refuses.
+Owns: unknown and unsupported parameters, in main.cf and C{-o}; all that the
+    checks beside this one find.
 Knows nothing of: tables and restrictions, which are checked where they are
     opened; files.
 
@@ -19,35 +19,19 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from txmta.config.check_services import ServiceChecks
 from txmta.config.check_values import ValueChecks
 from txmta.config.declare import Status, to_words
 from txmta.config.expansion import expand, references
 from txmta.config.main_cf import MainCf
 from txmta.config.master_cf import Service, service_settings
 from txmta.config.postfix import SILENT, danger, defaults
+from txmta.config.programs import fate
 from txmta.config.settings import FAMILIES, Definition, Settings
 from txmta.errors import ConfigError
 
 #: Programs of master.cf that are delivery agents here.
 AGENTS = ("smtp", "local", "virtual", "error", "discard")
-
-#: Programs of master.cf whose work is done, if in another place.
-DONE = (
-    *("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "proxymap"),
-    "pickup",
-)
-
-#: Programs of master.cf that are not missed: their work does not arise.
-NOT_MISSED = ("scache", "postlogd", "flush")
-
-_TRANSPORTS = (
-    "local_transport",
-    "virtual_transport",
-    "relay_transport",
-    "default_transport",
-    "mailbox_transport",
-    "fallback_transport",
-)
 
 
 @dataclass(frozen=True)
@@ -56,11 +40,13 @@ class Report:
     @ivar problems: each refuses the start; one line each, ready to print.
     @ivar warnings: for the log; one line each.
     @ivar not_yet: those of the problems that --allow-not-yet allows.
+    @ivar notes: for the log, too; nothing is wrong.
     """
 
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     not_yet: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def check(
@@ -90,6 +76,7 @@ class Checker:
         self._problems: list[str] = []
         self._warnings: list[str] = []
         self._not_yet: list[str] = []
+        self._notes: list[str] = []
         self._mentioned = set(self._mentions())
 
     def report(self, main_cf: MainCf) -> Report:
@@ -107,15 +94,21 @@ class Checker:
         for service in self._services:
             self._service(service)
         if self._services:  # none: master.cf itself is wrong, and said so
-            self._programs()
-            for name in _TRANSPORTS:
-                self._transport(name)
+            self._all_services()
         self._values(self._settings)
         return Report(
             tuple(dict.fromkeys(self._problems)),
             tuple(dict.fromkeys(self._warnings)),
             tuple(dict.fromkeys(self._not_yet)),
+            tuple(self._notes),
         )
+
+    def _all_services(self) -> None:
+        found = ServiceChecks(self._settings, self._services, self._agents)
+        self._problems += found.problems
+        self._warnings += found.warnings
+        self._not_yet += found.not_yet
+        self._notes += found.notes
 
     def _values(self, settings: Settings, only: Collection[str] | None = None) -> None:
         values = ValueChecks(settings, only)
@@ -244,7 +237,7 @@ class Checker:
             )
 
     def _service(self, service: Service) -> None:
-        if service.program not in (*DONE, *self._agents):
+        if not fate(service, self._agents).own:
             return
         try:
             settings = service_settings(self._settings, service)
@@ -254,48 +247,6 @@ class Checker:
         for name in service.overrides:
             self._parameter(name, settings.definitions[name], settings)
         self._values(settings, service.overrides)
-
-    def _programs(self) -> None:
-        missed = [
-            service.name if service.type == "unix" else f"{service.name}/{service.type}"
-            for service in self._services
-            if service.program not in (*DONE, *NOT_MISSED, *self._agents)
-        ]
-        if missed:
-            self._warnings.append(
-                f"services not supported yet, not started: {', '.join(missed)}"
-            )
-        jailed = [s.name for s in self._services if s.chroot]
-        if jailed and not self._settings.several_processes:
-            self._warnings.append(
-                f"chroot in master.cf has no effect in one process "
-                f"({len(jailed)} services)"
-            )
-        inet = [s for s in self._services if s.type == "inet" and s.program == "smtpd"]
-        if not inet:
-            self._warnings.append("no smtpd service of type inet: nothing will listen")
-
-    def _transport(self, name: str) -> None:
-        text = self._settings.text(name)
-        transport = text.partition(":")[0].strip()
-        programs = [
-            s.program
-            for s in self._services
-            if s.name == transport and s.type == "unix"
-        ]
-        if not transport or any(program in self._agents for program in programs):
-            return
-        definition = self._settings.definitions.get(name)
-        where = definition.where if definition else "default"
-        usable = sorted({s.name for s in self._services if s.program in self._agents})
-        what = (
-            f"the program {programs[0]} is not supported yet"
-            if programs
-            else f"master.cf has no service {transport} of type unix"
-        )
-        self._problems.append(
-            f"{where}: {name} = {text}: {what}: write one of {', '.join(usable)}"
-        )
 
 
 def _default(name: str, settings: Settings) -> str:

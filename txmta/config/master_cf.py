@@ -4,7 +4,9 @@ Read master.cf.
 Owns: its eight columns, C{-o} overrides, the built-in one.
 Knows nothing of: which services exist, sockets.
 
-Sources: Postfix's master(5); C{master/master_ent.c}.
+Sources: Postfix's master(5); C{master/master_ent.c}, whose words are used.
+Stricter than it: C{10m} for a wake-up time is an error and not 10 seconds, and
+so is a C{-o} without C{name=value} (there, the daemon ends that gets it).
 
 Errors: L{ConfigError<txmta.errors.ConfigError>} with every bad line.
 """
@@ -12,18 +14,27 @@ Errors: L{ConfigError<txmta.errors.ConfigError>} with every bad line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from txmta.config.lines import logical_lines, read_text, unfit
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
+
+#: Where the services are that count without a master.cf.
+BUILT_IN = "built-in master.cf"
 
 #: Kinds of service in master(5).
 TYPES = ("inet", "unix", "unix-dgram", "fifo", "pass")
 
 #: Services in one file. Ours.
 MAX_SERVICES = 1000
+
+#: What Postfix calls the columns in messages.
+COLUMNS = (
+    *("service name", "transport type", "private", "unprivileged", "chroot"),
+    *("wakeup_time", "max_proc", "command"),
+)
 
 _ROWS = """\
 smtp      inet  n  -  n  -     -  smtpd
@@ -70,21 +81,31 @@ class Service:
     program: str
     arguments: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
-    where: str = "built-in master.cf"
+    where: str = BUILT_IN
 
 
-def read_master_cf(path: str) -> Sequence[Service]:
+def _ignore(_warning: str) -> None:
     """
+    Nobody wants to know.
+    """
+
+
+def read_master_cf(
+    path: str, warn: Callable[[str], None] = _ignore
+) -> Sequence[Service]:
+    """
+    @param warn: told of what Postfix warns of, too.
     @raise ConfigError: the file cannot be read or has bad lines.
     """
-    return parse_master_cf(path, read_text(path))
+    return parse_master_cf(path, read_text(path), warn)
 
 
 def builtin_master_cf() -> Sequence[Service]:
     """
     @return: what counts without a master.cf.
     """
-    return parse_master_cf("built-in master.cf", _ROWS)
+    services = parse_master_cf(BUILT_IN, _ROWS)
+    return tuple(replace(service, where=BUILT_IN) for service in services)
 
 
 def service_settings(settings: Settings, service: Service) -> Settings:
@@ -100,31 +121,54 @@ def service_settings(settings: Settings, service: Service) -> Settings:
     return settings.override(values, service.where)
 
 
-def parse_master_cf(path: str, text: str) -> Sequence[Service]:
+def enabled(services: Sequence[Service], off: Sequence[str]) -> Sequence[Service]:
+    """
+    @param off: master_service_disable: C{type} or C{name/type}; with C{!}
+        before it, not that one. The first that matches counts.
+    @return: the services that are left.
+    """
+    return tuple(s for s in services if not _is_off(s, off)) if off else services
+
+
+def _is_off(service: Service, off: Sequence[str]) -> bool:
+    for item in off:
+        bare = item.lstrip("!")
+        if bare in (service.type, f"{service.name}/{service.type}"):
+            return (len(item) - len(bare)) % 2 == 0
+    return False
+
+
+def parse_master_cf(
+    path: str, text: str, warn: Callable[[str], None] = _ignore
+) -> Sequence[Service]:
     """
     @param path: for messages.
+    @param warn: told of what Postfix warns of, too.
     """
     services: dict[tuple[str, str], Service] = {}
     problems: list[str] = []
     for line in logical_lines(text):
         where = f"{path}, line {line.number}"
+        if line.text[0].isspace():
+            warn(
+                f"{where}: logical line must not start with whitespace, ignored: "
+                f'"{line.text[:60]}"'
+            )
+            continue
         try:
-            if line.text[0].isspace():
-                raise ValueError(
-                    "starts with white space, and continues nothing: begin it in "
-                    "the first column"
-                )
             if trouble := unfit(line):
                 raise ValueError(trouble)
             service = _service(line.text, where)
-            before = services.setdefault((service.name, service.type), service)
-            if before is not service:
-                raise ValueError(
-                    f"service {service.name} {service.type} is already defined at "
-                    f"{before.where}: remove one"
-                )
         except ValueError as e:
             problems.append(f"{where}: {e}")
+            continue
+        # The last counts, at the place of the last.
+        if before := services.pop((service.name, service.type), None):
+            warn(
+                f"{where}: duplicate master.cf entry for service {service.name} "
+                f"{service.type} -- using the last entry, not {before.where}"
+            )
+        services[service.name, service.type] = service
         if len(services) > MAX_SERVICES:
             problems.append(f"{where}: more than {MAX_SERVICES} services")
             break
@@ -135,21 +179,25 @@ def parse_master_cf(path: str, text: str) -> Sequence[Service]:
 
 def _service(text: str, where: str) -> Service:
     fields = tuple(_fields(text))
-    if len(fields) < 8:
+    if len(fields) < len(COLUMNS):
         raise ValueError(
-            f"has {len(fields)} of 8 columns: write service, type, private, "
-            "unprivileged, chroot, wakeup, maxproc, command"
+            f'missing "{COLUMNS[len(fields)]}" field: write all 8 columns: '
+            f"{', '.join(COLUMNS)}"
         )
     name, kind, private, unprivileged, chroot, wakeup, maxproc, program = fields[:8]
+    for column, field_text in (("transport type", kind), ("command", program)):
+        if field_text == "-":
+            raise ValueError(f'field "{column}" has no default value')
     if kind not in TYPES:
-        raise ValueError(f"service type {kind} is none of {', '.join(TYPES)}")
-    if kind == "inet" and private != "n":
+        raise ValueError(f"bad transport type: {kind}: write one of {', '.join(TYPES)}")
+    is_private = _flag("private", private, default=True)
+    if kind == "inet" and is_private:
         raise ValueError(f"inet service cannot be private: write n, not {private}")
     arguments, overrides = _options(fields[8:])
     return Service(
         name,
         kind,
-        _flag("private", private, default=True),
+        is_private,
         _flag("unprivileged", unprivileged, default=True),
         _flag("chroot", chroot, default=False),
         _wakeup(wakeup),
@@ -173,7 +221,10 @@ def _fields(text: str) -> Iterator[str]:
             yield text[start + 1 : at].strip()
             at += 1
             if at < len(text) and not text[at].isspace():
-                raise ValueError(f"has no white space after '}}': {text[start:][:40]}")
+                raise ValueError(
+                    f"syntax error after '}}' in \"{text[start:][:60]}\": write white "
+                    "space there"
+                )
             continue
         while at < len(text) and not text[at].isspace():
             at += 1
@@ -192,7 +243,7 @@ def _closing(text: str, at: int) -> int:
         depth += (text[index] == "{") - (text[index] == "}")
         if depth == 0:
             return index
-    raise ValueError(f"has a '{{' without '}}': {text[at:][:40]}")
+    raise ValueError(f"missing '}}' in \"{text[at:][:60]}\"")
 
 
 def _options(words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -216,17 +267,27 @@ def _options(words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
 
 def _override(option: str) -> tuple[str, str]:
     name, equals, value = option.partition("=")
-    if not equals or not re.fullmatch(r"\S+", name.strip()):
+    name = name.strip()
+    trouble = ""
+    if not option:
+        trouble = "option requires an argument"
+    elif not equals:
+        trouble = f"missing '=' after attribute name: \"{option[:60]}\""
+    elif not name:
+        trouble = f'missing attribute name: "{option[:60]}"'
+    elif not re.fullmatch(r"\S+", name):
+        trouble = f'white space in attribute name: "{name[:60]}"'
+    if trouble:
         raise ValueError(
-            f"-o {option}: is not name=value: write -o name=value without white "
-            "space, or -o { name = value }"
+            f"-o: {trouble}: write -o name=value without white space, or "
+            "-o { name = value }"
         )
-    return name.strip(), value.strip()
+    return name, value.strip()
 
 
 def _flag(column: str, text: str, default: bool) -> bool:
     if text not in ("y", "n", "-"):
-        raise ValueError(f"{column} is {text}: write y, n or -")
+        raise _bad(column, text, "y, n or -")
     return default if text == "-" else text == "y"
 
 
@@ -235,7 +296,7 @@ def _wakeup(text: str) -> float:
         return 0.0
     # "?" wakes only a service that is used; all of ours are
     if not re.fullmatch(r"\d{1,9}\??", text):
-        raise ValueError(f"wakeup is {text}: write seconds, or - for never")
+        raise _bad("wakeup_time", text, "seconds, seconds? or - for never")
     return float(text.removesuffix("?"))
 
 
@@ -243,5 +304,9 @@ def _maxproc(text: str) -> int | None:
     if text == "-":
         return None
     if not re.fullmatch(r"\d{1,9}", text):
-        raise ValueError(f"maxproc is {text}: write a number, 0 for no limit, or -")
+        raise _bad("max_proc", text, "a number, 0 for no limit, or -")
     return int(text)
+
+
+def _bad(column: str, text: str, good: str) -> ValueError:
+    return ValueError(f'field "{column}": bad value: "{text}": write {good}')

@@ -34,6 +34,7 @@ class Configuration:
     @ivar files: tables and lists that root alone can read.
     @ivar allow_not_yet: what is not supported yet does not stop the start.
     @ivar allowed: what would have; among the warnings, too.
+    @ivar notes: for the log; nothing is wrong.
     @ivar plugins: see L{places<txmta.plugins.places>}.
     """
 
@@ -45,6 +46,7 @@ class Configuration:
     plugins: Mapping[str, Sequence[str]] = field(default_factory=dict)
     allow_not_yet: bool = False
     allowed: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 _LENGTH = struct.Struct(">Q")
@@ -87,6 +89,7 @@ def encode(configuration: Configuration) -> bytes:
         "warnings": list(configuration.warnings),
         "allow_not_yet": configuration.allow_not_yet,
         "allowed": list(configuration.allowed),
+        "notes": list(configuration.notes),
         "plugins": {name: [*each] for name, each in configuration.plugins.items()},
     }
     # Text that was not UTF-8 has surrogates, which are plain ASCII here.
@@ -114,6 +117,7 @@ def decode(data: bytes) -> Configuration:
         plugins=value["plugins"],
         allow_not_yet=value["allow_not_yet"],
         allowed=tuple(value["allowed"]),
+        notes=tuple(value["notes"]),
     )
 
 

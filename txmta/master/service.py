@@ -307,6 +307,8 @@ class Master(Service):
     def _warn_of_configuration(self) -> None:
         for warning in self._configuration.warnings:
             self._warn(warning)
+        for note in self._configuration.notes:
+            self._note(note)
 
     def _say_fatal(self, problems: Sequence[str]) -> None:
         """

@@ -17,6 +17,7 @@ from txmta.config.master_cf import Service as MasterService
 from txmta.delivery.context import AgentContext
 from txmta.delivery.registry import AgentRegistry
 from txmta.interfaces import IDeliveryAgent, IPostmaster, IResolver
+from txmta.roles.services import settings_of
 from txmta.roles.shared import Pools, Reactor, Shared, Tables, maybe_later
 from txmta.smtp.poller import Poller
 
@@ -89,7 +90,7 @@ async def stop_agents(agents: Iterable[IDeliveryAgent]) -> None:
 def _context(shared: Shared, parts: AgentParts, service: MasterService) -> AgentContext:
     return AgentContext(
         service.name,
-        shared.of(service),
+        settings_of(shared, service),
         cast("Reactor", parts.poller),
         shared.reactor,
         shared.now,

@@ -178,7 +178,8 @@ class QmgrChild(Base):
         self._local = RemoteAgents(self.reactor, self.warn, elsewhere, self._carry)
         self._agents = self._make_agents()
         self._manager = make_manager(
-            queue_parts(shared, self.tables, self._store, self._agents, elsewhere)
+            shared,
+            queue_parts(shared, self.tables, self._store, self._agents, elsewhere),
         )
         self._public = make_public(shared, self.tables, self._store, self._manager)
         self._bell = Doorbell(self._store.arrived, self.reactor, self.warn)

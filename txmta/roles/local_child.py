@@ -43,6 +43,7 @@ from txmta.master.local_host import make_host, serve
 from txmta.master.privileges import server_account
 from txmta.model import Answer
 from txmta.roles.agents import role_of, transports
+from txmta.roles.services import settings_of
 from txmta.roles.shared import Reactor, Shared
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class LocalChild:
         shared, tables, loop = self._shared, self._tables, self._loop
         context = AgentContext(
             service.name,
-            shared.of(service),
+            settings_of(shared, service),
             shared.reactor,
             loop,
             shared.now,

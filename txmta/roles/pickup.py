@@ -33,6 +33,7 @@ from txmta.queue.handed_in import Maildrop
 from txmta.queue.parts import QueueParts
 from txmta.queue.pickup import MaySubmit, Pickup, PickupParts, by_name
 from txmta.queue.returned import Returned
+from txmta.roles.services import cleanup_settings, settings_of
 from txmta.roles.shared import Shared, Tables
 
 #: Seconds between wake-ups, if master.cf does not say, or says "never".
@@ -68,8 +69,13 @@ class PickupRole:
         @raise ConfigError: maildrop cannot be opened, or a list is wrong.
         """
         self._shared = shared
-        settings = shared.of(service)
-        cleanup = Cleanup(settings, parts.entrance, shared.sink, parts.tables.addresses)
+        settings = settings_of(shared, service)
+        cleanup = Cleanup(
+            cleanup_settings(shared, service),
+            parts.entrance,
+            shared.sink,
+            parts.tables.addresses,
+        )
         self._parts = PickupParts(
             settings,
             cleanup,

@@ -11,6 +11,7 @@ Errors: none.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from txmta.cleanup.dates import mail_date
@@ -20,6 +21,7 @@ from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
 from txmta.queue.postmaster import Postmaster
 from txmta.roles.agents import transports
+from txmta.roles.services import settings_of_program
 from txmta.roles.shared import Shared, Tables
 
 
@@ -55,11 +57,12 @@ def queue_parts(
     )
 
 
-def make_manager(parts: QueueParts) -> QueueManager:
+def make_manager(shared: Shared, parts: QueueParts) -> QueueManager:
     """
     @return: not started; its C{startService} wants an open store.
     """
-    return QueueManager(parts)
+    own = settings_of_program(shared, "qmgr")
+    return QueueManager(replace(parts, settings=own))
 
 
 def make_postmaster(shared: Shared, tables: Tables, store: IQueueStore) -> Postmaster:

@@ -54,7 +54,7 @@ class Roles:
             transports(shared.services),
         )
         self._manager = make_manager(
-            queue_parts(shared, tables, self._store, self._agents)
+            shared, queue_parts(shared, tables, self._store, self._agents)
         )
         notices = queue_parts(shared, tables, self._store, {})
         self._pickup = make_pickup(

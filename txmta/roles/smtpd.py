@@ -23,6 +23,7 @@ from txmta.dns.client_names import ClientNames
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
 from txmta.roles.room import Room, most_connections
+from txmta.roles.services import cleanup_settings, settings_of
 from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.poller import Poller
@@ -118,14 +119,19 @@ class SmtpdRole:
     def _adopt(self, bound: Bound) -> None:
         shared, parts = self._shared, self._parts
         service = bound.listen.service
-        settings = shared.of(service)
+        settings = settings_of(shared, service)
         factory = server_factory(
             settings,
             Services(
                 shared.reactor,
                 shared.now,
                 shared.sink,
-                Cleanup(settings, parts.store, shared.sink, parts.tables.addresses),
+                Cleanup(
+                    cleanup_settings(shared, service),
+                    parts.store,
+                    shared.sink,
+                    parts.tables.addresses,
+                ),
                 parts.store,
                 parts.tables.addresses,
                 ClientNames(parts.resolver, shared.reactor),

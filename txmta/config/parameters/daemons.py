@@ -33,10 +33,6 @@ QMQP = warn("There is no QMQP server; nothing comes in by it.")
 ETRN = idle("No files are kept for it: the deferred queue is looked through.")
 TABLES = idle("Berkeley DB files are not read.")
 LIBRARY = warn("Tables are opened with limits of our own.")
-OFF = stop(
-    "it is not there yet, and services would listen that should not: remove them from"
-    " master.cf instead"
-)
 KEEPS = stop(
     "it is for tests of Postfix, and mail would be kept or lost: remove the line"
 )
@@ -71,9 +67,6 @@ class Processes:
     )
     connection_cache_ttl_limit = seconds(
         "2s", LIMITS, "How long scache keeps a connection at most.", low=1
-    )
-    cleanup_service_name = text(
-        "cleanup", PARTS, "The service that takes mail into the queue."
     )
     error_service_name = text(
         "error", PARTS, "The service that returns mail for a reason given."
@@ -123,9 +116,6 @@ class Processes:
     )
     max_idle = seconds(
         "100s", LIMITS, "How long a daemon waits for work before it ends.", low=1
-    )
-    master_service_disable = items(
-        "", OFF, "Services and types of master.cf that are turned off."
     )
     process_id_directory = text(
         "pid", FILES, "Directory of lock files, below queue_directory."

@@ -116,6 +116,16 @@ class ProcessParameters:
         doc="The account with whose rights commands are run and files written that "
         "the superuser's aliases name, and root's .forward file.",
     )
+    cleanup_service_name = string(
+        "cleanup",
+        doc="Of a service that takes mail: the service with the program cleanup in "
+        "master.cf whose -o count for what it takes.",
+    )
+    master_service_disable = words(
+        "",
+        doc="Services of master.cf that are turned off: a type, or name/type; with ! "
+        "not that one. The first that matches counts.",
+    )
     syslog_name = string(
         "${multi_instance_name?{$multi_instance_name}:{postfix}}",
         doc="Put before the program in log lines.",

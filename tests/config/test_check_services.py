@@ -1,0 +1,165 @@
+"""
+Tests of what is told of the services of master.cf.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from txmta.config.check_services import ServiceChecks
+from txmta.config.declare import Status
+from txmta.config.master_cf import parse_master_cf
+from txmta.config.programs import FATES, fate
+from txmta.config.settings import Settings
+
+AGENTS = ("discard", "error", "lmtp", "local", "pipe", "smtp", "virtual")
+
+#: What every file needs for its transports.
+ROWS = """\
+25 inet n - n - - smtpd
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+local unix - n n - - local
+virtual unix - n n - - virtual
+"""
+
+#: A service of each program that Postfix's master.cf has or suggests.
+POSTFIX = (
+    *("anvil", "bounce", "cleanup", "dnsblog", "flush", "nqmgr", "oqmgr", "pickup"),
+    *("postlogd", "postscreen", "proxymap", "qmgr", "qmqpd", "scache", "showq"),
+    *("smtpd", "spawn", "tlsmgr", "tlsproxy", "trivial-rewrite", "verify"),
+)
+
+
+def found(rows: str, **values: str) -> ServiceChecks:
+    services = parse_master_cf("master.cf", ROWS + rows)
+    return ServiceChecks(Settings.of(**values), services, AGENTS)
+
+
+class FateTests(SynchronousTestCase):
+    def test_every_program(self) -> None:
+        """
+        Each daemon of Postfix has a fate, and it says something.
+        """
+        for program in (*POSTFIX, *AGENTS):
+            text = f"x unix - - n - - {program}\n"
+            (service,) = parse_master_cf("master.cf", text)
+            self.assertGreater(len(fate(service, AGENTS).note), 10, program)
+        for program in POSTFIX:
+            self.assertIn(program, FATES)
+
+    def test_what_is_installed(self) -> None:
+        """
+        So has each that Debian installs.
+        """
+        folder = Path("/usr/lib/postfix/sbin")
+        if not folder.exists():
+            return
+        helpers = ("fsstone", "master", "post-", "postfix-", "postmulti-")
+        for path in folder.iterdir():
+            name = path.name
+            if name.startswith(helpers):
+                continue
+            self.assertTrue(name in FATES or name in AGENTS, name)
+
+
+class ServiceTests(SynchronousTestCase):
+    def test_nothing(self) -> None:
+        checks = found("")
+        self.assertEqual(checks.problems + checks.warnings + checks.notes, [])
+
+    def test_functions(self) -> None:
+        """
+        Services that are parts of something else here are explained, once.
+        """
+        checks = found(
+            "anvil unix - - n - 1 anvil\ntlsmgr unix - - n 1000? 1 tlsmgr\n"
+            "bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\n"
+        )
+        self.assertEqual(checks.problems + checks.warnings, [])
+        (note,) = checks.notes
+        self.assertIn("not processes: anvil, tlsmgr, bounce, defer", note)
+
+    def test_postscreen(self) -> None:
+        """
+        Without postscreen nobody would listen: the start is refused, with the
+        remedy; a trial may do without.
+        """
+        checks = found(
+            "smtp inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n"
+            "dnsblog unix - - n - 0 dnsblog\n"
+        )
+        (problem,) = checks.problems
+        self.assertTrue(problem.startswith("master.cf, line 6: smtp inet: postscreen"))
+        self.assertIn("write smtpd instead", problem)
+        self.assertEqual(checks.not_yet, [problem])
+
+    def test_not_started(self) -> None:
+        """
+        What is not there, and is missed by nobody who does not ask for it.
+        """
+        checks = found(
+            "628 inet n - n - - qmqpd\npolicy unix - n n - 0 spawn user=x argv=/y\n"
+            "a unix - - n - - nosuch\nb unix - - n - - /usr/bin/own\n"
+            "c unix - - n - - smtpd\n"
+        )
+        self.assertEqual(checks.problems, [])
+        words = ("QMQP", "such as systemd", "no such program", "of others", "inet only")
+        self.assertEqual(len(checks.warnings), len(words))
+        for warning, word in zip(checks.warnings, words, strict=True):
+            self.assertIn("not started: ", warning)
+            self.assertIn(word, warning)
+
+    def test_wrong_type(self) -> None:
+        """
+        A delivery agent on the net is a slip of the pen.
+        """
+        checks = found("26 inet n - n - - smtp\n")
+        (problem,) = checks.problems
+        self.assertIn("write type unix, or program smtpd", problem)
+        self.assertEqual(checks.not_yet, [])
+
+    def test_unread_overrides(self) -> None:
+        """
+        C{-o} where nobody reads it; as for the queue manager's parameters at
+        a transport, in Postfix too.
+        """
+        checks = found(
+            "polite unix - - n - - smtp -o polite_destination_rate_delay=1s\n"
+            " -o syslog_name=polite -o smtp_connect_timeout=5\n"
+            "verify unix - - n - 1 verify -o syslog_name=x -o default_privs=y\n"
+            "dove unix - n n - - pipe -o dove_time_limit=5\n"
+        )
+        self.assertEqual(len(checks.warnings), 2)
+        first, second = checks.warnings
+        self.assertIn("reads -o polite_destination_rate_delay of this", first)
+        self.assertIn("nobody reads -o default_privs of this service", second)
+
+    def test_cleanup_service_name(self) -> None:
+        rows = (
+            "cleanup unix n - n - 0 cleanup\nout unix n - n - 0 cleanup\n"
+            "587 inet n - n - - smtpd -o cleanup_service_name="
+        )
+        self.assertEqual(found(f"{rows}out\n").problems, [])
+        self.assertEqual(found(f"{rows}$mine\n", mine="out").problems, [])
+        (problem,) = found(f"{rows}in\n").problems
+        self.assertIn("no service in with the program cleanup: write one of", problem)
+
+    def test_jails(self) -> None:
+        rows = "cleanup unix n - y - 0 cleanup\n"
+        (warning,) = found(rows, process_model="single").warnings
+        self.assertIn("chroot in master.cf has no effect in one process", warning)
+        self.assertEqual(found(rows, process_model="multi").warnings, [])
+
+    def test_transports(self) -> None:
+        (problem,) = found("", default_transport="nosuch:x").problems
+        self.assertIn("has no service nosuch of type unix: write one of", problem)
+
+
+class StatusTests(SynchronousTestCase):
+    def test_stops_are_not_yet_or_refused(self) -> None:
+        for name, each in FATES.items():
+            if each.stops:
+                self.assertIn(each.status, (Status.NOT_YET, Status.REFUSED), name)
