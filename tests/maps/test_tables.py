@@ -454,10 +454,10 @@ class RegistryTests(SynchronousTestCase):
         A type that we do not have is refused, with those that we have.
         """
         error = self.assertRaises(
-            ConfigError, self.registry.table, "mysql:/etc/x.cf", "alias_maps"
+            ConfigError, self.registry.table, "mongodb:/etc/x.cf", "alias_maps"
         )
         self.assertIn(
-            "alias_maps: mysql:/etc/x.cf: unsupported dictionary type: mysql",
+            "alias_maps: mongodb:/etc/x.cf: unsupported dictionary type: mongodb",
             str(error),
         )
         self.assertIn("texthash", str(error))

@@ -15,6 +15,7 @@ from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.indexed import IndexType, open_cdb, open_lmdb_index
 from txmta.maps.inline import InlineType
+from txmta.maps.mysql import MysqlType
 from txmta.maps.pcre import PcreType
 from txmta.maps.pgsql import PgsqlType
 from txmta.maps.pipemap import PipeType
@@ -65,6 +66,7 @@ table_tcp = TcpType()
 table_socketmap = SocketmapType()
 table_sqlite = SqliteType()
 table_pgsql = PgsqlType()
+table_mysql = MysqlType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

@@ -26,11 +26,12 @@ from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import IMatchList, ITable
 from txmta.maps.client_file import ClientSettings, from_file, from_main_cf
 from txmta.maps.context import TableContext
+from txmta.maps.hosts import RETRY, Hosts
 from txmta.maps.match import MatchLists
 from txmta.maps.statement import Dialect, Statement, read
 from txmta.maps.templates import Parts, Templates, parse
 from txmta.maps.wire import MAX_REASON
-from txmta.maps.workers import Broken, Line, Refused, Session, Workers
+from txmta.maps.workers import IDLE, Broken, Line, Refused, Session, Workers
 
 #: Names that all SQL clients have.
 COMMON = (
@@ -39,7 +40,10 @@ COMMON = (
 )
 
 #: Names of those that have a server.
-SERVER = ("hosts", "user", "password", "dbname")
+SERVER = (
+    *("hosts", "user", "password", "dbname"),
+    *("idle_interval", "retry_interval"),
+)
 
 _LEGACY = ("select_field", "table", "where_field")
 
@@ -134,21 +138,43 @@ def _domain(found: ClientSettings, context: TableContext) -> IMatchList | None:
     return None
 
 
+def make_hosts(found: ClientSettings, read: Callable[[str], object]) -> Hosts:
+    """
+    @param read: raises C{ValueError} for what is no host.
+    """
+    items = found.text("hosts").replace(",", " ").split() or ["localhost"]
+    for item in items:
+        try:
+            read(item)
+        except ValueError as e:
+            found.wrong("hosts", str(e))
+    return Hosts(items, found.seconds("retry_interval", RETRY, 0, 86400))
+
+
+def idle_interval(found: ClientSettings) -> float:
+    """
+    @return: seconds.
+    """
+    return found.seconds("idle_interval", IDLE, 1, 86400)
+
+
 def make_table(
     context: TableContext,
     plan: Plan,
     connect: Callable[[], Session],
     most: int,
     first: Session | None = None,
+    idle: float = IDLE,
 ) -> DatabaseTable:
     """
     @param connect: raises L{Broken}.
     @param most: connections.
     @param first: one that is there already.
+    @param idle: seconds after which an unused one is closed.
     """
     reactor: Any = context.ways.reactor
     if reactor is not None:
-        workers = Workers(context.spec, connect, reactor, most, first)
+        workers = Workers(context.spec, connect, reactor, most, first, idle)
         return DatabaseTable(context.spec, plan, workers.ask)
     line = Line(connect, first)
 

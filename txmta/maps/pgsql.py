@@ -14,7 +14,6 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}: wrong settings, no psycopg.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,9 +24,18 @@ from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.client_file import ClientSettings
 from txmta.maps.context import TableContext
-from txmta.maps.database import COMMON, SERVER, make_plan, make_table, read_settings
+from txmta.maps.database import (
+    COMMON,
+    SERVER,
+    idle_interval,
+    make_hosts,
+    make_plan,
+    make_table,
+    read_settings,
+)
+from txmta.maps.hosts import Hosts
 from txmta.maps.statement import PGSQL, Statement
-from txmta.maps.workers import MAX_VALUES, Broken, Refused
+from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session
 
 if TYPE_CHECKING:
     import psycopg
@@ -146,14 +154,16 @@ class PgsqlType:
         found = read_settings(name, context, _NAMES)
         function = found.text("select_function")
         query = f"SELECT {function}('%s')" if function else ""
+        hosts = make_hosts(found, host_parameters)
+        idle = idle_interval(found)
         plan = make_plan(found, context, PGSQL, query)
-        connect = _connector(found, plan.statement)
-        return make_table(context, plan, connect, MOST)
+        connect = _connector(found, plan.statement, hosts)
+        return make_table(context, plan, connect, MOST, idle=idle)
 
 
 def _connector(
-    found: ClientSettings, statement: Statement
-) -> Callable[[], PgsqlSession]:
+    found: ClientSettings, statement: Statement, hosts: Hosts
+) -> Callable[[], Session]:
     login = {
         key: found.text(name)
         for key, name in (("user", "user"), ("password", "password"))
@@ -161,17 +171,13 @@ def _connector(
     }
     if found.text("dbname"):
         login["dbname"] = found.text("dbname")
-    hosts = found.text("hosts").replace(",", " ").split() or ["localhost"]
     encoding = found.text("encoding") or "UTF8"
 
-    def connect() -> PgsqlSession:
-        trouble = ""
-        for host in random.sample(hosts, len(hosts)):
-            try:
-                parameters = {**login, **host_parameters(host)}
-                return PgsqlSession(statement, parameters, encoding)
-            except Broken as e:
-                trouble = str(e)
-        raise Broken(trouble)
+    def connect() -> Session:
+        return hosts.connect(
+            lambda host: PgsqlSession(
+                statement, {**login, **host_parameters(host)}, encoding
+            )
+        )
 
     return connect

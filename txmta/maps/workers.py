@@ -133,17 +133,20 @@ class Workers:
         reactor: Any,
         most: int,
         first: Session | None = None,
+        idle: float = IDLE,
     ) -> None:
         """
         @param connect: raises L{Broken}.
         @param most: threads.
         @param first: a connection that is there already.
+        @param idle: seconds after which an unused one is closed.
         """
         self._spec = spec
         self._connect = connect
         self._reactor = reactor
         self._most = most
         self._first = first
+        self._idle = idle
         self._condition = threading.Condition()
         self._jobs: deque[_Job] = deque()
         self._threads = 0
@@ -198,7 +201,7 @@ class Workers:
         with self._condition:
             self._unused += 1
             if not self._jobs:
-                self._condition.wait_for(lambda: self._jobs, IDLE)
+                self._condition.wait_for(lambda: self._jobs, self._idle)
             self._unused -= 1
             if self._jobs:
                 return self._jobs.popleft()

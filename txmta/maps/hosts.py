@@ -1,0 +1,81 @@
+"""
+Database servers of which any will do.
+
+Owns: in what order they are tried; which of them failed lately.
+Knows nothing of: how one connects.
+
+Sources: Postfix's mysql_table(5), pgsql_table(5) (C{hosts},
+C{retry_interval}); C{global/dict_mysql.c}.
+
+Errors: L{Broken<txmta.maps.workers.Broken>}: none of them will.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from txmta.maps.wire import LIMIT
+from txmta.maps.workers import Broken, Session
+
+#: Seconds for which a server that failed is tried after all others.
+RETRY = 60.0
+
+
+def is_socket(host: str) -> bool:
+    """
+    @param host: one of C{hosts}.
+    """
+    return host.startswith(("unix:", "/"))
+
+
+class Hosts:
+    """
+    Used by several threads.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[str],
+        retry: float = RETRY,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        @param retry: for so many seconds one that failed is tried last.
+        """
+        self._items = tuple(items)
+        self._retry = retry
+        self._seconds = seconds
+        self._failed: dict[str, float] = {}
+
+    def connect(self, connect: Callable[[str], Session]) -> Session:
+        """
+        @param connect: takes one of the hosts, and raises L{Broken}.
+        @raise Broken: no server can be had, or not soon enough.
+        """
+        begun = self._seconds()
+        trouble = ""
+        for host in self._order():
+            if trouble and self._seconds() - begun > LIMIT:
+                break
+            try:
+                session = connect(host)
+            except Broken as e:
+                self._failed[host] = self._seconds() + self._retry
+                trouble = f"{host}: {e}"
+            else:
+                self._failed.pop(host, None)
+                return session
+        raise Broken(trouble)
+
+    def _order(self) -> list[str]:
+        """
+        @return: at random; sockets before the network, as Postfix.
+        """
+        now = self._seconds()
+
+        def rank(host: str) -> tuple[bool, bool]:
+            return self._failed.get(host, 0.0) > now, not is_socket(host)
+
+        return sorted(random.sample(self._items, len(self._items)), key=rank)
