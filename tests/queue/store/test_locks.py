@@ -65,14 +65,15 @@ class TurnTests(LockCase):
         one, other = self.turn(), self.turn()
         one.acquire()
         one.announce(3, False)
-        one.count(10**30)
+        one.count(10**30, 41)
         one.release()
         other.acquire()
         self.assertEqual(other.log_octets, MAX_OCTETS)
-        other.count(5)
+        other.count(5, other.syncs + 1)
         other.release()
         one.acquire()
         self.assertEqual((one.generation, one.doubt, one.log_octets), (3, False, 5))
+        self.assertEqual(one.syncs, 42)
         one.release()
         for text, said in (
             (b"1 2 1\n", (2, True, 0)),

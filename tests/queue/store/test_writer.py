@@ -18,7 +18,7 @@ from txmta.queue.store.writer import Timing
 WRITING = ("BEGIN IMMEDIATE", "PRAGMA wal_checkpoint", "VACUUM")
 
 #: Nothing is done but what is asked for.
-PATIENT = Timing(idle=1000.0, retry=1000.0, back_off=(0.02, 0.05))
+PATIENT = Timing(idle=1000.0, lazy=1000.0, retry=1000.0, back_off=(0.02, 0.05))
 
 
 class WriterCase(SqliteCase):

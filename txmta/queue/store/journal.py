@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from txmta.errors import StoreUnavailable
 from txmta.queue.store.content import FULL
 from txmta.queue.store.files import Files, State
 from txmta.queue.store.operations import Operation, Rows
-from txmta.queue.store.schema import PAGE_SIZE
+from txmta.queue.store.schema import PAGE_SIZE, VERSION
 
 #: Octets that a commit costs in the log beside its operations.
 COMMIT_OCTETS = 8192
@@ -48,16 +49,35 @@ class Journal:
     @ivar settled: operations with a result or an error, to be answered.
     @ivar log_octets: about what a checkpoint would move, of all writers; set
         by whoever takes a turn.
+    @ivar syncs: of the log, by all writers; set like C{log_octets}.
     @ivar batches: transactions so far, and operations in them; for metrics.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, lazy: float = 0.0) -> None:
+        """
+        @param lazy: seconds for which batches that are
+            L{lazy<txmta.queue.store.operations.Operation.lazy>} may wait for a
+            sync.
+        """
         self.kept: list[Operation] = []
         self.settled: list[Operation] = []
         self.log_octets = 0
+        self.syncs = 0
         self.batches = [0, 0]
         self._files = files
+        self._lazy = lazy
         self._held_up: float | None = None
+        # When we last left something to the next sync, and after how many.
+        self._lazy_since = 0.0
+        self._lazy_after = -1
+        self._unsafe: sqlite3.Connection | None = None
+
+    @property
+    def unsynced(self) -> bool:
+        """
+        Whether something that we wrote waits for a sync.
+        """
+        return self._lazy_after == self.syncs
 
     def commit(self, batch: list[Operation]) -> None:
         """
@@ -71,6 +91,7 @@ class Journal:
         if not batch:
             return None
         try:
+            lazy = self._set_lazy(batch)
             Rows(batch).write(files.connection)
         except Exception as e:
             files.roll_back()
@@ -80,7 +101,50 @@ class Journal:
             self.log_octets += COMMIT_OCTETS + sum([o.octets for o in batch])
             self.batches[0] += 1
             self.batches[1] += len(batch)
+            if lazy:
+                self._lazy_after = self.syncs
+            else:
+                self.syncs += 1
         return None
+
+    def _set_lazy(self, batch: Sequence[Operation]) -> bool:
+        """
+        Set whether the next commit waits for the disk.
+
+        @return: it does not.
+        """
+        lazy = all([o.lazy for o in batch])
+        if lazy:
+            now = time.monotonic()
+            if not self.unsynced:
+                self._lazy_since = now
+            lazy = now - self._lazy_since < self._lazy
+        self._set_safe(not lazy)
+        return lazy
+
+    def _set_safe(self, safe: bool) -> None:
+        connection = self._files.connection
+        if safe is (self._unsafe is connection):
+            level = "FULL" if safe else "NORMAL"
+            connection.execute(f"PRAGMA synchronous = {level}")
+            self._unsafe = None if safe else connection
+
+    def sync(self) -> None:
+        """
+        Sync the log if something waits for it that no other writer has synced.
+        """
+        files = self._files
+        if not self.unsynced or not files.writable:
+            return
+        try:
+            self._set_safe(True)
+            # A write that changes nothing, so that there is a commit.
+            files.connection.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.Error as e:
+            self._housekeeping_failed("sync", e)
+        else:
+            self.log_octets += COMMIT_OCTETS
+            self.syncs += 1
 
     def refuse(self, batch: list[Operation]) -> None:
         """
@@ -112,6 +176,7 @@ class Journal:
         busy, frames, done = row
         if not busy and frames == done:
             self.log_octets = 0
+            self.syncs += 1
             self._held_up = None
             return
         now = time.monotonic()

@@ -27,6 +27,12 @@ from txmta.queue.store.ids import SLOTS
 #: Of a log; what is longer counts as that.
 MAX_OCTETS = 10**11
 
+#: The count of syncs starts again from 0 here: it is only compared.
+MAX_SYNCS = 10**9
+
+#: Octets of the state of a turn, filled up with blanks.
+_LENGTH = 64
+
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -36,13 +42,14 @@ class TurnLock:
     checkpoint, in every process and tool that writes.
 
     The file says who holds it, which generation of the database is in use,
-    whether its files are in doubt, and how long its log is; a process that
-    dies in doubt leaves that to the next.
+    whether its files are in doubt, how long its log is, and how often that was
+    synced; a process that dies in doubt leaves that to the next.
 
     @ivar generation: as the last holder left it; 0 if nobody ever did.
     @ivar doubt: the last holder died, or gave up, with files in doubt.
     @ivar log_octets: of the write-ahead log, that a checkpoint would move; all
         writers add to it.
+    @ivar syncs: of the log, by any writer, ever.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,6 +59,7 @@ class TurnLock:
         self.generation = 0
         self.doubt = False
         self.log_octets = 0
+        self.syncs = 0
         self._waiting_since: float | None = None
 
     def acquire(self) -> tuple[float, int]:
@@ -70,7 +78,7 @@ class TurnLock:
             waited = time.monotonic() - start
         else:
             waited, holder = 0.0, 0
-        _, self.generation, self.doubt, self.log_octets = self._read()
+        self._look()
         return waited, holder
 
     def try_acquire(self, seconds: float) -> bool:
@@ -86,26 +94,32 @@ class TurnLock:
                     return False
                 time.sleep(0.02)
             else:
-                _, self.generation, self.doubt, self.log_octets = self._read()
+                self._look()
                 return True
+
+    def _look(self) -> None:
+        _, self.generation, self.doubt, self.log_octets, self.syncs = self._read()
 
     def announce(self, generation: int, doubt: bool) -> None:
         """
         While holding the turn, say what the next holder must know.
         """
-        text = b"%d %d %d %d\n" % (self._pid, generation, doubt, self.log_octets)
+        state = self._pid, generation, doubt, self.log_octets, self.syncs
+        text = b"%d %d %d %d %d\n" % state
         if text != self._written:
-            os.pwrite(self._fd, text.ljust(40), 0)
+            os.pwrite(self._fd, text.ljust(_LENGTH), 0)
             self._written = text
         self.generation = generation
         self.doubt = doubt
 
-    def count(self, log_octets: int) -> None:
+    def count(self, log_octets: int, syncs: int) -> None:
         """
-        While holding the turn, say how long the log is. Never fails: whoever
-        does not hear of it moves the log a little later.
+        While holding the turn, say how long the log is, and that it was synced.
+        Never fails: whoever does not hear of it moves or syncs the log once
+        more.
         """
         self.log_octets = min(log_octets, MAX_OCTETS)
+        self.syncs = syncs % MAX_SYNCS
         with contextlib.suppress(OSError):
             self.announce(self.generation, self.doubt)
 
@@ -129,17 +143,17 @@ class TurnLock:
     def close(self) -> None:
         os.close(self._fd)
 
-    def _read(self) -> tuple[int, int, bool, int]:
-        text = os.pread(self._fd, 40, 0).rstrip()
+    def _read(self) -> tuple[int, int, bool, int, int]:
+        text = os.pread(self._fd, _LENGTH, 0).rstrip()
         if text != self._written.rstrip():
             self._written = b""
         try:
-            # Of earlier versions there is no length.
-            words = [*map(int, text.split()), 0]
-            pid, generation, doubt, octets = words[:4]
+            # Of earlier versions there is no length, and no count.
+            words = [*map(int, text.split()), 0, 0]
+            pid, generation, doubt, octets, syncs = words[:5]
         except ValueError:
-            return 0, 0, False, 0
-        return pid, generation, bool(doubt), max(octets, 0)
+            return 0, 0, False, 0, 0
+        return pid, generation, bool(doubt), max(octets, 0), syncs
 
 
 class Lease:

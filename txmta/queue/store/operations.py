@@ -55,6 +55,14 @@ class Operation:
         self.result: object = None
         self.error: StoreUnavailable | None = None
 
+    @property
+    def lazy(self) -> bool:
+        """
+        Whether it may be answered before it is on disk: if a power cut takes
+        it, work is done again and nothing else.
+        """
+        return False
+
     def add(self, rows: Rows) -> None:
         """
         Put what is to be done into C{rows}.
@@ -142,6 +150,11 @@ class Record(Operation):
         self.due = due
         self.inserts = inserts
         self.last = last
+
+    @property
+    def lazy(self) -> bool:
+        # Not with a file: once that is gone, the message must not come back.
+        return self.last and not self.stored and not self.inserts
 
     def add(self, rows: Rows) -> None:
         for insert in self.inserts:

@@ -50,6 +50,11 @@ IDLE = 1.0
 #: and 503. A lone session never waits.
 GATHER = 0.001
 
+#: Seconds for which what may wait for the sync of others waits: while a disk
+#: syncs, nobody else has the turn. 50 users' Maildirs, several processes,
+#: msg/s in three turns: 242, 245, 347 without, 451, 453, 335 with.
+LAZY = 0.02
+
 #: Seconds of waiting for a turn that are worth a warning.
 LONG_WAIT = 1.0
 
@@ -69,6 +74,7 @@ class Timing:
     idle: float = IDLE
     retry: float = 1.0
     back_off: tuple[float, float] = BACK_OFF
+    lazy: float = LAZY
 
 
 class Writer:
@@ -89,10 +95,10 @@ class Writer:
             settled.
         """
         self._files = files
-        self.journal = Journal(files)
         self._turn = turn
         self._answer = answer
         self._timing = timing or Timing()
+        self.journal = Journal(files, self._timing.lazy)
         self._inbox: SimpleQueue[Operation | None] = SimpleQueue()
         self._stopping = False
         self._crowded = False
@@ -111,7 +117,7 @@ class Writer:
             )
         try:
             self.journal.log_octets = self._files.open()
-            self._turn.count(self.journal.log_octets)
+            self._count()
         finally:
             self._turn.release()
         return self._files.connection
@@ -135,6 +141,7 @@ class Writer:
     def _run(self) -> None:
         while not self._stopping:
             first = self._next()
+            lazy = self.journal.unsynced
             if self._crowded:
                 time.sleep(GATHER)
             try:
@@ -146,11 +153,11 @@ class Writer:
                 self._crowded = False
             else:
                 try:
-                    self._round(first)
+                    self._round(first, lazy)
                 except Exception as e:
                     # A bug: what is not answered is not acknowledged.
                     self._files.warn(f"error in the queue writer: {e!r}")
-                self._turn.count(self.journal.log_octets)
+                self._count()
             self._give_turn()
             self._flush()
         self._finish()
@@ -168,6 +175,8 @@ class Writer:
             pass  # nothing but a person helps
         elif journal.kept or self._files.state is not State.READY:
             timeout = self._timing.retry
+        elif journal.unsynced:
+            timeout = self._timing.lazy
         elif journal.log_octets:
             timeout = self._timing.idle
         try:
@@ -186,23 +195,35 @@ class Writer:
             )
         # What others add counts, too: the log must not be as many times as
         # long as there are writers.
-        self.journal.log_octets = self._turn.log_octets
+        self._know()
         self._files.follow()
+
+    def _know(self) -> None:
+        self.journal.log_octets = self._turn.log_octets
+        self.journal.syncs = self._turn.syncs
+
+    def _count(self) -> None:
+        self._turn.count(self.journal.log_octets, self.journal.syncs)
 
     def _give_turn(self) -> None:
         if self._files.state is not State.DOUBT:
             self._turn.release()
 
-    def _round(self, first: Operation | None) -> None:
+    def _round(self, first: Operation | None, lazy: bool) -> None:
         """
-        One turn: everything that waits, and a checkpoint when it is time.
+        One turn: everything that waits, and a sync or checkpoint when it is
+        time.
+
+        @param lazy: something of ours was left to the next sync.
         """
         journal = self.journal
         self._files.look_for_room()
         batch = self._collect(first)
         self._crowded = len(batch) > 1
         journal.commit(batch)
-        if not batch:
+        if not batch and lazy and not self._stopping:
+            journal.sync()
+        elif not batch:
             journal.checkpoint()
             journal.shrink()
         elif journal.log_octets > CHECKPOINT or self._files.state is State.FULL:
@@ -258,7 +279,7 @@ class Writer:
         """
         journal = self.journal
         self._turn.acquire()
-        journal.log_octets = self._turn.log_octets
+        self._know()
         while self._files.writable:
             batch = self._collect(None)
             if not batch:
@@ -269,7 +290,7 @@ class Writer:
         while rest := self._collect(None):
             journal.fail(rest)
         journal.close()
-        self._turn.count(journal.log_octets)
+        self._count()
         self._give_turn()
         self._flush()
 
