@@ -241,7 +241,6 @@ class SubmitTests(Case):
         for argument, words in (
             ("-bs", "-bs is not supported: speak SMTP"),
             ("-bd", "-bd is not supported: start the server"),
-            ("-bi", "newaliases) is not needed"),
             ("-bv", "-bv is not supported yet"),
         ):
             self.refused(sendmail_options.EX_UNAVAILABLE, words, argument)

@@ -13,7 +13,7 @@ from txmta.maps.cidr import CidrType
 from txmta.maps.environ import EnvironType
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
-from txmta.maps.indexed import IndexType, open_cdb, open_lmdb_index
+from txmta.maps.indexed import IndexType, cdb_type, lmdb_type
 from txmta.maps.inline import InlineType
 from txmta.maps.mysql import MysqlType
 from txmta.maps.pcre import PcreType
@@ -22,6 +22,7 @@ from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
+from txmta.maps.redis import RedisType
 from txmta.maps.refused import RefusedType
 from txmta.maps.regexp import RegexpType
 from txmta.maps.socketmap import SocketmapType
@@ -44,8 +45,8 @@ service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
 # Table types.
 table_hash = TextType("hash")
 table_btree = TextType("btree")
-table_lmdb = IndexType("lmdb", open_lmdb_index, public=True)
-table_cdb = IndexType("cdb", open_cdb, public=False)
+table_lmdb = lmdb_type()
+table_cdb = cdb_type()
 table_dbm = RefusedType("dbm")
 table_sdbm = RefusedType("sdbm")
 table_texthash = TextType("texthash")
@@ -67,6 +68,7 @@ table_socketmap = SocketmapType()
 table_sqlite = SqliteType()
 table_pgsql = PgsqlType()
 table_mysql = MysqlType()
+table_redis = RedisType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

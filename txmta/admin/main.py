@@ -23,9 +23,13 @@ EX_USAGE = 64
 #: Each command: the module whose C{main} it is, and what it does in a few words.
 #: One line each, in alphabetical order.
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "check": ("txmta.report.command", "what becomes of a Postfix configuration"),
     "mailq": ("txmta.admin.mailq", "list the queue"),
+    "newaliases": ("txmta.admin.newaliases", "make the alias tables"),
+    "postalias": ("txmta.admin.postalias", "ask or make a table of aliases"),
     "postcat": ("txmta.admin.postcat", "show a message of the queue"),
     "postfix": ("txmta.admin.postfix", "start, stop, reload, check the server"),
+    "postmap": ("txmta.admin.postmap", "ask or make a lookup table"),
     "postqueue": ("txmta.admin.postqueue", "list the queue, or try it now"),
     "postsuper": ("txmta.admin.postsuper", "delete, hold, release messages"),
     "sendmail": ("txmta.admin.sendmail", "hand a message in"),

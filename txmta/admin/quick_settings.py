@@ -31,6 +31,10 @@ DEFAULTS = {
     "authorized_submit_users": "static:anyone",
     "multi_instance_name": "",
     "mail_owner": "postfix",
+    "default_database_type": "hash",
+    "alias_database": "$default_database_type:/etc/aliases",
+    "compatibility_level": "3.11",
+    "smtputf8_enable": "${{$compatibility_level} <level {1} ? {no} : {yes}}",
     "syslog_name": "${multi_instance_name?{$multi_instance_name}:{postfix}}",
 }
 

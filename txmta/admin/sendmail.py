@@ -80,12 +80,14 @@ def _run(options: Options) -> int:
         return Submission(options).run()
     if options.mode in ("flush", "list"):
         return _queue_command(options)
+    if options.mode == "aliases":
+        from txmta.admin import newaliases
+
+        return newaliases.make(os.path.dirname(_main_cf(options)) or ".")
     raise Refused(_REMEDIES[options.mode], options_of.EX_UNAVAILABLE)
 
 
 _REMEDIES = {
-    "aliases": "-bi (newaliases) is not needed: the text of alias files is read "
-    "directly, and changes count at once",
     "daemon": "-bd is not supported: start the server with twistd txmta, or its unit",
     "smtp": "-bs is not supported: speak SMTP to port 25 of this machine, or hand in "
     "messages with -t",

@@ -20,7 +20,7 @@ at start.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from zope.interface import implementer
@@ -50,11 +50,17 @@ class TextTable:
         """
         @param entries: gives the entries as they are now.
         """
-        self.entries = entries
+        self._entries = entries
         self._fold = fold
 
     def lookup(self, key: str) -> str | None:
-        return self.entries().get(self._fold(key))
+        return self._entries().get(self._fold(key))
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """
+        @return: all keys, folded, and their values.
+        """
+        return iter(self._entries().items())
 
 
 @implementer(ITableType)
@@ -99,9 +105,12 @@ class TextType:
         def convert(text: str) -> str:
             try:
                 return context.value(text)
-            except ValueError:
-                if context.manner.command or is_encoded(text):
+            except ValueError as e:
+                if is_encoded(text):
                     return text
+                if context.manner.command:
+                    # A path can look like content.
+                    return str(e) if text.startswith("/") else text
                 raise
 
         return convert

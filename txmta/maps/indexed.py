@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
 from weakref import finalize
@@ -175,9 +175,22 @@ class IndexTable:
                     self._ends.reverse()
         except (OSError, ValueError) as e:
             raise TableUnavailable(self._context.spec, _reason(e)) from e
-        if value is None:
-            return None
-        return value.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        return None if value is None else _text(value)
+
+    def items(self) -> Iterator[tuple[str, str]] | None:
+        """
+        @return: all keys, as they are, and their values; L{None}: this kind of
+            file cannot tell.
+        """
+        give = getattr(self._index, "items", None)
+        return None if give is None else self._items(give())
+
+    def _items(self, found: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+        try:
+            for key, value in found:
+                yield _text(key), _text(value)
+        except (OSError, ValueError) as e:
+            raise TableUnavailable(self._context.spec, _reason(e)) from e
 
     def _look(self) -> None:
         try:
@@ -222,6 +235,9 @@ class IndexType:
         context = cast(TableContext, context)
         path = f"{name}.{self.prefix}"
         if not context.takes(name) or not self._counts(path, name, context):
+            if context.manner.command and not os.path.exists(name):
+                reason = "No such file or directory"
+                raise ConfigError([f"open database {path}: {reason}"])
             return TextType(self.prefix).open(name, context)
         table = IndexTable(path, self.opener, context)
         self._tell_age(path, name, context)
@@ -237,7 +253,8 @@ class IndexType:
             return False
         except OSError:
             return True
-        if self.public and not mode & stat.S_IROTH and os.path.exists(text):
+        hidden = self.public and not context.manner.command and not mode & stat.S_IROTH
+        if hidden and os.path.exists(text):
             context.warn(
                 f"{context.spec}: {path}: only its owner can read it: "
                 f"reading {text} instead"
@@ -252,6 +269,21 @@ class IndexType:
             return
         if made < written < self.wall() - _AT_IT:
             context.warn(f"database {path} is older than source file {text}")
+
+
+def cdb_type() -> IndexType:
+    return IndexType("cdb", open_cdb, public=False)
+
+
+def lmdb_type() -> IndexType:
+    return IndexType("lmdb", open_lmdb_index, public=True)
+
+
+def _text(octets: bytes) -> str:
+    """
+    @return: what is before the NUL, if there is one.
+    """
+    return octets.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def _reason(error: Exception) -> str:

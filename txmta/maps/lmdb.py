@@ -22,6 +22,7 @@ Errors: C{ValueError}: no such file, or damaged. C{ImportError}: no library.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 from weakref import WeakValueDictionary, finalize
@@ -146,3 +147,17 @@ class LmdbFile:
             if self._environment.info()["last_txnid"] == mine:
                 return None if value is None else bytes(value)
         raise ValueError("is written to all the time")
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """
+        @return: all keys and values; for a command, which reads them at once.
+        @raise ValueError: it cannot be told.
+        """
+        if self._environment is None:
+            self._reopen()
+        library = self._library
+        try:
+            with self._environment.begin() as transaction:
+                yield from transaction.cursor()
+        except library.Error as e:
+            raise ValueError(str(e)) from e

@@ -78,6 +78,12 @@ class TableRegistry:
             if not getattr(kind, "refused", False)
         )
 
+    def has(self, prefix: str) -> bool:
+        """
+        @return: there is a type of this name, if only to be refused.
+        """
+        return prefix in self._types
+
     def is_apart(self, item: str) -> bool:
         """
         @param item: C{type:name}, or any other word.

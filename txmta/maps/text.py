@@ -29,12 +29,12 @@ Convert = Callable[[str], str]
 
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 
-# White space as in C: what else looks like it may be in keys and values.
-_BLANK = " \t\n\v\f\r"
+#: White space as in C: what else looks like it may be in keys and values.
+BLANK = " \t\n\v\f\r"
 
 # A key ends at white space outside quotes; a backslash at the end of the line
 # is part of it.
-_KEY = re.compile(rf'(?:[^{_BLANK}"\\]|\\.?|{_QUOTED})+', re.DOTALL)
+_KEY = re.compile(rf'(?:[^{BLANK}"\\]|\\.?|{_QUOTED})+', re.DOTALL)
 
 # "name" of "name: value": a colon inside quotes does not count.
 _NAME = re.compile(rf'((?:[^:"\\]|\\.|{_QUOTED})+):', re.DOTALL)
@@ -56,10 +56,10 @@ def join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     start = 0
     parts: list[str] = []
     for number, line in enumerate(lines, 1):
-        bare = line.strip(_BLANK)
+        bare = line.strip(BLANK)
         if not bare or bare[0] == "#":
             continue
-        if line[0] in _BLANK and parts:
+        if line[0] in BLANK and parts:
             parts.append(line.rstrip("\r"))
             continue
         if parts:
@@ -77,7 +77,7 @@ def postmap_entries(
     @return: what they say; a line that cannot be used is left out.
     """
     for number, line in lines:
-        if line[0] in _BLANK:
+        if line[0] in BLANK:
             warn(f"{path}, line {number}: logical line must not start with whitespace")
             continue
         match = _KEY.match(line)
@@ -89,7 +89,7 @@ def postmap_entries(
                 "-- ignoring this line"
             )
             continue
-        value = rest.strip(_BLANK)
+        value = rest.strip(BLANK)
         if not key or not value:
             warn(
                 f"{path}, line {number}: expected format: key whitespace value "
@@ -117,7 +117,7 @@ def alias_entries(
     for number, line in lines:
         match = _NAME.match(line)
         name = scan(match[1]) if match else []
-        value = line[match.end() :].strip(_BLANK) if match else ""
+        value = line[match.end() :].strip(BLANK) if match else ""
         kinds = {token.kind for token in name}
         if not name or not value or "," in kinds:
             warn(f"{path}, line {number}: need name:value pair")
@@ -168,3 +168,24 @@ def _table(
         else:
             table[folded] = value
     return table
+
+
+def is_utf8(text: str) -> bool:
+    """
+    @return: no octet of it is beside UTF-8.
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def masked(text: str) -> str:
+    """
+    @return: without what is not ASCII, as Postfix writes into a log.
+    """
+    octets = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(o) if 32 <= o < 127 else "?" for o in octets)
