@@ -94,6 +94,7 @@ PURE = (
     "maps/patterns.py",
     "maps/posix_syntax.py",
     "maps/replacement.py",
+    "maps/resp.py",
     "maps/statement.py",
     "maps/templates.py",
     "maps/text.py",

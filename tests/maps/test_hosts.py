@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txmta.maps.hosts import Hosts
+from txmta.maps.hosts import Hosts, host_address
 from txmta.maps.wire import LIMIT
 from txmta.maps.workers import Broken
 
@@ -48,6 +48,21 @@ class HostsTests(SynchronousTestCase):
         self.tried.clear()
         hosts.connect(self.connect)
         return list(self.tried)
+
+    def test_address(self) -> None:
+        """
+        All forms of mysql_table(5).
+        """
+        for item, wanted in (
+            ("h", ("h", 6379)),
+            ("inet:h:1", ("h", 1)),
+            ("[::1]:1", ("::1", 1)),
+            ("unix:/run/x", "/run/x"),
+            ("/run/x", "/run/x"),
+        ):
+            self.assertEqual(host_address(item, 6379), wanted)
+        for item in ("h:x", ":1", "h:0", "h:65536", "inet:"):
+            self.assertRaises(ValueError, host_address, item, 1)
 
     def test_order(self) -> None:
         """

@@ -23,6 +23,7 @@ from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
 from txmta.maps.redis import RedisType
+from txmta.maps.redis import RedisType
 from txmta.maps.refused import RefusedType
 from txmta.maps.regexp import RegexpType
 from txmta.maps.socketmap import SocketmapType
@@ -68,6 +69,7 @@ table_socketmap = SocketmapType()
 table_sqlite = SqliteType()
 table_pgsql = PgsqlType()
 table_mysql = MysqlType()
+table_redis = RedisType()
 table_redis = RedisType()
 
 # Delivery agents.

@@ -33,9 +33,12 @@ from txmta.maps.templates import Parts, Templates, parse
 from txmta.maps.wire import MAX_REASON
 from txmta.maps.workers import IDLE, Broken, Line, Refused, Session, Workers
 
+#: Names of all whose answers are values.
+RESULT = ("result_format", "domain", "expansion_limit")
+
 #: Names that all SQL clients have.
 COMMON = (
-    *("query", "result_format", "domain", "expansion_limit"),
+    *("query", *RESULT),
     *("select_field", "table", "where_field", "additional_conditions"),
 )
 
@@ -93,11 +96,20 @@ def make_plan(
     """
     text = found.text("query") or query or _legacy(found)
     statement = Statement(("",), ())
-    result = parse("%s")
     try:
         statement = read(text, dialect)
     except ValueError as e:
         found.wrong("query", str(e))
+    return plan_of(found, context, statement)
+
+
+def plan_of(found: ClientSettings, context: TableContext, statement: Statement) -> Plan:
+    """
+    @param statement: the question.
+    @raise ConfigError: with everything that is wrong in C{found}, which may
+        have problems already.
+    """
+    result = parse("%s")
     try:
         result = parse(found.text("result_format") or "%s")
     except ValueError as e:

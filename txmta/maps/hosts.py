@@ -30,6 +30,28 @@ def is_socket(host: str) -> bool:
     return host.startswith(("unix:", "/"))
 
 
+def host_address(item: str, port: int) -> str | tuple[str, int]:
+    """
+    @param item: C{host}, C{host:port}, C{inet:host:port}, C{unix:/path}.
+    @param port: if it has none.
+    @return: a path, or host and port.
+    @raise ValueError: not a host.
+    """
+    kind, colon, rest = item.partition(":")
+    if is_socket(item):
+        return item.removeprefix("unix:")
+    if colon and kind == "inet":
+        item = rest
+    if item.startswith("["):
+        host, _, digits = item[1:].partition("]")
+        digits = digits.removeprefix(":")
+    else:
+        host, _, digits = item.partition(":")
+    if not host or (digits and not (digits.isdigit() and 0 < int(digits) < 65536)):
+        raise ValueError(f'"{item}": write host, host:port or unix:/path')
+    return host, int(digits or port)
+
+
 class Hosts:
     """
     Used by several threads.

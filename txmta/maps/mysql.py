@@ -35,6 +35,7 @@ from txmta.maps.database import (
     make_table,
     read_settings,
 )
+from txmta.maps.hosts import host_address
 from txmta.maps.statement import MYSQL, Statement
 from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session
 
@@ -46,6 +47,8 @@ CONNECT, LONGEST = 3, 5
 
 #: Threads, each with a connection.
 MOST = 4
+
+PORT = 3306
 
 #: Where the server's own socket is: what C{localhost} means.
 SOCKETS = (
@@ -89,24 +92,14 @@ def host_parameters(item: str) -> dict[str, Any]:
     @return: parameters of PyMySQL.
     @raise ValueError: not a host.
     """
-    kind, colon, rest = item.partition(":")
-    if colon and kind == "unix":
-        return {"unix_socket": rest}
-    if item.startswith("/"):
-        return {"unix_socket": item}
-    if colon and kind == "inet":
-        item = rest
-    if item.startswith("["):
-        host, _, port = item[1:].partition("]")
-        port = port.removeprefix(":")
-    else:
-        host, _, port = item.partition(":")
-    if not host or (port and not (port.isdigit() and 0 < int(port) < 65536)):
-        raise ValueError(f'"{item}": write host, host:port or unix:/path')
+    address = host_address(item, PORT)
+    if isinstance(address, str):
+        return {"unix_socket": address}
+    host, port = address
     if host.lower() == "localhost":
         there = [path for path in SOCKETS if os.path.exists(path)]
         return {"unix_socket": (there or SOCKETS)[0]}
-    return {"host": host, "port": int(port)} if port else {"host": host}
+    return {"host": host, "port": port}
 
 
 class MysqlSession:
