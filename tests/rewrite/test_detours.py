@@ -160,7 +160,7 @@ class SenderTests(DetourTestCase):
     def test_relayhost(self) -> None:
         """
         By sender, before relayhost, for the relay and default classes; DUNNO
-        is the recipient's domain.
+        is relayhost.
         """
         table = {
             "s@a.example": "[one]:587",
@@ -172,22 +172,23 @@ class SenderTests(DetourTestCase):
             "s@a.example": "[one]:587",
             "s+x@a.example": "[one]:587",
             "t@b.example": "[two]",
-            "s@b.example": "else.example",
-            "s@c.example": "[up]",
+            "s@b.example": "",
+            "s@c.example": "",
             "": "[null]",
         }.items():
-            for domain in ("else.example", "relay.example"):
+            for domain, transport in (
+                ("else.example", "smtp"),
+                ("relay.example", "relay"),
+            ):
+                found = self.route(f"u@{domain}", sender, relayhost=table)
+                self.assertEqual(found, f"{transport}:{expected or domain}", sender)
                 found = self.route(
                     f"u@{domain}",
                     sender,
                     relayhost=table,
-                    settings={"default_transport": "t"},
+                    settings={"relayhost": "[Up]"},
                 )
-                nexthop = expected.replace("else.example", domain)
-                if expected == "[up]":
-                    nexthop = domain
-                transport = "t" if domain == "else.example" else "relay"
-                self.assertEqual(found, f"{transport}:{nexthop}", sender)
+                self.assertEqual(found, f"{transport}:{expected or '[up]'}", sender)
             found = self.route("u@virtual.example", sender, relayhost=table)
             self.assertEqual(found, "virtual:virtual.example")
 

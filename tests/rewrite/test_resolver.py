@@ -210,6 +210,24 @@ class ResolveTests(ResolverTestCase):
         """
         self.assertEqual(self.resolve("").recipient, "MAILER-DAEMON@mail.example.com")
 
+    def test_no_domain(self) -> None:
+        """
+        It is this machine, whatever class that has; and so is what stands for
+        nobody, unless it says where.
+        """
+        self.assertEqual(self.resolve("user").address_class, AddressClass.LOCAL)
+        route = self.resolve("user", myhostname="mx.else.example")
+        self.assertEqual(
+            (route.address_class, route.recipient),
+            (AddressClass.DEFAULT, "user@mx.else.example"),
+        )
+        nobody = {"empty_address_recipient": "nobody@relay.example"}
+        route = self.resolve("", **nobody)
+        self.assertEqual(
+            (route.address_class, route.recipient),
+            (AddressClass.RELAY, "nobody@relay.example"),
+        )
+
     def test_rewrite(self) -> None:
         """
         Local addresses are completed with myorigin, those of remote clients

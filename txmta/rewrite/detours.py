@@ -154,9 +154,8 @@ class Detours:
         if tables:
             key = sender or self._null_relayhost
             found = await self._ask(tables, key)
-            if found is not None:
-                # DUNNO means the domain, not relayhost.
-                return "" if found.lower() == _DUNNO else found.lower()
+            if found and found.lower() != _DUNNO:
+                return found.lower()
         return self._relayhost.lower()
 
     async def _mapped(

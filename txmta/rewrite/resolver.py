@@ -15,6 +15,7 @@ Errors: L{TableUnavailable<txmta.errors.TableUnavailable>} of a list or table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -128,12 +129,19 @@ class AddressResolver:
     async def _unwrapped(self, address: str, sender: str) -> Route:
         found = await self._unwrap(address)
         recipient, domain = found.recipient, found.domain
+        if found.bad:
+            address_class = AddressClass.DEFAULT
+            return Route(address_class, "error", BAD_ADDRESS, recipient, found.routed)
         address_class = AddressClass.LOCAL
         if not found.local:
             address_class = await self._class_of(domain, self._classes[1:])
-        if found.bad or (recipient.startswith("-") and not self._allow_min_user):
-            return Route(address_class, "error", BAD_ADDRESS, recipient, found.routed)
-        return await self._route(address_class, recipient, domain, sender, found.routed)
+        route = await self._route(
+            address_class, recipient, domain, sender, found.routed
+        )
+        # Last, as nothing may overrule it.
+        if recipient.startswith("-") and not self._allow_min_user:
+            route = replace(route, transport="error", nexthop=BAD_ADDRESS)
+        return route
 
     async def _class_of(self, domain: str, classes: _Classes) -> AddressClass:
         for domains, address_class in classes:

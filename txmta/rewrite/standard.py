@@ -195,7 +195,8 @@ def unwrap(address: str, how: Peeling) -> Generator[str, bool, Unwrapped]:
     tokens: _Tokens = scan(_external(address))
     ours: _Tokens = ()
     for _ in range(MAX_NESTING):
-        tokens = _without_last_dot(tokens)
+        if "@" in _kinds(tokens):
+            tokens = _without_last_dot(tokens)
         if how.null_domain and tokens and tokens[-1].kind == "@":
             tokens = tokens[:-1]
         at = _last(_kinds(tokens), "@")
@@ -205,14 +206,17 @@ def unwrap(address: str, how: Peeling) -> Generator[str, bool, Unwrapped]:
                 return (yield from _finish(_internal(tokens), False, how))
             tokens, ours = tokens[:at], tokens[at:]
         inner = _operators_inside(tokens, how)
-        if inner is None:
-            break
-        tokens = _rewrite(inner, how.form)
-    else:
-        return Unwrapped(address, "", False, True, True)
-    local = _internal(tokens) or how.empty
-    at_domain = _internal(ours) or f"@{how.hostname}"
-    return (yield from _finish(local + at_domain, True, how))
+        if inner is not None:
+            tokens = _rewrite(inner, how.form)
+        elif not _internal(tokens):
+            tokens = scan(how.empty)
+        elif not ours:
+            # Whether that is one of ours is to be seen.
+            tokens = [*tokens, _AT, *scan(how.hostname)]
+        else:
+            local = _internal(tokens) + _internal(ours)
+            return (yield from _finish(local, True, how))
+    return Unwrapped(address, "", False, True, True)
 
 
 def _operators_inside(tokens: _Tokens, how: Peeling) -> _Tokens | None:

@@ -136,8 +136,8 @@ class RoutingParameters:
     sender_dependent_relayhost_maps = words(
         "",
         kind="tables",
-        doc="What comes before relayhost, by sender address or domain. DUNNO: the "
-        "recipient's domain.",
+        doc="What comes before relayhost, by sender address or domain. DUNNO: "
+        "relayhost.",
     )
     empty_address_relayhost_maps_lookup_key = string(
         "<>", doc="What sender_dependent_relayhost_maps is asked for the null sender."
