@@ -44,7 +44,7 @@ from txmta.roles.shared import Reactor, several
 LOCALS = 2
 
 #: What is no child's.
-_APART = ("txmta.admin", "txmta.tap", "txmta.test_suite")
+_APART = ("txmta.admin", "txmta.report", "txmta.tap", "txmta.test_suite")
 
 #: Our plug-ins; who is told where they are does not load what is beside.
 _PLUGINS = "twisted.plugins.txmta_plugin"

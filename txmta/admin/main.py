@@ -24,6 +24,7 @@ EX_USAGE = 64
 #: One line each, in alphabetical order.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("txmta.report.command", "what becomes of a Postfix configuration"),
+    "import-sendmail": ("txmta.admin.import_sendmail", "main.cf from Sendmail's files"),
     "mailq": ("txmta.admin.mailq", "list the queue"),
     "newaliases": ("txmta.admin.newaliases", "make the alias tables"),
     "postalias": ("txmta.admin.postalias", "ask or make a table of aliases"),

@@ -15,7 +15,7 @@ Errors: none: all is in the L{Report}.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -32,6 +32,12 @@ from txmta.errors import ConfigError
 
 #: Programs of master.cf that are delivery agents here.
 AGENTS = ("smtp", "local", "virtual", "error", "discard")
+
+
+# Tables that may be configured in main.cf instead of a file of their own.
+_CLIENT = re.compile(
+    r"\b(?:ldap|mysql|pgsql|sqlite|memcache|mongodb):([A-Za-z0-9_]+)(?=[\s,;})]|$)"
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Checker:
         self._not_yet: list[str] = []
         self._notes: list[str] = []
         self._mentioned = set(self._mentions())
+        self._clients = tuple(client_prefixes(self._texts()))
 
     def report(self, main_cf: MainCf) -> Report:
         """
@@ -119,12 +126,16 @@ class Checker:
         """
         Names that some value uses; such a name may be anything.
         """
-        for definition in self._settings.definitions.values():
-            yield from references(definition.text)
-        for service in self._services:
-            for text in (*service.overrides.values(), *service.arguments):
-                yield from references(text)
+        for text in self._texts():
+            yield from references(text)
         yield from to_words(self._settings.text("smtpd_restriction_classes"))
+
+    def _texts(self) -> Iterator[str]:
+        for definition in self._settings.definitions.values():
+            yield definition.text
+        for service in self._services:
+            yield from service.overrides.values()
+            yield from service.arguments
 
     def _parameter(self, name: str, definition: Definition, settings: Settings) -> None:
         where = definition.where
@@ -142,8 +153,8 @@ class Checker:
             self._family_value(name, definition, settings, family)
         elif name in defaults():
             self._later(name, definition, settings)
-        elif name not in self._mentioned:
-            self._warnings.append(f"{where}: {name}: unknown parameter{_near(name)}")
+        elif name not in self._mentioned and not name.startswith(self._clients):
+            self._warnings.append(f"{where}: {name}: unknown parameter{near(name)}")
 
     def _undefined(self, name: str, definition: Definition) -> None:
         for mentioned in references(definition.text):
@@ -256,7 +267,18 @@ def _default(name: str, settings: Settings) -> str:
     return expand(defaults().get(name, ""), settings.text)
 
 
-def _near(name: str) -> str:
+def client_prefixes(texts: Iterable[str]) -> Iterator[str]:
+    """
+    @param texts: values.
+    @return: C{NAME_} for each table C{ldap:NAME} and its kin whose settings
+        stand in main.cf, as C{NAME_server_host}.
+    """
+    for text in texts:
+        for name in _CLIENT.findall(text):
+            yield f"{name}_"
+
+
+def near(name: str) -> str:
     """
     @return: ", ignored", with the nearest known name if there is one.
     """

@@ -30,6 +30,10 @@ _TRANSPORTS = (
 )
 
 
+#: Programs that are told more than C{-o}. Those of plug-ins say so themselves.
+_WITH_ARGUMENTS = ("pipe", "plugin", "spawn")
+
+
 class ServiceChecks:
     """
     @ivar problems: each refuses the start; file and line come first.
@@ -75,6 +79,10 @@ class ServiceChecks:
             self.warnings.append(
                 f"{line}: nobody reads -o {', '.join(unread)} of this service: write "
                 "it in main.cf if it should count"
+            )
+        for argument in unread_arguments(service) if found.own else ():
+            self.warnings.append(
+                f"{line}: nobody reads {argument} yet: remove it if mail can do without"
             )
 
     def _explain(self, services: Sequence[Service]) -> None:
@@ -149,6 +157,16 @@ def unread_overrides(service: Service, found: Fate) -> Iterator[str]:
             continue
         if not found.own or is_of_scheduler(name, service):
             yield name
+
+
+def unread_arguments(service: Service) -> Sequence[str]:
+    """
+    @return: arguments of a service, besides C{-o}, that count for nothing. Of
+        C{-v}, C{-D} and the like nobody expects anything.
+    """
+    if service.program in _WITH_ARGUMENTS or "/" in service.program:
+        return ()
+    return [each for each in service.arguments if not each.startswith("-")]
 
 
 def is_of_scheduler(name: str, service: Service) -> bool:
