@@ -54,6 +54,7 @@ PURE = (
     "quoted_printable.py",
     "admin/header_recipients.py",
     "admin/import_sendmail_access.py",
+    "admin/import_sendmail_defines.py",
     "admin/import_sendmail_finish.py",
     "admin/import_sendmail_m4.py",
     "admin/import_sendmail_mc.py",
