@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "newaliases": ("txmta.admin.newaliases", "make the alias tables"),
     "postalias": ("txmta.admin.postalias", "ask or make a table of aliases"),
     "postcat": ("txmta.admin.postcat", "show a message of the queue"),
+    "postconf": ("txmta.admin.postconf", "show or change main.cf and master.cf"),
     "postfix": ("txmta.admin.postfix", "start, stop, reload, check the server"),
     "postmap": ("txmta.admin.postmap", "ask or make a lookup table"),
     "postqueue": ("txmta.admin.postqueue", "list the queue, or try it now"),
