@@ -28,6 +28,9 @@ from txmta.queue.templates import load as load_templates
 from txmta.roles.shared import Tables, approving, make_registry
 from txmta.smtp.service import problems as smtpd_problems
 
+#: Lists that may name files and tables, and are of no address class.
+STRINGS = ("masquerade_exceptions",)
+
 
 def problems_of_tables(
     settings: Settings, services: Sequence[MasterService], ways: Ways = PLAIN
@@ -46,11 +49,11 @@ def problems_of_tables(
         *smtpd_problems(settings),
         *_problems_of_classes(settings, ways),
         *_problems_of_templates(settings),
-        *_problems_of_lists(settings, NETWORKS, ways),
+        *_problems_of_lists(settings, (*NETWORKS, *STRINGS), ways),
         *problems_of_agents(settings, names, ways),
     ]
     problems = [with_place(each, settings) for each in found]
-    programs = ("smtpd", *AgentRegistry().known_programs())
+    programs = ("smtpd", "cleanup", *AgentRegistry().known_programs())
     for service in services:
         if service.overrides and service.program in programs:
             problems += _problems_of_overrides(settings, service, ways)
@@ -88,7 +91,8 @@ def _problems_of_lists(
     settings: Settings, names: Iterable[str], ways: Ways
 ) -> list[str]:
     """
-    @param names: of any parameters; those that are lists of networks count.
+    @param names: of any parameters; those that are lists of networks, or of
+        strings, count.
     """
     registry = make_registry(settings, float, lambda text: None, ways)
     lists = MatchLists(registry.table, (), float, lambda text: None, ways)
@@ -99,6 +103,11 @@ def _problems_of_lists(
             words = [word for word in getattr(settings, name) if not wrong(word)]
             try:
                 lists.addresses(name, words)
+            except ConfigError as e:
+                problems += e.problems
+        elif name in STRINGS:
+            try:
+                lists.strings(name, getattr(settings, name))
             except ConfigError as e:
                 problems += e.problems
     return problems

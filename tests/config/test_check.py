@@ -247,19 +247,19 @@ class ProblemTests(SynchronousTestCase):
         """
         self.has(
             report(
-                "virtual_alias_maps = hash:/etc/v\n"
+                "best_mx_transport = local\n"
                 "content_filter = scan:[127.0.0.1]:10025\n"
                 "smtpd_sender_restrictions = reject_unknown_sender_domain\n"
                 "smtp_tls_policy_maps = hash:/etc/p\n"
-                "always_bcc = archive@example.com\n"
+                "fallback_relay = [192.0.2.1]\n"
             ),
-            "main.cf, line 1: virtual_alias_maps = hash:/etc/v: is not supported yet: "
+            "main.cf, line 1: best_mx_transport = local: is not supported yet: "
             "remove the line",
             "main.cf, line 2: content_filter",
             "main.cf, line 3: smtpd_sender_restrictions = "
             "reject_unknown_sender_domain: is not supported yet: move its rules",
             "main.cf, line 4: smtp_tls_policy_maps",
-            "main.cf, line 5: always_bcc",
+            "main.cf, line 5: fallback_relay",
         )
 
     def test_permits_only(self) -> None:

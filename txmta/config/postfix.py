@@ -53,12 +53,7 @@ _DANGEROUS: Mapping[str, str] = {
     # says where mail goes, or what its addresses are
     **dict.fromkeys(
         (
-            "virtual_alias_maps",
-            "virtual_maps",
             "smtp_generic_maps",
-            "always_bcc",
-            "sender_bcc_maps",
-            "recipient_bcc_maps",
             "mailbox_command",
             "mailbox_command_maps",
             "mailbox_transport",

@@ -25,6 +25,7 @@ from txmta.config.declare import (
     to_time,
 )
 from txmta.config.expansion import expand
+from txmta.config.parameters.address_mapping import MappingParameters
 from txmta.config.parameters.cleanup import CleanupParameters
 from txmta.config.parameters.command import CommandParameters
 from txmta.config.parameters.lmtp import LmtpParameters
@@ -98,6 +99,7 @@ class Settings(
     ProcessParameters,
     SmtpdParameters,
     CleanupParameters,
+    MappingParameters,
     QmgrParameters,
     SmtpParameters,
     LmtpParameters,

@@ -23,7 +23,6 @@ from twisted.internet.inotify import (
 )
 from twisted.python.filepath import FilePath
 
-from txmta.cleanup.service import Cleanup
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
@@ -33,6 +32,7 @@ from txmta.queue.handed_in import Maildrop
 from txmta.queue.parts import QueueParts
 from txmta.queue.pickup import MaySubmit, Pickup, PickupParts, by_name
 from txmta.queue.returned import Returned
+from txmta.roles.cleanup import make_cleanup
 from txmta.roles.services import cleanup_settings, settings_of
 from txmta.roles.shared import Shared, Tables
 
@@ -70,11 +70,11 @@ class PickupRole:
         """
         self._shared = shared
         settings = settings_of(shared, service)
-        cleanup = Cleanup(
+        cleanup = make_cleanup(
             cleanup_settings(shared, service),
             parts.entrance,
             shared.sink,
-            parts.tables.addresses,
+            parts.tables,
         )
         self._parts = PickupParts(
             settings,

@@ -16,12 +16,12 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from txmta.cleanup.service import Cleanup
 from txmta.config.addresses import own_addresses
 from txmta.config.master_cf import Service as MasterService
 from txmta.dns.client_names import ClientNames
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
+from txmta.roles.cleanup import make_cleanup
 from txmta.roles.room import Room, most_connections
 from txmta.roles.services import cleanup_settings, settings_of
 from txmta.roles.shared import Shared, Tables, maybe_later
@@ -126,11 +126,11 @@ class SmtpdRole:
                 shared.reactor,
                 shared.now,
                 shared.sink,
-                Cleanup(
+                make_cleanup(
                     cleanup_settings(shared, service),
                     parts.store,
                     shared.sink,
-                    parts.tables.addresses,
+                    parts.tables,
                 ),
                 parts.store,
                 parts.tables.addresses,

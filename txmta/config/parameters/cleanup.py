@@ -168,12 +168,3 @@ class CleanupParameters:
         note="Mail made here is of no class: it needs SMTPUTF8 if the mail that it is"
         " about does.",
     )
-    always_bcc = string(
-        "", doc="An address that gets a copy of all mail.", status=Status.NOT_YET
-    )
-    sender_bcc_maps = words(
-        "", kind="tables", doc="A copy, by sender.", status=Status.NOT_YET
-    )
-    recipient_bcc_maps = words(
-        "", kind="tables", doc="A copy, by recipient.", status=Status.NOT_YET
-    )

@@ -21,10 +21,6 @@ NO_MILTER = warn("There are no milters yet.")
 NO_POLICY = warn(
     "There are no policy servers yet; check_policy_service stops the start."
 )
-SKIPS = stop(
-    "it is not there yet, and addresses would be rewritten or recipients refused that"
-    " should not: remove the line"
-)
 STRICT = stop(
     "it is not there yet, and what it refuses would be let in: remove the line"
 )
@@ -43,12 +39,6 @@ class Filters:
         NO_FILTER,
         "The next hop of a FILTER action that names none; empty means the recipient's"
         " domain.",
-    )
-    receive_override_options = items(
-        "",
-        SKIPS,
-        "What is left out for mail of this service: no_address_mappings, "
-        "no_unknown_recipient_checks, no_header_body_checks, no_milters.",
     )
     smtpd_command_filter = tables(
         "", REWRITES, "Table that replaces commands of clients."

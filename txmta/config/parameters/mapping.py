@@ -16,9 +16,6 @@ ROUTES = stop(
     "it is not there yet, and mail would go elsewhere: remove the line, or stay with "
     "Postfix until txmta has it"
 )
-CLASSES = warn(
-    "The tables that it is about are not there yet, and stop the start by themselves."
-)
 KEYS = warn("The tables that are asked so are not there yet, or ask for <>.")
 TEXTS = warn("It changes texts and logs only.")
 SENDERS = stop(
@@ -41,37 +38,6 @@ class Addresses:
     Postfix: C{src/cleanup}, C{src/trivial-rewrite}.
     """
 
-    canonical_maps = tables(
-        "", CHANGES, "Table of addresses to be replaced in envelopes and headers."
-    )
-    canonical_classes = items(
-        "envelope_sender, envelope_recipient, header_sender, header_recipient",
-        CLASSES,
-        "Which addresses canonical_maps is for.",
-    )
-    recipient_canonical_maps = tables("", CHANGES, "As canonical_maps, for recipients.")
-    recipient_canonical_classes = items(
-        "envelope_recipient, header_recipient",
-        CLASSES,
-        "Which addresses recipient_canonical_maps is for.",
-    )
-    sender_canonical_maps = tables("", CHANGES, "As canonical_maps, for senders.")
-    sender_canonical_classes = items(
-        "envelope_sender, header_sender",
-        CLASSES,
-        "Which addresses sender_canonical_maps is for.",
-    )
-    masquerade_domains = items(
-        "", CHANGES, "Domains whose subdomains are cut off addresses."
-    )
-    masquerade_classes = items(
-        "envelope_sender, header_sender, header_recipient",
-        CLASSES,
-        "Which addresses masquerade_domains is for.",
-    )
-    masquerade_exceptions = items(
-        "", CLASSES, "User names whose addresses stay as they are."
-    )
     local_login_sender_maps = tables(
         "static:*",
         SENDERS,

@@ -9,7 +9,7 @@ from txmta.config.declare import Status, count, string, words
 
 class VirtualParameters:
     """
-    Postfix: C{src/virtual}; virtual aliases, C{cleanup/cleanup_map1n.c}.
+    Postfix: C{src/virtual}.
     """
 
     virtual_mailbox_base = string(
@@ -44,31 +44,6 @@ class VirtualParameters:
         "fcntl, dotlock",
         doc="How virtual mailbox files are locked: fcntl, dotlock, flock, or several.",
         among=("fcntl", "dotlock", "flock"),
-    )
-    virtual_maps = words(
-        "",
-        kind="tables",
-        doc="The old name of virtual_alias_maps.",
-        status=Status.NOT_YET,
-    )
-    virtual_alias_maps = words(
-        "$virtual_maps",
-        kind="tables",
-        doc="Aliases for addresses of any domain, searched for all mail.",
-        status=Status.NOT_YET,
-    )
-    virtual_alias_expansion_limit = count(
-        "1000",
-        doc="Addresses that virtual aliases may expand one recipient to.",
-        status=Status.NOT_YET,
-    )
-    virtual_alias_recursion_limit = count(
-        "1000", doc="Virtual aliases inside virtual aliases.", status=Status.NOT_YET
-    )
-    virtual_alias_address_length_limit = count(
-        "1000",
-        doc="Octets of an address that comes out of virtual aliases.",
-        status=Status.NOT_YET,
     )
     virtual_delivery_status_filter = words(
         "$default_delivery_status_filter",

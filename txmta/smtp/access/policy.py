@@ -134,7 +134,8 @@ class Policy:
         first = settings.smtpd_relay_before_recipient_restrictions
         return cls(
             (relay, recipient) if first else (recipient, relay),
-            settings.smtpd_reject_unlisted_recipient,
+            settings.smtpd_reject_unlisted_recipient
+            and "no_unknown_recipient_checks" not in settings.receive_override_options,
         )
 
     def judge(self, check: Check) -> Reply | Deferred[Reply | None] | None:
