@@ -52,6 +52,7 @@ PURE = (
     "mime_fields.py",
     "model.py",
     "quoted_printable.py",
+    "status.py",
     "admin/header_recipients.py",
     "admin/import_sendmail_access.py",
     "admin/import_sendmail_defines.py",

@@ -133,7 +133,8 @@ class Delivery:
         # Envelope addresses are completed for everybody, unlike those in
         # headers (Postfix: cleanup, MAIL_ATTR_RWR_LOCAL).
         world = self._desk.world
-        return Check(world, client, recipient, world.addresses.rewrite(recipient, True))
+        address = world.addresses.rewrite(recipient, True)
+        return Check(world, client, recipient, address, self._from)
 
     def _judged(self, user: Rcpt, check: Check, reply: Reply | None) -> Any:
         for warning in check.warnings:

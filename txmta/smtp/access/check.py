@@ -68,6 +68,8 @@ class Check:
 
     @ivar recipient: in internal form, as the client wrote it: replies show it.
     @ivar address: the same in standard form.
+    @ivar sender: in standard form, C{""} for the null sender; where mail goes
+        may depend on it.
     @ivar route: where it goes, once somebody asked.
     @ivar listed: the recipient tables were asked, and know it.
     @ivar warnings: what warn_if_reject kept from being refused.
@@ -79,6 +81,7 @@ class Check:
     client: Client
     recipient: str
     address: str
+    sender: str = ""
     route: Route | None = None
     listed: bool = False
     warnings: list[Reply] = field(default_factory=list)
@@ -97,7 +100,7 @@ class Check:
         """
         if self.route is not None:
             return self.route
-        route = self.world.addresses.resolve(self.address)
+        route = self.world.addresses.resolve(self.address, self.sender)
         # isinstance() is slow to deny.
         if type(route) is not Route and isinstance(route, Deferred):
             return route.addCallback(self._resolved)

@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 
 from txmta.model import AddressClass, Reply, Route
 from txmta.smtp.access.check import Answer, Check, Restriction, Verdict
+from txmta.status import about_recipient, split_status
 
 T = TypeVar("T")
 NEXT, PERMIT = Verdict.NEXT, Verdict.PERMIT
@@ -126,12 +127,24 @@ def _listed(check: Check, route: Route) -> Answer | Deferred[Answer]:
 
     def judge(known: bool) -> Answer:
         if not known:
-            return _user_unknown(check, route.address_class)
+            return _unlisted(check, route)
         check.listed = True
         return NEXT
 
     # _map() is slow to find that it need not wait.
     return judge(known) if type(known) is bool else _map(known, judge)
+
+
+def _unlisted(check: Check, route: Route) -> Reply:
+    if route.transport not in ("error", "retry"):
+        return _user_unknown(check, route.address_class)
+    # The next hop says why (transport_maps, relocated_maps).
+    code = 450 if route.transport == "retry" else 550
+    if route.address_class is AddressClass.VIRTUAL_ALIAS and code == 550:
+        code = check.world.codes.virtual_alias
+    status, text = split_status(route.nexthop, "5.1.1")
+    status = about_recipient(status)
+    return check.reply(code, status, f"Recipient address rejected: {text}")
 
 
 def _user_unknown(check: Check, address_class: AddressClass) -> Reply:

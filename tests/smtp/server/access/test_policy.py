@@ -98,6 +98,44 @@ class ListTests(Questions):
         )
         self.assertEqual(asked, [OURS])
 
+    def test_nowhere(self) -> None:
+        """
+        Of an address that tables send nowhere, they say why.
+        """
+        policy = Policy([["reject_unlisted_recipient"]], True)
+        for transport, nexthop, expected in (
+            ("error", "5.1.6 User has moved to x", "550 5.1.6: User has moved to x"),
+            ("error", "No mail", "550 5.1.1: No mail"),
+            ("error", "5.1.8 a", "550 5.1.2: a"),
+            ("error", "4.7.1 a", "550 5.7.1: a"),
+            ("retry", "4.7.1 Later", "450 4.7.1: Later"),
+            ("smtp", "x", "550 5.1.1: User unknown in relay recipient table"),
+        ):
+            check = self.check("zz@relay.example")
+            recipient = check.recipient
+            check.route = Route(AddressClass.RELAY, transport, nexthop, recipient)
+            answer = policy.judge(check)
+            assert isinstance(answer, Reply)
+            text = answer.text.replace(f"<{recipient}>: Recipient address rejected", "")
+            self.assertEqual(f"{answer.code} {answer.status}{text}", expected)
+
+    def test_sender(self) -> None:
+        """
+        Where mail goes may depend on the sender.
+        """
+        asked: list[str] = []
+        resolve = self.addresses.resolve
+
+        def remember(address: str, sender: str = "") -> Route | Deferred[Route]:
+            asked.append(sender)
+            return resolve(address)
+
+        self.addresses.resolve = remember  # type: ignore[method-assign]
+        check = self.check(OURS)
+        check.sender = "s@x.example"
+        check.resolve()
+        self.assertEqual(asked, ["s@x.example"])
+
     def test_defer_if(self) -> None:
         """
         defer_if_permit turns yes into 450; defer_if_reject turns 5xx into it,
