@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.config.check_services import ServiceChecks
+from txmta.config.check_values import ValueChecks
 from txmta.config.declare import Status
 from txmta.config.master_cf import parse_master_cf
 from txmta.config.programs import FATES, fate
@@ -156,6 +157,38 @@ class ServiceTests(SynchronousTestCase):
     def test_transports(self) -> None:
         (problem,) = found("", default_transport="nosuch:x").problems
         self.assertIn("has no service nosuch of type unix: write one of", problem)
+
+    def test_transports_of_nobody(self) -> None:
+        """
+        A service that is named by a default only is not missed if there is no
+        domain for it; if there is, or main.cf names it, it is.
+        """
+        services = parse_master_cf("m", "smtp unix - - n - - smtp\n")
+        for values, count in (
+            ({"mydestination": ""}, 0),
+            ({"mydestination": "", "virtual_mailbox_domains": "a.example"}, 1),
+            ({"mydestination": "a.example", "relay_domains": "b.example"}, 2),
+            ({"mydestination": "", "local_transport": "local:"}, 1),
+        ):
+            checks = ServiceChecks(Settings.of(**values), services, AGENTS)
+            self.assertEqual(len(checks.problems), count, values)
+
+
+class MailboxTests(SynchronousTestCase):
+    def test_sizes(self) -> None:
+        """
+        A limit on mailboxes that nobody writes is no problem, as in Postfix,
+        where the agent would refuse to work.
+        """
+        settings = Settings.of(message_size_limit="60000000")
+        for programs, count in (
+            (("smtpd", "lmtp"), 0),
+            (("virtual",), 1),
+            (("local", "virtual"), 2),
+            (None, 2),
+        ):
+            problems = ValueChecks(settings, None, programs).problems
+            self.assertEqual(len(problems), count, programs)
 
 
 class StatusTests(SynchronousTestCase):

@@ -118,7 +118,8 @@ class Checker:
         self._notes += found.notes
 
     def _values(self, settings: Settings, only: Collection[str] | None = None) -> None:
-        values = ValueChecks(settings, only)
+        programs = [service.program for service in self._services]
+        values = ValueChecks(settings, only, programs or None)
         self._problems += values.problems
         self._warnings += values.warnings
 

@@ -30,6 +30,13 @@ _TRANSPORTS = (
 )
 
 
+#: Whose mail a transport is for: without such domains it is not missed.
+_DOMAINS = {
+    "local_transport": "mydestination",
+    "virtual_transport": "virtual_mailbox_domains",
+    "relay_transport": "relay_domains",
+}
+
 #: Programs that are told more than C{-o}. Those of plug-ins say so themselves.
 _WITH_ARGUMENTS = ("pipe", "plugin", "spawn")
 
@@ -136,6 +143,8 @@ class ServiceChecks:
             return
         definition = self._settings.definitions.get(name)
         where = definition.where if definition else "default"
+        if definition is None and not self._has_mail_for(name):
+            return
         usable = sorted({s.name for s in self._services if s.program in self._agents})
         what = (
             f"the program {programs[0]} is not supported yet"
@@ -145,6 +154,10 @@ class ServiceChecks:
         self.problems.append(
             f"{where}: {name} = {text}: {what}: write one of {', '.join(usable)}"
         )
+
+    def _has_mail_for(self, transport: str) -> bool:
+        domains = _DOMAINS.get(transport)
+        return domains is None or bool(self._settings.text(domains).strip())
 
 
 def unread_overrides(service: Service, found: Fate) -> Iterator[str]:

@@ -38,12 +38,19 @@ class ValueChecks:
     @ivar warnings: for the log.
     """
 
-    def __init__(self, settings: Settings, only: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        only: Collection[str] | None = None,
+        programs: Collection[str] | None = None,
+    ) -> None:
         """
         @param only: parameters of which to tell; L{None}: all.
+        @param programs: those of master.cf; L{None}: all.
         """
         self._settings = settings
         self._only = only
+        self._programs = programs
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self._interfaces()
@@ -109,7 +116,12 @@ class ValueChecks:
 
     def _sizes(self) -> None:
         most = self._settings.message_size_limit
-        for name in ("mailbox_size_limit", "virtual_mailbox_limit"):
+        for name, program in (
+            ("mailbox_size_limit", "local"),
+            ("virtual_mailbox_limit", "virtual"),
+        ):
+            if self._programs is not None and program not in self._programs:
+                continue  # nobody writes such a mailbox
             limit = getattr(self._settings, name)
             if limit and (limit < most or most == 0):
                 # Whichever of the two is written.
