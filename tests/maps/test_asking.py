@@ -6,6 +6,7 @@ L{txmta.maps.socketmap}.
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -317,6 +318,15 @@ class AddressTests(SynchronousTestCase):
             ConfigError, TcpType().open, "here", context("tcp:here")
         )
         self.assertIn("need tcp:host:port", error.problems[0])
+
+    def test_unsafe(self) -> None:
+        """
+        Nobody on the network says which commands are run, and who owns files.
+        """
+        for parameter in ("alias_maps", "virtual_uid_maps"):
+            given = replace(context("tcp:h:1"), parameter=parameter)
+            error = self.assertRaises(ConfigError, TcpType().open, "h:1", given)
+            self.assertIn("security-sensitive", error.problems[0])
 
 
 class TcpContractTests(TableContract, AskingCase):

@@ -15,6 +15,7 @@ from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.indexed import IndexType, cdb_type, lmdb_type
 from txmta.maps.inline import InlineType
+from txmta.maps.memcache import MemcacheType
 from txmta.maps.mysql import MysqlType
 from txmta.maps.pcre import PcreType
 from txmta.maps.pgsql import PgsqlType
@@ -22,7 +23,6 @@ from txmta.maps.pipemap import PipeType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
-from txmta.maps.redis import RedisType
 from txmta.maps.redis import RedisType
 from txmta.maps.refused import RefusedType
 from txmta.maps.regexp import RegexpType
@@ -70,7 +70,7 @@ table_sqlite = SqliteType()
 table_pgsql = PgsqlType()
 table_mysql = MysqlType()
 table_redis = RedisType()
-table_redis = RedisType()
+table_memcache = MemcacheType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

@@ -1,5 +1,5 @@
 """
-Ask a server over connections of our own: tcp, socketmap, memcache, redis.
+Ask a server over connections of our own: tcp, socketmap, memcache.
 
 Owns: connections, how many and how long; how long an answer may take; what
     happens to a question whose connection breaks.
@@ -50,7 +50,9 @@ REST = 1.0
 
 
 class _Question:
-    def __init__(self, spec: str, request: bytes, clock: IReactorTime) -> None:
+    def __init__(
+        self, spec: str, request: bytes, clock: IReactorTime, limit: float
+    ) -> None:
         self._spec = spec
         self.request = request
         self.retried = False
@@ -58,7 +60,7 @@ class _Question:
         self.answer: Deferred[str | None] = Deferred(lambda _: self._over())
         self.connection: _Connection | None = None
         self._timer: IDelayedCall = clock.callLater(
-            LIMIT, self.fail, f"no answer for {LIMIT:.0f} seconds"
+            limit, self.fail, f"no answer for {limit:.0f} seconds"
         )
 
     def end(self, answer: Answer) -> None:
@@ -165,8 +167,13 @@ class NetworkTable:
         codec: Codec,
         connect: Callable[[IProtocolFactory], Deferred[Any]],
         clock: IReactorTime,
+        limit: float = LIMIT,
     ) -> None:
+        """
+        @param limit: seconds for a question.
+        """
         self.codec = codec
+        self._limit = limit
         self._spec = spec
         self._connect = connect
         self._clock = clock
@@ -188,7 +195,7 @@ class NetworkTable:
             raise TableUnavailable(self._spec, self._trouble)
         if len(self._waiting) >= MOST_WAITING:
             raise TableUnavailable(self._spec, "too many questions are open")
-        question = _Question(self._spec, request, self._clock)
+        question = _Question(self._spec, request, self._clock, self._limit)
         self._waiting.append(question)
         self._go_on()
         return question.answer

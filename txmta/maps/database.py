@@ -187,7 +187,7 @@ def make_table(
     reactor: Any = context.ways.reactor
     if reactor is not None:
         workers = Workers(context.spec, connect, reactor, most, first, idle)
-        return DatabaseTable(context.spec, plan, workers.ask)
+        return DatabaseTable(context, plan, workers.ask)
     line = Line(connect, first)
 
     def ask(values: Sequence[str]) -> Sequence[str | None]:
@@ -196,7 +196,7 @@ def make_table(
         except (Refused, Broken) as e:
             raise TableUnavailable(context.spec, str(e)[:MAX_REASON]) from e
 
-    return DatabaseTable(context.spec, plan, ask)
+    return DatabaseTable(context, plan, ask)
 
 
 @implementer(ITable)
@@ -207,32 +207,36 @@ class DatabaseTable:
     """
 
     def __init__(
-        self, spec: str, plan: Plan, ask: Callable[[Sequence[str]], Asked]
+        self, context: TableContext, plan: Plan, ask: Callable[[Sequence[str]], Asked]
     ) -> None:
-        self._spec = spec
+        self._spec = context.spec
+        self._fold = context.manner.fold
         self._plan = plan
         self._ask = ask
 
     def lookup(self, key: str) -> str | Deferred[str | None] | None:
-        parts = _parts(key)
+        parts = _parts(key, self._fold)
         if parts is None or not self._plan.templates.can_ask(parts):
             return None
         if self._plan.domain is None:
-            return self._found(parts)
+            return self.found(parts)
         if not parts.user or not parts.domain:
             return None
         fits = self._plan.domain.match(parts.domain)
         if isinstance(fits, Deferred):
             return Deferred.fromCoroutine(self._if_it_fits(fits, parts))
-        return self._found(parts) if fits else None
+        return self.found(parts) if fits else None
 
     async def _if_it_fits(self, fits: Deferred[bool], parts: Parts) -> str | None:
         if not await fits:
             return None
-        found = self._found(parts)
+        found = self.found(parts)
         return await found if isinstance(found, Deferred) else found
 
-    def _found(self, parts: Parts) -> str | Deferred[str | None] | None:
+    def found(self, parts: Parts) -> str | Deferred[str | None] | None:
+        """
+        @param parts: of a key that is to be asked for.
+        """
         values = self._ask(self._plan.statement.bind(parts))
         if isinstance(values, Deferred):
             return values.addCallback(self._made, parts)
@@ -245,7 +249,7 @@ class DatabaseTable:
             raise TableUnavailable(self._spec, f"{e} for key {parts.whole!r}") from e
 
 
-def _parts(key: str) -> Parts | None:
+def _parts(key: str, fold: Callable[[str], str]) -> Parts | None:
     """
     @return: of the folded key; L{None} for one that no database can have: as
         Postfix, we ask for nothing that is not UTF-8.
@@ -254,4 +258,4 @@ def _parts(key: str) -> Parts | None:
         key.encode()
     except UnicodeEncodeError:
         return None
-    return None if "\0" in key else Parts.of(key.casefold())
+    return None if "\0" in key else Parts.of(fold(key))

@@ -1,12 +1,13 @@
 """
 Tables that ask a server: where it is, and how it is asked in this process.
 
-Owns: addresses; asking without a reactor.
+Owns: addresses; where no such table may stand; asking without a reactor.
 Knows nothing of: what is said on a connection (L{Codec}).
 
 Sources: Postfix's C{util/auto_clnt.c}.
 
-Errors: L{TableUnavailable<txmta.errors.TableUnavailable>}.
+Errors: L{TableUnavailable<txmta.errors.TableUnavailable>};
+L{ConfigError<txmta.errors.ConfigError>}: not in this place.
 """
 
 from __future__ import annotations
@@ -22,10 +23,32 @@ from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
 
-from txmta.errors import TableUnavailable
+from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITable
 from txmta.maps.asking import NetworkTable
+from txmta.maps.context import TableContext
 from txmta.maps.wire import LIMIT, MAX_REASON, Answer, Codec
+
+#: Where Postfix takes nothing from such a server, because whoever can put
+#: himself in its place, or write to it, would say which commands are run and
+#: who owns files.
+FORBIDDEN = frozenset(
+    {"alias_maps", "alias_database", "virtual_uid_maps", "virtual_gid_maps"}
+)
+
+
+def refuse_unsafe(context: TableContext) -> None:
+    """
+    @raise ConfigError: the table may not stand there.
+    """
+    if context.parameter in FORBIDDEN:
+        kind = context.spec.partition(":")[0]
+        raise ConfigError(
+            [
+                f"{context.parameter}: {context.spec}: {kind} map is not allowed "
+                "for security-sensitive data"
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -58,13 +81,16 @@ class Address:
         return f"{self.host}:{self.port}" if self.port else self.host
 
 
-def make_table(spec: str, codec: Codec, address: Address, reactor: Any) -> ITable:
+def make_table(
+    spec: str, codec: Codec, address: Address, reactor: Any, limit: float = LIMIT
+) -> ITable:
     """
     @param reactor: L{None}: the table blocks.
+    @param limit: seconds for a question.
     """
     if reactor is None:
-        return BlockingTable(spec, codec, address)
-    return NetworkTable(spec, codec, address.connect(reactor), reactor)
+        return BlockingTable(spec, codec, address, limit)
+    return NetworkTable(spec, codec, address.connect(reactor), reactor, limit)
 
 
 @implementer(ITable)
@@ -73,7 +99,10 @@ class BlockingTable:
     For a process that has nothing else to do while it waits.
     """
 
-    def __init__(self, spec: str, codec: Codec, address: Address) -> None:
+    def __init__(
+        self, spec: str, codec: Codec, address: Address, limit: float = LIMIT
+    ) -> None:
+        self._limit = limit
         self._spec = spec
         self._codec = codec
         self._address = address
@@ -94,7 +123,7 @@ class BlockingTable:
         return answer.value
 
     def _ask(self, request: bytes) -> Answer:
-        deadline = time.monotonic() + LIMIT
+        deadline = time.monotonic() + self._limit
         if self._socket is not None:
             try:
                 return self._exchange(self._socket, request, deadline, first=False)

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
-from txmta.maps.server import Address, make_table
+from txmta.maps.server import Address, make_table, refuse_unsafe
 from txmta.maps.wire import Answer, Reader
 
 #: Octets of a question or an answer, with its end of line.
@@ -117,6 +117,7 @@ class TcpType:
 
     def open(self, name: str, context: object) -> ITable:
         context = cast(TableContext, context)
+        refuse_unsafe(context)
         try:
             address = inet_address(name)
         except ValueError as e:
