@@ -93,8 +93,8 @@ def read_main(files: Files, warn: Warn) -> None:
     """
     path = files.main_path
     files.main.clear()
+    files.main["config_directory"] = files.folder
     read_settings(path, read(path), files.main, warn)
-    files.main.setdefault("config_directory", files.folder)
 
 
 def override(files: Files, options: Sequence[str]) -> None:
@@ -121,7 +121,7 @@ def read_settings(path: str, text: str, into: dict[str, str], warn: Warn) -> Non
             name, value = split_name_value(line)
         except ValueError as e:
             raise Fatal(f'{where}: {e}: "{line}"') from e
-        if name in into:
+        if into.get(name, value) != value:
             warn(f"{where}: overriding earlier entry: {name}={into[name]}")
         into[name] = value
 
@@ -144,6 +144,8 @@ def read_master(files: Files, warn: Warn, needed: bool) -> None:
             f"{s.name} {s.type} - - - - - {s.program}\n" for s in builtin_master_cf()
         )
     services: list[Service] = []
+    # shared by entries of the same name and type
+    spaces: dict[str, dict[str, str]] = {}
     for number, line in logical_lines(text, lambda what: warn(f"{path}: {what}")):
         try:
             entry = parse(line, lambda what: warn(f"master.cf: {what}"))
@@ -151,7 +153,9 @@ def read_master(files: Files, warn: Warn, needed: bool) -> None:
             raise Fatal(f"file {path}: line {number}: {e}") from e
         except ValueError as e:
             raise Fatal(str(e)) from e
-        services.append(Service(entry, entry.parameters()))
+        given = spaces.setdefault(entry.space, {})
+        given.update(entry.parameters())
+        services.append(Service(entry, given))
     files.services = services
 
 

@@ -153,7 +153,7 @@ class Show:
                 one.matched += 1
 
     def _override(self, service: Service, name: str, value: str) -> None:
-        if self._style.expand and name not in RAW:
+        if self._style.expand:
             value = self._values.expanded(value, service)
         self._write(self._style.line(f"{service.line.space}/{name}", value))
 

@@ -39,9 +39,9 @@ class Values:
         self._warn = warn
         self._defaults_only = defaults_only
         # else $a$a of $b$b ... takes for ever
-        self._expanded: dict[tuple[str, str], str] = {}
+        self._expanded: dict[tuple[int, str], str] = {}
         # what is being expanded
-        self._above: list[tuple[str, str]] = []
+        self._above: list[tuple[int, str]] = []
 
     def written(
         self, name: str, service: Service | None = None, explicit: bool = False
@@ -84,7 +84,7 @@ class Values:
         return self._text(name, None)
 
     def _text(self, name: str, service: Service | None) -> str:
-        key = ("" if service is None else service.line.space, name)
+        key = (0 if service is None else id(service), name)
         if key in self._expanded:
             return self._expanded[key]
         if key in self._above or len(self._above) > MAX_NESTING:
