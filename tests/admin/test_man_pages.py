@@ -121,7 +121,8 @@ class PageTests(SynchronousTestCase):
 
     def test_server(self) -> None:
         own = {"--version", "--help"}
-        for name, letter, *_ in (*Options.optParameters, *Options.optFlags):
+        declared: list[list[str | None]] = [*Options.optParameters, *Options.optFlags]
+        for name, letter, *_ in declared:
             own |= {f"--{name}", *filter(None, [letter])}
         self.assertEqual(on_page("twistd-txmta"), own)
 
