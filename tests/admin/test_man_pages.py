@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -121,9 +122,9 @@ class PageTests(SynchronousTestCase):
 
     def test_server(self) -> None:
         own = {"--version", "--help"}
-        declared: list[list[str | None]] = [*Options.optParameters, *Options.optFlags]
-        for name, letter, *_ in declared:
-            own |= {f"--{name}", *filter(None, [letter])}
+        for declared in [*Options.optParameters, *list[Any](Options.optFlags)]:
+            name, letter = declared[:2]
+            own |= {f"--{name}", *([letter] if letter else [])}
         self.assertEqual(on_page("twistd-txmta"), own)
 
     def test_commands(self) -> None:
