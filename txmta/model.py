@@ -100,6 +100,19 @@ class Notify(IntFlag):
     DELAY = 8
 
 
+class Trace(IntFlag):
+    """
+    What the sender is told of each attempt, in a report of its own.
+
+    VERIFY: what would become of it; nobody gets the message (sendmail -bv).
+    RECORD: what became of it, success or not (sendmail -v).
+    """
+
+    NOTHING = 0
+    VERIFY = 1
+    RECORD = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """
@@ -141,6 +154,7 @@ class Envelope:
     @ivar local_origin: addresses in headers are completed with myorigin and
         missing headers are added, as Postfix does for trusted clients
         (local_header_rewrite_clients) and for mail made here.
+    @ivar trace: a L{Trace}.
     """
 
     queue_id: str
@@ -155,6 +169,14 @@ class Envelope:
     ret: str = ""
     envid: str = ""
     local_origin: bool = False
+    trace: int = 0
+
+    @property
+    def is_probe(self) -> bool:
+        """
+        It is only asked about: no agent may give it to anybody.
+        """
+        return bool(self.trace & Trace.VERIFY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +291,9 @@ class Action(Enum):
     EXPANDED = "expanded"
     DELAYED = "delayed"
     FAILED = "failed"
+    #: Of a probe (L{Trace.VERIFY}); only the queue manager says so.
+    DELIVERABLE = "deliverable"
+    UNDELIVERABLE = "undeliverable"
 
     # As L{AddressClass}.
     __hash__ = object.__hash__
@@ -303,6 +328,23 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """
+    One of the places that the recipient of a probe leads to (aliases).
+
+    @ivar address: for which it is.
+    @ivar original: the report may say whose recipient it comes from.
+    @ivar status: RFC 3463 code.
+    @ivar reason: as in L{Outcome}.
+    """
+
+    address: str
+    original: bool
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """
     The end of one delivery attempt for one recipient.
@@ -331,6 +373,8 @@ class Outcome:
     @ivar reroute: the recipient is to go this way instead (mailbox_transport,
         fallback_transport). It is neither logged nor recorded; all other
         fields but C{n} and C{forward} are ignored.
+    @ivar branches: of a probe: they are logged and reported instead of
+        C{status} and C{reason}.
     """
 
     n: int
@@ -347,6 +391,7 @@ class Outcome:
     dsn_passed: bool = False
     reroute: Route | None = None
     bounce_to: str = ""
+    branches: tuple[Branch, ...] = ()
 
 
 def _nothing() -> None:

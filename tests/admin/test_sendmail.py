@@ -81,6 +81,31 @@ class SubmitTests(Case):
         self.assertEqual(submitted.recipients, ["a@b.test", "-i", "c"])
         self.assertEqual(content, MESSAGE.replace(b"\n", b"\r\n"))
 
+    def test_verify(self) -> None:
+        """
+        The message of -bv is made up; standard input is not read.
+        """
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.assertEqual(self.send("-bv", "-f", "me@a.test", "A <a@b.test>", "c"), 0)
+        submitted, content = self.taken()
+        self.assertEqual(submitted.fields["trace"], "verify")
+        self.assertEqual(submitted.recipients, ["a@b.test", "c"])
+        self.assertEqual(
+            content,
+            b"From: me@a.test\r\nSubject: probe\r\nTo:\tA <a@b.test>,\r\n\tc\r\n",
+        )
+        words = "Mail Delivery Status Report will be mailed to <me@a.test>.\n"
+        self.assertEqual(out.getvalue(), words)
+        self.send("-bv", "-f", "", "a\nBcc: x@y.test")
+        submitted, content = self.taken()
+        self.assertTrue(content.startswith(b"Subject: probe\r\nTo:\ta Bcc:"))
+        self.send("-v", "-f", "", "a")
+        submitted, content = self.taken()
+        self.assertEqual(submitted.fields["trace"], "record")
+        self.assertEqual(content, MESSAGE.replace(b"\n", b"\r\n"))
+        self.refused(sendmail_options.EX_USAGE, "must be specified", "-bv")
+
     def test_file(self) -> None:
         """
         For its owner and the mail system, under a name that nobody can guess,
@@ -241,7 +266,6 @@ class SubmitTests(Case):
         for argument, words in (
             ("-bs", "-bs is not supported: speak SMTP"),
             ("-bd", "-bd is not supported: start the server"),
-            ("-bv", "-bv is not supported yet"),
         ):
             self.refused(sendmail_options.EX_UNAVAILABLE, words, argument)
         self.assertEqual(self.send("-bh"), 0)

@@ -74,10 +74,18 @@ class ParseTests(SynchronousTestCase):
 
     def test_verbose(self) -> None:
         """
-        -v asks for a report, unless -N says of what.
+        -v asks for a report, whatever -N says; -bv for one without delivery,
+        which leaves nothing else to ask for.
         """
-        self.assertEqual(self.fields("-v"), {"notify": "14"})
-        self.assertEqual(self.fields("-N", "never", "-v"), {"notify": "1"})
+        self.assertEqual(self.fields("-v"), {"trace": "record"})
+        both = {"notify": "1", "trace": "record"}
+        self.assertEqual(self.fields("-N", "never", "-v"), both)
+        options = parse(["-bv", "-f", "a@b.test", "-Vid", "c@d.test"])
+        self.assertEqual(options.mode, "verify")
+        self.assertEqual(options.fields, {"envid": "id", "trace": "verify"})
+        for argument in ("-v", "-t", "-Nnever"):
+            words = f"{argument[:2]} option cannot be used with -bv"
+            self.assertEqual(self.refused("-bv", argument, "a@b.test"), words)
 
     def test_verp(self) -> None:
         """

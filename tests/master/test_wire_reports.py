@@ -19,7 +19,7 @@ from txmta.master.wire_reports import (
     encode_outcome,
 )
 from txmta.master.wire_work import InHandElsewhere, decode_working, encode_working
-from txmta.model import Action, AddressClass, Forward, Outcome, Route
+from txmta.model import Action, AddressClass, Branch, Forward, Outcome, Route
 
 SENT = Outcome(3, Action.RELAYED, "2.0.0", "250 2.0.0 Ok", "x[192.0.2.1]:25")
 ROUTE = Route(AddressClass.LOCAL, "lmtp", "unix:socket", "a@example.com", True)
@@ -139,14 +139,28 @@ class LieTests(SynchronousTestCase):
     """
 
     def test_every_field(self) -> None:
-        (record,) = encode_outcome(7, replace(SENT, reroute=ROUTE))
+        branches = (Branch("a@b.test", True, "2.0.0", "delivers to mailbox"),)
+        (record,) = encode_outcome(7, replace(SENT, reroute=ROUTE, branches=branches))
         refused(
             self,
             record,
             lambda bad: (key_of(bad), Awaited([3], True).outcome(bad)),
-            # No route at all.
+            # No route at all; no branches.
             (("outcome", 13), None),
+            (("outcome", 14), []),
+            (("outcome", 14, 0), "missing"),
         )
+
+    def test_many_branches(self) -> None:
+        """
+        Not more than a report can be expected to tell.
+        """
+        branch = Branch("a@b.test", False, "5.1.1", "unknown user")
+        many = replace(SENT, branches=(branch,) * 101)
+        self.assertRaises(BadDelivery, encode_outcome, 7, many)
+        (record,) = encode_outcome(7, replace(SENT, branches=(branch,) * 100))
+        found = Awaited([3], True).outcome(record)
+        self.assertEqual(found.branches, (branch,) * 100)
 
     def test_forward(self) -> None:
         forward = Forward("s", ("a", "b"), b"h", 1, "o", "p", True)

@@ -15,7 +15,7 @@ from tests.cleanup.doubles import Incoming
 from tests.queue.pickup_doubles import Desk
 from tests.queue.test_maildrop import FIELDS, file
 from txmta.errors import StoreUnavailable, TableUnavailable
-from txmta.model import Reply
+from txmta.model import Reply, Trace
 from txmta.queue import handed_in, pickup
 from txmta.queue.pickup import AT_ONCE, RETRY
 
@@ -369,6 +369,17 @@ class SubmitTests(Case):
         desk.look()
         self.assertTrue(path.exists())
         self.assertIn("table hash:/x: gone", desk.sink.lines()[-1])
+
+    def test_trace(self) -> None:
+        """
+        What sendmail -bv and -v ask for goes with the message.
+        """
+        for word, trace in (("verify", Trace.VERIFY), ("record", Trace.RECORD)):
+            desk = self.desk()
+            self.put(desk, file([*FIELDS, ("trace", word)]))
+            message = desk.taken()
+            assert message is not None
+            self.assertEqual(message.envelope.trace, trace)
 
     def test_null_sender(self) -> None:
         desk = self.desk()

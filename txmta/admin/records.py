@@ -122,6 +122,7 @@ def _attributes(envelope: Envelope) -> Iterator[tuple[str, str]]:
     yield "rewrite_context", "local" if envelope.local_origin else "remote"
     yield "envelope_id", envelope.envid
     yield "ret_flags", _RET.get(envelope.ret, "")
+    yield "trace_flags", str(int(envelope.trace) or "")
     yield "sender", envelope.sender
     yield "encoding", _ENCODING.get(envelope.body, "")
     port = str(client.port or "")

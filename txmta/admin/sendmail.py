@@ -76,7 +76,7 @@ def _by_name(argv: Sequence[str]) -> Sequence[str]:
 def _run(options: Options) -> int:
     if options.mode == "nothing":
         return options_of.EX_OK
-    if options.mode == "mail":
+    if options.mode in ("mail", "verify"):
         return Submission(options).run()
     if options.mode in ("flush", "list"):
         return _queue_command(options)
@@ -91,7 +91,6 @@ _REMEDIES = {
     "daemon": "-bd is not supported: start the server with twistd txmta, or its unit",
     "smtp": "-bs is not supported: speak SMTP to port 25 of this machine, or hand in "
     "messages with -t",
-    "verify": "-bv is not supported yet: send a message with -v, which mails a report",
 }
 
 
@@ -126,6 +125,10 @@ class Submission:
         self._limit = self._settings.count("message_size_limit")
         self._headers = HeaderRecipients() if options.extract else None
         self._user = _Caller()
+        if options.sender is None:
+            self._sender = self._user.name
+        else:
+            self._sender = next(iter(addresses(options.sender)), "")
         self._size = 0
 
     def run(self) -> int:
@@ -142,7 +145,10 @@ class Submission:
         with NewFile(folder) as file:
             file.write(maildrop.first_line())
             file.write(maildrop.head([*self._fields(), *(("to", a) for a in given)]))
-            self._content(file.write)
+            if options.mode == "verify":
+                self._probe(file.write)
+            else:
+                self._content(file.write)
             found = self._headers.all() if self._headers is not None else []
             if not given and not found:
                 raise Refused(
@@ -154,6 +160,8 @@ class Submission:
                 raise Refused("too many recipients", options_of.EX_UNAVAILABLE)
             file.write(rest)
             file.finish(maildrop.first_line(False, self._size, len(rest)))
+        if "trace" in options.fields:
+            print(f"Mail Delivery Status Report will be mailed to <{self._sender}>.")
         return options_of.EX_OK
 
     def _check_user(self) -> None:
@@ -172,11 +180,7 @@ class Submission:
 
     def _fields(self) -> Iterable[tuple[str, str]]:
         options = self._options
-        if options.sender is None:
-            sender = self._user.name
-        else:
-            sender = next(iter(addresses(options.sender)), "")
-        yield "from", sender
+        yield "from", self._sender
         name = options.full_name
         if name is None:
             name = os.environ.get("NAME") or self._user.full_name
@@ -217,6 +221,18 @@ class Submission:
             write(line)
         if header is not None:
             header.close()
+
+    def _probe(self, write: Callable[[bytes], object]) -> None:
+        """
+        Write a message that nobody gets: its headers are in the report.
+        """
+        arguments = ",\n\t".join(map(maildrop.clean, self._options.arguments))
+        lines = [f"Subject: probe\nTo:\t{arguments}\n"]
+        if self._sender:
+            lines.insert(0, f"From: {maildrop.clean(self._sender)}\n")
+        octets = "".join(lines).encode("utf-8", "surrogateescape")
+        self._size = len(octets)
+        write(octets)
 
     def _header_limit(self) -> int:
         return self._settings.count("header_size_limit")

@@ -67,7 +67,7 @@ class Options:
     @ivar extract: C{-t}: recipients are in the message.
     @ivar dot_ends: a line with a dot alone ends the message.
     @ivar remote: C{-G}: from elsewhere; headers are not completed.
-    @ivar fields: body, ret, envid, notify, for L{txmta.queue.maildrop}.
+    @ivar fields: body, ret, envid, notify, trace, for L{txmta.queue.maildrop}.
     @ivar flush: what C{-q} is followed by: C{""}, C{"Iid"}, C{"Rsite"}.
     @ivar warnings: what was ignored, and is worth a line.
     """
@@ -169,8 +169,8 @@ class Options:
         raise Refused(f"unsupported: -X{value[:1]}")
 
     def set_verbose(self, _value: str) -> None:
-        # Postfix mails a delivery report, even of what has gone well.
-        self.fields.setdefault("notify", str(2 | 4 | 8))
+        # A report is mailed, even of what has gone well.
+        self.fields["trace"] = "record"
 
     def refuse_no_aliases(self, _value: str) -> None:
         raise Refused("-n option not supported")
@@ -222,6 +222,15 @@ def parse(arguments: Sequence[str]) -> Options:
     options.arguments = rest
     if options.mode != "mail" and rest and options.mode not in ("verify", "nothing"):
         raise Refused(f"{_NAMES[options.mode]} requires no recipient")
+    if options.mode == "verify":
+        for name, is_set in (
+            ("v", "trace" in options.fields),
+            ("t", options.extract),
+            ("N", "notify" in options.fields),
+        ):
+            if is_set:
+                raise Refused(f"-{name} option cannot be used with -bv")
+        options.fields["trace"] = "verify"
     return options
 
 

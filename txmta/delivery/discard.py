@@ -25,6 +25,7 @@ class DiscardAgent:
     """
 
     name = "discard"
+    answers_probes = True  # with what it says of all mail
 
     def __init__(self, context: AgentContext) -> None:
         """

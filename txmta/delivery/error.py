@@ -39,6 +39,7 @@ class ErrorAgent:
     """
 
     name = "error"
+    answers_probes = True  # with what it says of all mail
 
     def __init__(self, context: AgentContext, retry: bool = False) -> None:
         """

@@ -34,6 +34,7 @@ from txmta.delivery.filesystem import FileSystem, MailboxError
 from txmta.delivery.local_answers import Answers, TableFailure
 from txmta.delivery.local_leaves import CommandLeaf, Leaf, Leaves
 from txmta.delivery.local_outcome import Done, Summary, not_delivered
+from txmta.delivery.local_probes import answer
 from txmta.delivery.message import Message
 from txmta.delivery.questions import Account, Rules, Start
 from txmta.delivery.together import all_done
@@ -59,6 +60,7 @@ class LocalAgent:
     """
 
     name = "local"
+    answers_probes = True
 
     def __init__(
         self,
@@ -110,16 +112,20 @@ class LocalAgent:
         self, request: DeliveryRequest, delivery: _Delivery, recipient: Recipient
     ) -> Outcome:
         original = recipient.original or recipient.address
+        probe = request.envelope.is_probe
+        told = self._settings.enable_original_recipient or probe
         start = Start(
             recipient.address,
             request.envelope.sender,
-            original if self._settings.enable_original_recipient else "",
+            original if told else "",
             delivery.message.delivered,
         )
         try:
             expansion = await self._expand(start)
             for warning in expansion.warnings:
                 self._warn(f"{request.envelope.queue_id}: {warning}")
+            if probe:
+                return await answer(request, recipient, expansion, self._leaves)
             return await self._carry_out(expansion, delivery, recipient)
         except TableFailure as e:
             self._warn(str(e))

@@ -38,6 +38,7 @@ from txmta.delivery.filesystem import MailboxError
 from txmta.delivery.message import Message
 from txmta.delivery.pipe_attributes import BadAttributes, PipeAttributes, parse
 from txmta.delivery.pipe_macros import Addresses, arguments
+from txmta.delivery.probes import answer
 from txmta.errors import ConfigError
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent
@@ -155,6 +156,7 @@ class PipeAgent:
     """
 
     name = "pipe"
+    answers_probes = True
 
     def __init__(
         self,
@@ -204,6 +206,11 @@ class PipeAgent:
     ) -> None:
         start = self._clock.seconds()
         try:
+            self._check_size(request)
+            if request.envelope.is_probe:
+                reason = f"delivers to command: {self._attributes.argv[0]}"
+                answer(request, report, reason, self._service)
+                return
             said = await self._run(request)
         except MailboxError as e:
             action, status, reason = _FAILED[e.status[0]], e.status, e.reason
@@ -229,10 +236,9 @@ class PipeAgent:
                 )
             )
 
-    async def _run(self, request: DeliveryRequest) -> str:
+    def _check_size(self, request: DeliveryRequest) -> None:
         """
-        @return: what the command said.
-        @raise MailboxError: it did not take the message.
+        @raise MailboxError: there is too much of it.
         """
         attributes = self._attributes
         if attributes.single and len(request.recipients) > 1:
@@ -243,6 +249,13 @@ class PipeAgent:
             raise _MISCONFIGURED
         if attributes.size and request.size > attributes.size:
             raise MailboxError("5.2.3", "message too large")
+
+    async def _run(self, request: DeliveryRequest) -> str:
+        """
+        @return: what the command said.
+        @raise MailboxError: it did not take the message.
+        """
+        attributes = self._attributes
         message = await Message.open(request)
         try:
             self._check_loop(request, message)

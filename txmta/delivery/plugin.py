@@ -135,6 +135,7 @@ class PluginAgent:
         @param limit: seconds that one request may take.
         """
         self.name = name
+        self.answers_probes = getattr(agent, "answers_probes", False)
         self._agent = agent
         self._clock = clock
         self._limit = limit

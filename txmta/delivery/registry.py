@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from txmta.delivery.context import AgentContext
 from txmta.delivery.plugin_attributes import AgentAttribute
+from txmta.delivery.probes import guarded
 from txmta.delivery.status_filter import filtered
 from txmta.errors import ConfigError
 from txmta.interfaces import IDeliveryAgent, IDeliveryAgentType, IPluginAgentType
@@ -130,4 +131,5 @@ class AgentRegistry:
                     f'"{program}": use one of {", ".join(self.known_programs())}'
                 ]
             )
-        return filtered(kind.make(context), program, context)
+        agent = guarded(kind.make(context), context.service)
+        return filtered(agent, program, context)

@@ -67,6 +67,7 @@ class SmtpAgent:
         @param shuffle: chance; a test decides.
         """
         settings = lmtp_settings(context.settings) if lmtp else context.settings
+        self.answers_probes = True
         self.name = "lmtp" if lmtp else "smtp"
 
         def warn(text: str) -> None:

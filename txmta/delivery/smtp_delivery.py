@@ -238,7 +238,9 @@ class SmtpDelivery:
         utf8 = envelope.smtputf8 and _needs_smtputf8(
             (envelope.sender, *(r.address for r in recipients)), self._head
         )
-        return Transaction(envelope, recipients, self._request.size, kind, utf8)
+        return Transaction(
+            envelope, recipients, self._request.size, kind, utf8, envelope.is_probe
+        )
 
     def _not_connected(self, dialled: NoConnection, target: Target) -> None:
         trouble = dialled.trouble

@@ -45,6 +45,7 @@ class VirtualAgent:
     """
 
     name = "virtual"
+    answers_probes = True
 
     def __init__(self, context: AgentContext, fs: FileSystem | None = None) -> None:
         """
@@ -103,6 +104,8 @@ class VirtualAgent:
             if found is None:
                 return "5.1.1", f'unknown user: "{address}"'
             uid, gid = await self._ids(address, keys)
+            if request.envelope.is_probe:
+                return "2.0.0", self._would(found, Owner(uid, gid))
             stamp = self._stamp(request, recipient)
             if found.endswith("/"):
                 maildir = self._maildir(found, Owner(uid, gid))
@@ -115,6 +118,17 @@ class VirtualAgent:
         except MailboxError as e:
             return e.status, e.reason
         return "2.0.0", "delivered to mailbox"
+
+    def _would(self, found: str, owner: Owner) -> str:
+        """
+        @return: what is said of a probe.
+        @raise MailboxError: mail would get nowhere.
+        """
+        if found.endswith("/"):
+            self._maildir(found, owner)
+            return "delivers to maildir"
+        self._file(found, owner.uid, owner.gid)
+        return "delivers to mailbox"
 
     async def _to_file(self, message: Message, file: MboxFile, stamp: Stamp) -> None:
         try:

@@ -29,6 +29,8 @@ _STATUS = {
     Action.EXPANDED: "sent",
     Action.DELAYED: "deferred",
     Action.FAILED: "bounced",
+    Action.DELIVERABLE: "deliverable",
+    Action.UNDELIVERABLE: "undeliverable",
 }
 
 

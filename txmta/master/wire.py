@@ -53,7 +53,7 @@ MAX_RECIPIENTS = 100_000
 #: Characters of all their addresses: 320 for each of so many.
 MAX_ADDRESSES = 32_000_000
 
-_ENVELOPE = 15
+_ENVELOPE = 16
 
 
 def encode_request(key: int, request: DeliveryRequest) -> list[Record]:
@@ -148,6 +148,7 @@ def _encode_envelope(envelope: Envelope) -> list[Any]:
         envelope.arrival,
         envelope.smtputf8,
         envelope.local_origin,
+        int(envelope.trace),
     ]
 
 
@@ -163,11 +164,12 @@ def _check_envelope(items: list[Any]) -> None:
     All but its texts.
     """
     check_queue_id(items[0])
-    port, arrival, smtputf8, local_origin = items[11:]
+    port, arrival, smtputf8, local_origin, trace = items[11:]
     check_number(port, 65536)
     check_seconds(arrival, -MAX_SECONDS)
     if type(smtputf8) is not bool or type(local_origin) is not bool:
         raise BadDelivery("a flag is none")
+    check_number(trace, 4)
 
 
 def wanted_content(record: Record) -> tuple[str, int] | None:
@@ -294,9 +296,8 @@ def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Env
     """
     _check_envelope(items)
     queue_id, sender, helo, protocol, body, ret, envid = items[:7]
-    address, name, reverse_name, label, port, arrival, smtputf8, local_origin = items[
-        7:
-    ]
+    address, name, reverse_name, label = items[7:11]
+    port, arrival, smtputf8, local_origin, trace = items[11:]
     return Envelope(
         queue_id,
         arrival,
@@ -310,4 +311,5 @@ def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Env
         ret,
         envid,
         local_origin,
+        trace,
     )

@@ -15,6 +15,7 @@ Errors: L{BadDelivery<txmta.master.wire_fields.BadDelivery>}.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,7 +36,7 @@ from txmta.master.wire_fields import (
     plain,
     seconds_within,
 )
-from txmta.model import Action, AddressClass, Forward, Outcome, Route
+from txmta.model import Action, AddressClass, Branch, Forward, Outcome, Route
 
 #: Characters of a reason or a Diagnostic-Code that pass; of a name that is
 #: only shown.
@@ -47,14 +48,18 @@ MAX_NAME = 1000
 MAX_FORWARDS = 10_000
 MAX_ADDRESSES = 100_000
 
+#: Places that the recipient of a probe leads to, of which it is told.
+MAX_BRANCHES = 100
+
 #: Texts of an outcome that are mended if need be, by their places.
 _MENDED = ((2, MAX_REASON), (3, MAX_NAME), (4, MAX_NAME), (5, MAX_REASON))
 
 _MAX_USES = 1 << 31
-_OUTCOME, _HEAD, _ROUTE = 14, 6, 5
+_OUTCOME, _HEAD, _ROUTE = 15, 6, 5
 _ACTIONS = {action.value: action for action in Action}
 _CLASSES = {each.value: each for each in AddressClass}
 _STATUS = frozenset("0123456789.")
+_BRANCH_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 
 
 def encode_outcome(key: int, outcome: Outcome) -> list[Record]:
@@ -96,9 +101,33 @@ def _encode_outcome(key: int, outcome: Outcome) -> list[Record]:
         bool(outcome.dsn_passed),
         len(outcome.forward),
         None if route is None else _encode_route(route),
+        _encode_branches(outcome.branches) if outcome.branches else [],
     ]
     records.append({"t": "outcome", "key": key, "outcome": items})
     return records
+
+
+def _encode_branches(branches: tuple[Branch, ...]) -> list[list[Any]]:
+    items = [
+        [clean(b.address, MAX_NAME), b.status, clean(b.reason, MAX_NAME), b.original]
+        for b in branches
+    ]
+    _check_branches(items)
+    return items
+
+
+def _check_branches(value: object) -> list[list[Any]]:
+    texts: list[Any] = []
+    items = check_list(value, 0, MAX_BRANCHES)
+    for item in items:
+        address, status, reason, original = check_list(item, 4, 4)
+        texts += address, status, reason
+        if type(original) is not bool:
+            raise BadDelivery("a flag is none")
+    check_texts(texts)
+    if any(not _BRANCH_STATUS.fullmatch(item[1]) for item in items):
+        raise BadDelivery("not a status")
+    return items
 
 
 def _encode_route(route: Route) -> list[Any]:
@@ -220,7 +249,7 @@ class Awaited:
         if not plain(items[:7]):
             check_texts(items[:7])
         action, status, reason, relay, remote, diagnostic, bounce_to = items[:7]
-        n, setup, transmission, uses, dsn_passed, forwards, route = items[7:]
+        n, setup, transmission, uses, dsn_passed, forwards, route, branches = items[7:]
         # Looked up only when known to be a number: a list has no hash.
         if check_number(n, MAX_NUMBER) not in self.left:
             raise BadDelivery(f"recipient {n} twice or unasked")
@@ -245,6 +274,7 @@ class Awaited:
             dsn_passed,
             None if route is None else _decode_route(route),
             bounce_to,
+            () if branches == [] else _decode_branches(branches),
         )
         self.left.remove(n)
         return outcome
@@ -267,6 +297,13 @@ def _decode_forward(head: list[Any], addresses: list[str]) -> Forward:
         raise BadDelivery("not header lines") from None
     return Forward(
         sender, tuple(addresses), octets, notify, orcpt, original, keep_envid
+    )
+
+
+def _decode_branches(value: object) -> tuple[Branch, ...]:
+    return tuple(
+        Branch(address, original, status, reason)
+        for address, status, reason, original in _check_branches(value)
     )
 
 

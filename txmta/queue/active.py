@@ -49,6 +49,7 @@ class ActiveMessage:
     @ivar warned: the sender has been told of the delay, or is being told.
     @ivar results: of recipients that are finished, not yet recorded.
     @ivar succeeded: those of C{results} whose delivery the sender hears of.
+    @ivar traced: what became of recipients, if the sender is told of all.
     @ivar inserts: forwards that go with C{results}.
     @ivar reroutes: how often a recipient was sent another way, by number.
     @ivar onward: messages that go with the end of a recipient which was sent
@@ -75,6 +76,7 @@ class ActiveMessage:
         "results",
         "size",
         "succeeded",
+        "traced",
         "tried",
         "waiting",
         "warned",
@@ -95,6 +97,7 @@ class ActiveMessage:
         self.damaged = ""
         self.warned = queued.warned
         self.succeeded: list[tuple[Recipient, Outcome]] = []
+        self.traced: list[tuple[Recipient, Outcome]] = []
         self.results: list[Result] = []
         self.inserts: list[NewMessage] = []
         self.deferred: list[tuple[Recipient, Outcome]] = []

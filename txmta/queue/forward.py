@@ -62,6 +62,7 @@ def _message(parts: QueueParts, envelope: Envelope, forward: Forward) -> NewMess
         ret=envelope.ret if forward.keep_envid else "",
         envid=envelope.envid if forward.keep_envid else "",
         local_origin=False,
+        trace=0,
     )
     head = parts.internal_head(new) + forward.head
     return NewMessage(new, head, shares=envelope.queue_id)

@@ -73,6 +73,7 @@ _ONCE = {
     "envid": re.compile(r".{1,100}"),
     "notify": re.compile(r"1|[2468]|1[024]"),
     "context": re.compile(r"local|remote"),
+    "trace": re.compile(r"verify|record"),
 }
 
 
@@ -95,8 +96,8 @@ class Submitted:
     @ivar sender: envelope sender; C{""} is the null sender.
     @ivar recipients: never empty.
     @ivar full_name: of the sender, for a message without C{From:}; or C{""}.
-    @ivar fields: C{body}, C{ret}, C{envid}, C{notify} and C{context} that are
-        given.
+    @ivar fields: C{body}, C{ret}, C{envid}, C{notify}, C{context} and C{trace}
+        that are given.
     @ivar crlf: lines of the content end in CRLF, not LF.
     @ivar start: where the content begins.
     @ivar size: its octets.

@@ -33,15 +33,15 @@ from txmta.queue.bounce import Report, Stamps, message_id, notification
 from txmta.queue.letters import Letters
 from txmta.queue.parts import QueueParts
 from txmta.queue.templates import load
+from txmta.queue.traces import Told, traces
 
 #: What C{Notified} events call a notice, by kind and reader.
 _KINDS = {
     "failure": ("sender non-delivery", "postmaster non-delivery"),
     "delay": ("sender delay", "postmaster delay"),
     "success": ("sender delivery status", "sender delivery status"),
+    "verify": ("sender delivery status", "sender delivery status"),
 }
-
-Told = Sequence[tuple[Recipient, Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,14 @@ class News:
     @ivar failed: recipients that were given up.
     @ivar delayed: recipients to be tried again, if it is time to tell.
     @ivar succeeded: recipients whose sender is to be told (L{reportable}).
+    @ivar traced: recipients of a message whose sender is told of all of them
+        (L{Trace<txmta.model.Trace>}).
     """
 
     failed: Told = ()
     delayed: Told = ()
     succeeded: Told = ()
+    traced: Told = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,8 @@ class Notifier:
         plans: list[_Plan] = []
         if news.failed:
             plans += self._of_failure(envelope, news.failed)
-        if news.succeeded:
-            plans += self._of_success(envelope, news.succeeded)
+        if news.succeeded or news.traced:
+            plans += self._of_success(envelope, news)
         if news.delayed:
             plans += self._of_delay(envelope, news.delayed)
         if not plans:
@@ -194,14 +197,18 @@ class Notifier:
             plans.append(_Plan("delay", double_bounce, to, delayed, copy=True))
         return plans
 
-    def _of_success(self, envelope: Envelope, succeeded: Told) -> list[_Plan]:
+    def _of_success(self, envelope: Envelope, news: News) -> list[_Plan]:
+        """
+        There is one report of both kinds, as in Postfix.
+        """
         sender = envelope.sender
-        told = [(recipient, _traced(outcome)) for recipient, outcome in succeeded]
+        told = traces(news.traced, news.succeeded)
+        template = "verify" if news.traced else "success"
         if sender and not self._letters.is_double_bounce(sender):
-            return [_Plan("success", "", sender, told)]
+            return [_Plan(template, "", sender, told)]
         if not sender and "2bounce" in self._classes:
             to = self._parts.settings.notice_recipient_2bounce
-            return [_Plan("success", self._letters.double_bounce, to, told)]
+            return [_Plan(template, self._letters.double_bounce, to, told)]
         kind = "double-bounce" if sender else "single-bounce"
         text = f"not sending trace/success notification for {kind} message"
         self._parts.sink.emit(Note("bounce", f"{envelope.queue_id}: {text}"))
@@ -295,19 +302,6 @@ class Notifier:
 
     def _warn(self, text: str) -> None:
         self._parts.sink.emit(Warn("bounce", text))
-
-
-def _traced(outcome: Outcome) -> Outcome:
-    """
-    @return: a delivery as success reports tell it (trace_append()). What an
-        alias or a .forward file holds is told to nobody.
-    """
-    reason = outcome.reason
-    if outcome.action is Action.EXPANDED or outcome.forward:
-        reason = "alias expanded"
-    if outcome.relay != "none":
-        reason = f"delivery via {outcome.relay}: {reason}"
-    return replace(outcome, reason=reason)
 
 
 def headers(octets: bytes) -> bytes:

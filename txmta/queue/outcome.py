@@ -14,9 +14,10 @@ Errors: none.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
-from txmta.model import Action, Outcome
+from txmta.model import Action, Outcome, Recipient
 
 #: (status, text) of what keeps a recipient from being tried.
 Reason = tuple[str, str]
@@ -63,6 +64,34 @@ def softened(outcome: Outcome) -> Outcome:
     """
     status = "4" + outcome.status[1:]
     return replace(outcome, action=Action.DELAYED, status=status)
+
+
+def answers(
+    recipient: Recipient, outcome: Outcome
+) -> Iterator[tuple[Recipient, Outcome]]:
+    """
+    @param outcome: of a probe; what it would bring along is left out.
+    @return: what is told of it: one answer, or one for each place that the
+        recipient leads to.
+    """
+    if not outcome.branches:
+        yield recipient, _answer(outcome)
+        return
+    for branch in outcome.branches:
+        original = orcpt = ""
+        if branch.original:
+            original, orcpt = recipient.original, recipient.orcpt
+        known = Recipient(recipient.n, branch.address, original, orcpt)
+        told = replace(
+            outcome, status=branch.status, reason=branch.reason, diagnostic=""
+        )
+        yield known, _answer(told)
+
+
+def _answer(outcome: Outcome) -> Outcome:
+    good = outcome.status[:1] == "2"
+    action = Action.DELIVERABLE if good else Action.UNDELIVERABLE
+    return replace(outcome, action=action, forward=(), branches=())
 
 
 def hop_failure(outcome: Outcome) -> bool:

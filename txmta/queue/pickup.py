@@ -39,7 +39,7 @@ from txmta.interfaces import (
     IEventSink,
     IQueueEntrance,
 )
-from txmta.model import LOCAL_CLIENT, Envelope, Recipient, Reply, Submission
+from txmta.model import LOCAL_CLIENT, Envelope, Recipient, Reply, Submission, Trace
 from txmta.queue.handed_in import (
     BLOCK,
     MAX_NAMES,
@@ -63,6 +63,8 @@ RETRY = 10.0
 TURN = 4 * BLOCK
 
 _TOO_BIG = Reply(552, "5.3.4", "Error: message file too big")
+
+_TRACE = {"": Trace.NOTHING, "verify": Trace.VERIFY, "record": Trace.RECORD}
 
 #: Gives a message back to its sender.
 Return = Callable[[Envelope, Reply, HandedIn], Deferred[None]]
@@ -275,6 +277,7 @@ class Pickup(Service):
             ret=fields.get("ret", ""),
             envid=fields.get("envid", ""),
             local_origin=fields.get("context") != "remote",
+            trace=_TRACE[fields.get("trace", "")],
         )
 
     async def _copy(self, file: HandedIn, message: ICleanupMessage) -> Reply:

@@ -17,6 +17,8 @@ Errors: none leaves here. A store that cannot write is tried again; what is no
 error of ours is logged as a bug, and the attempt recorded without what failed.
 """
 
+# Over budget: one class, whose order of steps is the promise.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -93,6 +95,11 @@ class Recorder:
         """
         Log an outcome, and end the attempt if it was the last.
         """
+        if message.envelope.trace and message.envelope.is_probe:
+            self._telling.answer(message, recipient, request, program, outcome)
+            if not message.waiting:  # else, if we die, all is asked once more
+                self._end(message)
+            return
         word = ""
         if self._soft_bounce and outcome.action is Action.FAILED:
             outcome, word = softened(outcome), "SOFTBOUNCE"
@@ -102,7 +109,7 @@ class Recorder:
             outcome, new = forwarded(self._parts, request, outcome)
             message.inserts.extend(new)
         self._emit(Delivery(program, request, recipient, outcome, word))
-        if recipient.notify or message.warned:
+        if recipient.notify or message.warned or message.envelope.trace:
             self._telling.hear(message, recipient, outcome)
         message.settle(recipient, outcome)
         if not message.waiting:
@@ -215,17 +222,17 @@ class Recorder:
         message.recording = True
         results, message.results = tuple(message.results), []
         inserts, message.inserts = tuple(message.inserts), []
-        succeeded, message.succeeded = message.succeeded, []
+        news = self._telling.so_far(message)
 
         def record(notices: Sequence[Notice], message: ActiveMessage) -> None:
             new = (*inserts, *(notice.message for notice in notices))
             attempt = Attempt(message.queue_id, results, None, new)
             self._write(message, attempt, notices)
 
-        if succeeded:
-            self._notify(message, News(succeeded=succeeded), record)
-        else:
+        if news is None:
             record((), message)
+        else:
+            self._notify(message, news, record)
 
     def _write(
         self, message: ActiveMessage, attempt: Attempt, notices: Sequence[Notice]

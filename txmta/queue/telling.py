@@ -13,15 +13,18 @@ Errors: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from txmta.events import MessageId, Notified
-from txmta.model import Outcome, Recipient
+from txmta.events import Delivery, MessageId, Notified
+from txmta.model import Action, DeliveryRequest, Outcome, Recipient
 from txmta.queue.active import ActiveMessage
 from txmta.queue.backoff import SteadyTime
-from txmta.queue.notifier import News, Notice, Notifier, Told, reportable
+from txmta.queue.notifier import News, Notice, Notifier, reportable
+from txmta.queue.outcome import answers
 from txmta.queue.parts import QueueParts
+from txmta.queue.traces import Told
 
 
 class Telling:
@@ -41,11 +44,43 @@ class Telling:
         self, message: ActiveMessage, recipient: Recipient, outcome: Outcome
     ) -> None:
         """
-        Keep an outcome if the sender is to be told of it as a success.
+        Keep an outcome if the sender is to be told of it as a success, or
+        whatever it is.
         """
+        if message.envelope.trace:
+            message.traced.append((recipient, outcome))
         cleared = message.warned and self._confirm_cleared
         if (recipient.notify or cleared) and reportable(recipient, outcome, cleared):
             message.succeeded.append((recipient, outcome))
+
+    def answer(
+        self,
+        message: ActiveMessage,
+        recipient: Recipient,
+        request: DeliveryRequest,
+        program: str,
+        outcome: Outcome,
+    ) -> None:
+        """
+        Log and keep what was found of a recipient of a probe, and settle it:
+        whatever it is, it is final.
+        """
+        for each, answer in answers(recipient, outcome):
+            self._emit(Delivery(program, request, each, answer))
+            message.traced.append((each, answer))
+        message.onward.pop(recipient.n, None)
+        message.settle(recipient, replace(outcome, action=Action.DELIVERABLE))
+
+    def so_far(self, message: ActiveMessage) -> News | None:
+        """
+        @return: the news of an attempt that goes on, if it is written down now;
+            they are not told again.
+        """
+        succeeded, message.succeeded = message.succeeded, []
+        traced, message.traced = message.traced, []
+        if not succeeded and not traced:
+            return None
+        return News(succeeded=succeeded, traced=traced)
 
     def at_end(self, message: ActiveMessage) -> News | None:
         """
@@ -55,9 +90,10 @@ class Telling:
         delayed: Told = ()
         if message.deferred and self._warning_due(message):
             delayed, message.warned = message.deferred, True
-        if not message.failed and not message.succeeded and not delayed:
+        told = message.failed or message.succeeded or message.traced
+        if not told and not delayed:
             return None
-        return News(message.failed, delayed, message.succeeded)
+        return News(message.failed, delayed, message.succeeded, message.traced)
 
     def _warning_due(self, message: ActiveMessage) -> bool:
         if not self._warning_time or message.warned or not message.envelope.sender:

@@ -57,6 +57,7 @@ class Transaction:
     @ivar size: octets of content.
     @ivar body: C{"8BITMIME"}, C{"7BIT"} or C{""} for unknown.
     @ivar needs_smtputf8: only a server with SMTPUTF8 may have it.
+    @ivar probe: the server is only asked for the recipients.
     """
 
     envelope: Envelope
@@ -64,6 +65,7 @@ class Transaction:
     size: int
     body: str = ""
     needs_smtputf8: bool = False
+    probe: bool = False
 
 
 # Digits that a size can have; 20 of them are more than 2**64.

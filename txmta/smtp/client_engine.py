@@ -10,7 +10,8 @@ L{ClientEngine.receive} takes what the server sends and gives events;
 L{ClientEngine.take} gives what is to be sent, to be fetched after each call.
 The events of one transaction: any number of L{Refused}, L{GoAhead} when the
 content may go, L{Failed} or L{Accepted} for the recipients that remain, then
-L{Over}; with LMTP, L{Delivered} or L{Refused} for each instead of L{Accepted}.
+L{Over}; with LMTP, and for a probe, L{Delivered} or L{Refused} for each instead
+of L{Accepted}.
 Each recipient is in exactly one of these, whatever the server does.
 
 Sources: RFC 5321, RFC 2920, RFC 3207, RFC 2033. Postfix: C{src/smtp/smtp_proto.c}.
@@ -47,6 +48,7 @@ from txmta.smtp.client_events import (
 from txmta.smtp.client_exchange import Exchange
 from txmta.smtp.client_handshake import Handshake
 from txmta.smtp.client_lmtp import LmtpExchange
+from txmta.smtp.client_probe import ProbeExchange
 from txmta.smtp.client_trouble import Trouble
 from txmta.smtp.replies import ReplyReader, ServerReply
 
@@ -144,10 +146,9 @@ class ClientEngine:
         if not waiting:
             events.append(Over(True))
             return events
-        commands.append("DATA")
-        exchange = self._new_exchange(
-            commands, waiting, self._label, offered.pipelining
-        )
+        commands.append("RSET" if transaction.probe else "DATA")
+        kind = ProbeExchange if transaction.probe else self._new_exchange
+        exchange = kind(commands, waiting, self._label, offered.pipelining)
         self._exchange = exchange
         self._reader.strict = offered.pipelining
         self.out += exchange.start()

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txmta.model import Client, Envelope, Recipient
+from txmta.model import Client, Envelope, Recipient, Trace
 from txmta.queue.store.codec import (
     MAX_ATTRIBUTES,
     MAX_INFO,
@@ -52,6 +53,23 @@ class CodecTests(SynchronousTestCase):
         )
         attributes = encode_attributes(envelope)
         self.assertEqual(decode_envelope("id", to_text(a), attributes, ()), envelope)
+
+    def test_trace(self) -> None:
+        """
+        What is only asked about is of a version that who does not know it
+        refuses; neither half of that can be lost.
+        """
+        plain = Envelope("id", 1.5, "a", (), Client("b", 1))
+        for trace in (Trace.RECORD, Trace.VERIFY):
+            envelope = replace(plain, trace=int(trace))
+            attributes = encode_attributes(envelope)
+            self.assertEqual(decode_envelope("id", "a", attributes, ()), envelope)
+            version = json.loads(attributes)["v"]
+            self.assertEqual(version, 2 if trace is Trace.VERIFY else 1)
+        for lie in ({"v": 2}, {"trace": 1}, {"v": 2, "trace": 2}, {"trace": 4}):
+            fields = json.loads(encode_attributes(plain)) | lie
+            octets = json.dumps(fields).encode()
+            self.assertRaises(ValueError, decode_envelope, "id", "a", octets, ())
 
     @settings(max_examples=200, deadline=None)
     @given(TEXT, TEXT, TEXT, st.integers(0, 15), TEXT)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from txmta.model import Client, Envelope, Recipient
+from txmta.model import Client, Envelope, Recipient, Trace
 
 #: Octets of the attributes of one message. HELO, ENVID and the names of a
 #: client are all far below; a larger row is not ours.
@@ -37,6 +37,10 @@ MAX_INFO = 16384
 MAX_REASON = 2000
 
 _VERSION = 1
+
+#: Of messages that are only asked about. Who knows only C{_VERSION}, after a
+#: downgrade, must not deliver them: to him they are damaged.
+_PROBE = 2
 
 #: Texts of a message that are there if they say something.
 _OPTIONAL = ("helo", "protocol", "body", "ret", "envid")
@@ -77,7 +81,7 @@ def encode_attributes(envelope: Envelope) -> bytes:
     """
     client = envelope.client
     fields: dict[str, object] = {
-        "v": _VERSION,
+        "v": _PROBE if envelope.is_probe else _VERSION,
         "arrival": envelope.arrival,
         "client": [
             client.address,
@@ -95,6 +99,8 @@ def encode_attributes(envelope: Envelope) -> bytes:
         fields["smtputf8"] = True
     if envelope.local_origin:
         fields["local_origin"] = True
+    if envelope.trace:
+        fields["trace"] = int(envelope.trace)
     text = _json(fields)
     if "\\" in text:
         _check_text(*(v for v in fields.values() if isinstance(v, str)))
@@ -193,7 +199,8 @@ def decode_envelope(
     if not isinstance(attributes, bytes):
         raise ValueError("attributes are missing")
     fields = _Fields(attributes, MAX_ATTRIBUTES)
-    if fields.number("v", 1000) != _VERSION:
+    version, trace = fields.number("v", 1000), fields.number("trace", 3)
+    if version != (_PROBE if trace & Trace.VERIFY else _VERSION):
         raise ValueError("attributes of another version")
     address, port, name, reverse_name, label = fields.items("client", 5)
     kept = from_text(sender)
@@ -214,6 +221,7 @@ def decode_envelope(
         ret,
         envid,
         fields.flag("local_origin"),
+        trace,
     )
 
 
