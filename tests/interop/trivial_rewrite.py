@@ -11,7 +11,6 @@ from pathlib import Path
 
 from txmta.address import quote
 from txmta.model import AddressClass
-from txmta.rewrite.classes import fold
 
 #: Bits of its answers.
 ROUTED, ERROR, FAIL = 2, 4, 8
@@ -98,11 +97,12 @@ class Rewriter:
         transport, nexthop = found["transport"], found["nexthop"]
         if flags & ERROR:
             return Answer(address_class, "", "", found["recipient"], False)
+        if nexthop == found["recipient"].rpartition("@")[2]:
+            nexthop = nexthop.lower()  # as our next hops are
         return Answer(
             address_class,
             transport,
-            # The queue manager does that.
-            fold(transport, nexthop),
+            nexthop,
             found["recipient"],
             bool(flags & ROUTED),
         )

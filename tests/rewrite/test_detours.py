@@ -104,9 +104,9 @@ class TransportTests(DetourTestCase):
         for value, expected in {
             "slow:": "slow:else.example",
             "slow": "slow:else.example",
-            "slow:Host:2525": "slow:host:2525",
-            ":[Gate]": "smtp:[gate]",
-            ":": "smtp:[up]",
+            "slow:Host:2525": "slow:Host:2525",
+            ":[Gate]": "smtp:[Gate]",
+            ":": "smtp:[Up]",
             "smtp:a.example, b.example": "smtp:a.example, b.example",
             "error:5.1.2 No Mail here": "error:5.1.2 No Mail here",
             "error:": "error:Address is undeliverable",
@@ -171,7 +171,7 @@ class SenderTests(DetourTestCase):
         for sender, expected in {
             "s@a.example": "[one]:587",
             "s+x@a.example": "[one]:587",
-            "t@b.example": "[two]",
+            "t@b.example": "[Two]",
             "s@b.example": "",
             "s@c.example": "",
             "": "[null]",
@@ -188,7 +188,7 @@ class SenderTests(DetourTestCase):
                     relayhost=table,
                     settings={"relayhost": "[Up]"},
                 )
-                self.assertEqual(found, f"{transport}:{expected or '[up]'}", sender)
+                self.assertEqual(found, f"{transport}:{expected or '[Up]'}", sender)
             found = self.route("u@virtual.example", sender, relayhost=table)
             self.assertEqual(found, "virtual:virtual.example")
 
@@ -212,7 +212,7 @@ class SenderTests(DetourTestCase):
         table = {"@a": "slow", "@b": "fast:[Hop]", "@c": "DUNNO", "<>": "null:"}
         for sender, expected in {
             "s@a": "slow:else.example",
-            "s@b": "fast:[hop]",
+            "s@b": "fast:[Hop]",
             "s@c": "smtp:[own]",
             "s@d": "smtp:[own]",
             "": "null:else.example",

@@ -133,8 +133,7 @@ class Opener:
 class Transport:
     """
     @ivar name: service in master.cf.
-    @ivar nexthop: fixed next hop, in lower case unless it is a text; or C{""}:
-        the recipient's domain.
+    @ivar nexthop: fixed next hop, or C{""}: the recipient's domain.
     """
 
     name: str
@@ -146,15 +145,7 @@ def parse_transport(text: str) -> Transport:
     @param text: C{transport}, C{transport:} or C{transport:nexthop}.
     """
     name, _colon, nexthop = text.partition(":")
-    return Transport(name, fold(name, nexthop))
-
-
-def fold(transport: str, nexthop: str) -> str:
-    """
-    @return: the next hop in lower case, so that each has one queue only, but
-        not a text that senders read.
-    """
-    return nexthop if transport in NOWHERE else nexthop.lower()
+    return Transport(name, nexthop)
 
 
 def transports(settings: Settings) -> Mapping[AddressClass, Transport]:

@@ -23,7 +23,7 @@ from txmta.config.settings import Settings
 from txmta.errors import TableUnavailable
 from txmta.interfaces import ITable
 from txmta.model import AddressClass
-from txmta.rewrite.classes import NOWHERE, Opener, Transport, fold, parse_transport
+from txmta.rewrite.classes import NOWHERE, Opener, Transport, parse_transport
 from txmta.search import DEFAULT, TRANSPORT, TRANSPORT_PARENTS, Order
 
 
@@ -155,8 +155,8 @@ class Detours:
             key = sender or self._null_relayhost
             found = await self._ask(tables, key)
             if found and found.lower() != _DUNNO:
-                return found.lower()
-        return self._relayhost.lower()
+                return found
+        return self._relayhost
 
     async def _mapped(
         self, transport: Transport, recipient: str, domain: str
@@ -166,8 +166,7 @@ class Detours:
             return transport
         name, _colon, nexthop = found.partition(":")
         if not name:
-            nexthop = fold(transport.name, nexthop) or transport.nexthop
-            return Transport(transport.name, nexthop)
+            return Transport(transport.name, nexthop or transport.nexthop)
         if not nexthop:
             nexthop = _UNDELIVERABLE if name in NOWHERE else domain
-        return Transport(name, fold(name, nexthop))
+        return Transport(name, nexthop)

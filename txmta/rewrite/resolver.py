@@ -266,7 +266,7 @@ def _with_relayhost(
     """
     outward = (AddressClass.RELAY, AddressClass.DEFAULT)
     return {
-        each: Transport(transport.name, transport.nexthop or relayhost.lower())
+        each: Transport(transport.name, transport.nexthop or relayhost)
         if each in outward
         else transport
         for each, transport in found.items()
