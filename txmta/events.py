@@ -19,7 +19,8 @@ from txmta.model import Client, DeliveryRequest, Outcome, Recipient
 class Event:
     """
     @ivar program: the daemon as the log names it: C{"smtpd"}, C{"qmgr"},
-        C{"cleanup"}, C{"smtp"}; syslog_name is put before it.
+        C{"cleanup"}, C{"smtp"}; syslog_name is put before it. With that of a
+        single service already before it: C{"postfix/submission/smtpd"}.
     """
 
     program: str

@@ -53,6 +53,15 @@ class MailLogTests(SynchronousTestCase):
     def test_interface(self) -> None:
         verifyObject(IEventSink, self.log)
 
+    def test_name_of_a_service(self) -> None:
+        """
+        A program that has its syslog_name before it gets no other.
+        """
+        self.log.emit(Note("postfix/submission/smtpd", "hello"))
+        self.clock.advance(FLUSH)
+        ((line,),) = self.target.bursts
+        self.assertIn(" postfix/submission/smtpd[42]: hello\n", line)
+
     def test_line(self) -> None:
         """
         C{Mon dd hh:mm:ss host syslog_name/program[pid]: text}

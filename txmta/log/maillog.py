@@ -128,6 +128,8 @@ class MailLog:
         )
 
     def _tag(self, program: str) -> str:
-        tag = f"{self._syslog_name}/{program}[{self._pid}]: "
+        # A service may have a syslog_name of its own.
+        name = program if "/" in program else f"{self._syslog_name}/{program}"
+        tag = f"{name}[{self._pid}]: "
         self._tags[program] = tag
         return tag

@@ -17,6 +17,7 @@ from txmta.config.master_cf import Service as MasterService
 from txmta.delivery.context import AgentContext
 from txmta.delivery.registry import AgentRegistry
 from txmta.interfaces import IDeliveryAgent, IPostmaster, IResolver
+from txmta.roles.names import sink_of
 from txmta.roles.services import settings_of
 from txmta.roles.shared import Pools, Reactor, Shared, Tables, maybe_later
 from txmta.smtp.poller import Poller
@@ -88,14 +89,15 @@ async def stop_agents(agents: Iterable[IDeliveryAgent]) -> None:
 
 
 def _context(shared: Shared, parts: AgentParts, service: MasterService) -> AgentContext:
+    settings = settings_of(shared, service)
     return AgentContext(
         service.name,
-        settings_of(shared, service),
+        settings,
         cast("Reactor", parts.poller),
         shared.reactor,
         shared.now,
         parts.resolver,
-        shared.sink,
+        sink_of(shared, settings),
         parts.tables.registry.table,
         parts.pools.runner(service.name, MAILBOX_THREADS),
         parts.tables.addresses,

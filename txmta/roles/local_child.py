@@ -43,6 +43,7 @@ from txmta.master.local_host import make_host, serve
 from txmta.master.privileges import server_account
 from txmta.model import Answer
 from txmta.roles.agents import role_of, transports
+from txmta.roles.names import sink_of
 from txmta.roles.services import settings_of
 from txmta.roles.shared import Reactor, Shared
 
@@ -101,14 +102,15 @@ class LocalChild:
 
     def _make(self, service: MasterService) -> IDeliveryAgent:
         shared, tables, loop = self._shared, self._tables, self._loop
+        settings = settings_of(shared, service)
         context = AgentContext(
             service.name,
-            settings_of(shared, service),
+            settings,
             shared.reactor,
             loop,
             shared.now,
             NoNetwork(),
-            shared.sink,
+            sink_of(shared, settings),
             tables.registry.table,
             loop.in_thread,
             tables.addresses,

@@ -33,6 +33,7 @@ from txmta.queue.parts import QueueParts
 from txmta.queue.pickup import MaySubmit, Pickup, PickupParts, by_name
 from txmta.queue.returned import Returned
 from txmta.roles.cleanup import make_cleanup
+from txmta.roles.names import sink_of
 from txmta.roles.services import cleanup_settings, settings_of
 from txmta.roles.shared import Shared, Tables
 
@@ -70,12 +71,8 @@ class PickupRole:
         """
         self._shared = shared
         settings = settings_of(shared, service)
-        cleanup = make_cleanup(
-            cleanup_settings(shared, service),
-            parts.entrance,
-            shared.sink,
-            parts.tables,
-        )
+        own = cleanup_settings(shared, service)
+        cleanup = make_cleanup(own, parts.entrance, sink_of(shared, own), parts.tables)
         self._parts = PickupParts(
             settings,
             cleanup,
@@ -85,7 +82,7 @@ class PickupRole:
             _may_submit(settings, parts.tables),
             shared.reactor,
             shared.now,
-            shared.sink,
+            sink_of(shared, settings),
         )
         self._wakeup = service.wakeup or WAKEUP
         self._watch: INotify | None = None

@@ -21,6 +21,7 @@ from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
 from txmta.queue.postmaster import Postmaster
 from txmta.roles.agents import transports
+from txmta.roles.names import sink_of_deliveries
 from txmta.roles.services import settings_of_program
 from txmta.roles.shared import Shared, Tables
 
@@ -61,8 +62,9 @@ def make_manager(shared: Shared, parts: QueueParts) -> QueueManager:
     """
     @return: not started; its C{startService} wants an open store.
     """
+    sink = sink_of_deliveries(shared, transports(shared.services))
     own = settings_of_program(shared, "qmgr")
-    return QueueManager(replace(parts, settings=own))
+    return QueueManager(replace(parts, settings=own, sink=sink))
 
 
 def make_postmaster(shared: Shared, tables: Tables, store: IQueueStore) -> Postmaster:

@@ -22,6 +22,7 @@ from txmta.dns.client_names import ClientNames
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
 from txmta.roles.cleanup import make_cleanup
+from txmta.roles.names import sink_of
 from txmta.roles.room import Room, most_connections
 from txmta.roles.services import cleanup_settings, settings_of
 from txmta.roles.shared import Shared, Tables, maybe_later
@@ -120,17 +121,15 @@ class SmtpdRole:
         shared, parts = self._shared, self._parts
         service = bound.listen.service
         settings = settings_of(shared, service)
+        cleanup = cleanup_settings(shared, service)
         factory = server_factory(
             settings,
             Services(
                 shared.reactor,
                 shared.now,
-                shared.sink,
+                sink_of(shared, settings),
                 make_cleanup(
-                    cleanup_settings(shared, service),
-                    parts.store,
-                    shared.sink,
-                    parts.tables,
+                    cleanup, parts.store, sink_of(shared, cleanup), parts.tables
                 ),
                 parts.store,
                 parts.tables.addresses,
