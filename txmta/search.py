@@ -112,13 +112,17 @@ def find(
     """
     As L{search}, with the key.
     """
-    return _find(
-        (table, key) for key in keys for table in tables if _concerns(key, table)
-    )
+    return _find(_questions(tables, keys))
 
 
-def _concerns(key: str, table: ITable) -> bool:
-    return not (isinstance(key, Partial) and getattr(table, "by_pattern", False))
+def _questions(
+    tables: Sequence[ITable], keys: Iterable[str]
+) -> Iterator[tuple[ITable, str]]:
+    for key in keys:
+        partial = isinstance(key, Partial)
+        for table in tables:
+            if not (partial and getattr(table, "by_pattern", False)):
+                yield table, key
 
 
 def _find(
