@@ -143,6 +143,8 @@ def _is_plain(kinds: tuple[str, ...]) -> bool:
     """
     Whether these can be one address.
     """
+    if kinds[-1] == "." and len(kinds) > 2:
+        kinds = kinds[:-1]  # a domain may have one dot at its end
     if not _PLAIN.issuperset(kinds) or kinds[-1] not in _WORDS:
         return False
     return kinds[0] not in ("literal", "@") and not any(

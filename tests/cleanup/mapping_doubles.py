@@ -61,6 +61,7 @@ class MappingKitchen(Kitchen):
         super().__init__(None, **values)
         self.settings = Settings.of(**{"myhostname": "mx.here.test", **values})
         tables = Tables.open(self.settings, float, lambda text: None)
+        self.addresses = tables.addresses
         if late is not None:
             opened = tables.registry.table
 

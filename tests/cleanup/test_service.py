@@ -287,11 +287,13 @@ class RewriteTests(InUTC):
 
     def test_domain_for_strangers(self) -> None:
         """
-        remote_header_rewrite_domain
+        remote_header_rewrite_domain: headers are completed, and missing ones
+        are added.
         """
         kitchen = Kitchen(remote_header_rewrite_domain="domain.invalid")
         out, _ = kitchen.run(b"From: A <a>\r\n\r\n")
-        self.assertEqual(out, TRACE + b"From: A <a@domain.invalid>\r\n\r\n")
+        start = TRACE + b"From: A <a@domain.invalid>\r\nMessage-Id: "
+        self.assertTrue(out.startswith(start))
 
 
 class TransparencyTests(InUTC):

@@ -39,15 +39,21 @@ class AddressCompletion:
     """
 
     def __init__(
-        self, domain: str, limit: int, resolver: IAddressResolver | None = None
+        self,
+        domain: str,
+        limit: int,
+        resolver: IAddressResolver | None = None,
+        local: bool = True,
     ) -> None:
         """
         @param domain: what an address without domain gets.
         @param limit: tokens of one header that are looked at.
+        @param local: standard form is that of our clients.
         """
         self._at_domain = b"@" + domain.encode("utf-8", "surrogateescape")
         self._limit = limit
         self._resolver = resolver
+        self._local = local
 
     #: Says of what stands between two places of a text whether L{complete}
     #: would leave it alone; it may say no where it would.
@@ -76,7 +82,7 @@ class AddressCompletion:
         if _COMPLETE_ONE.fullmatch(text):
             return text
         internal = address.internal(value)
-        standard = self._resolver.rewrite(internal, True)
+        standard = self._resolver.rewrite(internal, self._local)
         if standard == internal:
             return text
         return quote(standard).encode("utf-8", "surrogateescape")

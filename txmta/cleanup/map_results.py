@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from txmta.address import quote
+from txmta.address import quote, split
 from txmta.cleanup.questions import Found
 from txmta.header_addresses import find
 
@@ -31,7 +31,7 @@ def results(address: str, found: Found, propagate: bool, rewrite: Rewrite) -> li
     value = found.value
     if value.startswith("@"):
         # The user before what the table says; a list is no domain.
-        user = address.rpartition("@")[0] or address
+        user = split(address)[0]
         value = quote(user.removesuffix(found.extension) + value)
     return addresses_of(value, found.extension if propagate else "", rewrite)
 

@@ -18,6 +18,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from txmta.address import unquote
 from txmta.cleanup.canonical import canonical
 from txmta.cleanup.map_results import Rewrite
 from txmta.cleanup.masquerade import masqueraded
@@ -157,7 +158,7 @@ def _copy(
     if maps in rules.asked:
         found = yield Question(maps, address)
         if found is not None:
-            yield from _blind_copy(found.value, rules, out)
+            yield from _blind_copy(unquote(found.value), rules, out)
 
 
 def _blind_copy(

@@ -61,7 +61,9 @@ class Cleanup:
         self._local = self._rules(local)
         remote = settings.remote_header_rewrite_domain
         self._remote = self._rules(
-            AddressCompletion(remote, settings.header_address_token_limit)
+            AddressCompletion(
+                remote, settings.header_address_token_limit, addresses, False
+            )
             if remote
             else None
         )

@@ -102,7 +102,8 @@ def missing(
     @param seen: names of headers that the message has, in lower case.
     @return: the headers that it ought to have, to stand after its own.
     """
-    if not (envelope.local_origin or settings.always_add_missing_headers):
+    edits = envelope.local_origin or settings.remote_header_rewrite_domain
+    if not (edits or settings.always_add_missing_headers):
         return b""
     resent = is_resent(seen)
     name, key = (b"Resent-", b"resent-") if resent else (b"", b"")
