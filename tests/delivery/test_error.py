@@ -34,14 +34,14 @@ class ErrorTests(SynchronousTestCase):
 
     def test_error(self) -> None:
         """
-        The class of the code decides; without one it is a failure.
+        It is a failure, whatever it is told.
         """
-        failed, delayed = Action.FAILED, Action.DELAYED
+        failed = Action.FAILED
         self.check(
             ErrorAgent(Setting(service="error").context),
             {
                 "5.1.1 no such user": (failed, "5.1.1", "no such user"),
-                "4.4.1 later": (delayed, "4.4.1", "later"),
+                "4.4.1 later": (failed, "5.0.0", "later"),
                 "mail for x loops": (failed, "5.0.0", "mail for x loops"),
                 "2.0.0 odd": (failed, "5.0.0", "odd"),
                 "5.1.1": (failed, "5.1.1", "unspecified"),

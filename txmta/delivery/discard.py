@@ -13,9 +13,9 @@ from collections.abc import Callable
 from zope.interface import implementer
 
 from txmta.delivery.context import AgentContext
-from txmta.delivery.error import split_status
 from txmta.interfaces import IDeliveryAgent
 from txmta.model import Action, DeliveryRequest, Outcome
+from txmta.status import split_status
 
 
 @implementer(IDeliveryAgent)

@@ -23,12 +23,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txmta.delivery.context import AgentContext
-from txmta.delivery.error import split_status
 from txmta.errors import TableUnavailable
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent, ITable
 from txmta.model import Action, DeliveryRequest, Outcome
 from txmta.search import search
+from txmta.status import split_status
 
 #: The agents that have one; their parameters begin with these names.
 FILTERED = frozenset(("lmtp", "local", "pipe", "smtp", "virtual"))
