@@ -114,7 +114,7 @@ class Opener:
         @return: those that can be opened.
         """
         found: list[ITable] = []
-        for item in getattr(self._settings, parameter, ()):
+        for item in getattr(self._settings, parameter):
             try:
                 found.append(self._table(item, parameter))
             except ConfigError as e:
