@@ -13,6 +13,7 @@ from tests.cleanup.doubles import make_envelope
 from tests.cleanup.mapping_doubles import LateTable, MappingKitchen
 from txmta.cleanup.mapped_message import MappedMessage
 from txmta.cleanup.message import CleanupMessage
+from txmta.cleanup.questions import NotMapped
 from txmta.events import Warn
 from txmta.model import Envelope, Notify, Recipient, Reply
 
@@ -325,9 +326,21 @@ class CopyTests(MappingTests):
         envelope = make_envelope(
             sender="s@x.test", recipients=recipients("r@x.test", "canon@x.test")
         )
-        mapped = cast(Envelope, mapper.internal(envelope))
+        later = Deferred.fromCoroutine(mapper.internal(envelope))
+        mapped = self.successResultOf(later)
         got = [each.address for each in mapped.recipients]
         self.assertEqual(got, ["r@x.test", "last@x.test"])
+
+    def test_mail_made_here_waits(self) -> None:
+        """
+        It is not stored as it is when a table cannot be asked.
+        """
+        self.kitchen(virtual_alias_maps="fail:x")
+        mapper = self.kitchen_.cleanup.mapper
+        assert mapper is not None
+        later = Deferred.fromCoroutine(mapper.internal(make_envelope()))
+        self.failureResultOf(later, NotMapped)
+        self.assertIn("virtual_alias_maps map lookup problem", self.warnings()[0])
 
     def test_switched_off(self) -> None:
         """

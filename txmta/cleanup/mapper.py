@@ -15,6 +15,7 @@ from functools import partial
 from twisted.internet.defer import Deferred
 
 from txmta.cleanup.answers import Answers
+from txmta.cleanup.duplicates import without_duplicates
 from txmta.cleanup.mapping import (
     HEADER_RECIPIENT,
     HEADER_SENDER,
@@ -64,28 +65,25 @@ class Mapper:
             map_head(head, self.rules), partial(self.warn, queue_id)
         )
 
-    def internal(self, envelope: Envelope) -> Envelope | Deferred[Envelope]:
+    async def internal(self, envelope: Envelope) -> Envelope:
         """
-        For mail made here: as L{envelope}, without copies; what cannot be
-        mapped is in the log, too.
+        For mail made here: as L{envelope}, without copies and duplicates; what
+        cannot be mapped is in the log, too.
 
-        @raise NotMapped: or the Deferred fails with it.
+        @raise NotMapped: not now.
         """
+        rules = self.rules
         try:
             mapped = self.envelope(envelope, copies=False)
+            if isinstance(mapped, Deferred):
+                mapped = await mapped
         except NotMapped as e:
             self.warn(envelope.queue_id, e.warning)
             raise
-        if isinstance(mapped, Deferred):
-            return Deferred.fromCoroutine(self._internal(envelope.queue_id, mapped))
-        return mapped
-
-    async def _internal(self, queue_id: str, mapped: Deferred[Envelope]) -> Envelope:
-        try:
-            return await mapped
-        except NotMapped as e:
-            self.warn(queue_id, e.warning)
-            raise
+        if mapped is envelope:
+            return mapped
+        fewer = without_duplicates(mapped, rules.duplicate_limit, rules.originals)
+        return fewer or mapped
 
     def warn(self, queue_id: str, text: str) -> None:
         self.sink.emit(Warn("cleanup", f"{queue_id}: {text}"))

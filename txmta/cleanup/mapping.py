@@ -77,6 +77,8 @@ class MappingRules:
         virtual_alias_maps.
     @ivar always_bcc: an address, or C{""}.
     @ivar token_limit: header_address_token_limit.
+    @ivar duplicate_limit: duplicate_filter_limit.
+    @ivar originals: enable_original_recipient.
     """
 
     rewrite: Rewrite
@@ -89,6 +91,8 @@ class MappingRules:
     always_bcc: str = ""
     limits: AliasLimits = field(default_factory=AliasLimits)
     token_limit: int = 10240
+    duplicate_limit: int = 1000
+    originals: bool = True
 
     def concerns(self, address_class: str) -> bool:
         """

@@ -9,7 +9,7 @@ Errors: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, succeed
@@ -41,6 +41,9 @@ class QueueParts:
         form.
     @ivar complete: completes the addresses in the value of a header.
     @ivar elsewhere: what agents of other processes have in hand.
+    @ivar mapped: gives the envelope of a message made here with its addresses
+        mapped, or fails with a L{MailError<txmta.errors.MailError>}; L{None} if
+        there is nothing to map.
     """
 
     store: IQueueStore
@@ -55,6 +58,7 @@ class QueueParts:
     internal_head: Callable[[Envelope], bytes]
     complete: Callable[[str], str]
     elsewhere: IWorkElsewhere | None = None
+    mapped: Callable[[Envelope], Awaitable[Envelope]] | None = None
 
     def ready(self) -> Deferred[None]:
         """

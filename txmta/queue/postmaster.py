@@ -11,7 +11,7 @@ Errors: none leaves here; what cannot be told is in the log.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -22,6 +22,7 @@ from txmta.interfaces import IPostmaster
 from txmta.model import Envelope, Transcript
 from txmta.queue.damage import damage_notice
 from txmta.queue.letters import Letters
+from txmta.queue.mapped import commit
 from txmta.queue.parts import QueueParts
 from txmta.queue.transcript import session_notice
 
@@ -117,12 +118,11 @@ class Postmaster:
 
     def _send(self, new: Envelope, content: bytes, about: str) -> None:
         self._pending += 1
-        incoming = self._parts.store.open(new)
-        incoming.write(self._parts.internal_head(new))
-        incoming.write(content)
-        maybeDeferred(incoming.commit).addErrback(self._unsaid, about).addBoth(
-            self._sent
+        content = self._parts.internal_head(new) + content
+        sent = Deferred.fromCoroutine(
+            commit(self._parts, self._parts.store, new, content)
         )
+        sent.addErrback(self._unsaid, about).addBoth(self._sent)
 
     def _sent(self, _: object) -> None:
         self._pending -= 1

@@ -39,6 +39,7 @@ from txmta.queue.active import ActiveMessage
 from txmta.queue.backoff import SteadyTime
 from txmta.queue.forward import forwarded
 from txmta.queue.limits import backoff
+from txmta.queue.mapped import recorded
 from txmta.queue.notifier import News, Notice
 from txmta.queue.outcome import softened
 from txmta.queue.parts import QueueParts
@@ -239,7 +240,7 @@ class Recorder:
     ) -> None:
         self.in_flight += 1
         about = (message, attempt, notices)
-        self._parts.store.record(attempt).addCallbacks(
+        recorded(self._parts, attempt).addCallbacks(
             self._written, self._not_written, about, {}, about
         ).addErrback(self._bug).addBoth(self._landed)
 

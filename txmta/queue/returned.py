@@ -23,6 +23,7 @@ from txmta.events import Delivery, MessageId, Notified
 from txmta.interfaces import IContent, IQueueEntrance, IQueueStore
 from txmta.model import Action, DeliveryRequest, Envelope, Outcome, Reply
 from txmta.queue.handed_in import HandedIn
+from txmta.queue.mapped import commit
 from txmta.queue.notifier import News, Notice, Notifier
 from txmta.queue.parts import QueueParts
 
@@ -109,9 +110,7 @@ class Returned:
     async def _commit(self, envelope: Envelope, notice: Notice) -> None:
         new, emit = notice.message.envelope, self._parts.sink.emit
         emit(MessageId("cleanup", new.queue_id, notice.message_id))
-        incoming = self._entrance.open(new)
-        incoming.write(notice.message.content)
-        await incoming.commit()
+        await commit(self._parts, self._entrance, new, notice.message.content)
         emit(Notified("bounce", envelope.queue_id, notice.kind, new.queue_id))
 
 

@@ -126,6 +126,8 @@ def _rules(
             settings.virtual_alias_address_length_limit,
         ),
         token_limit=settings.header_address_token_limit,
+        duplicate_limit=settings.duplicate_filter_limit,
+        originals=settings.enable_original_recipient,
     )
 
 
