@@ -21,6 +21,7 @@ from txmta.queue.manager import QueueManager
 from txmta.queue.parts import QueueParts
 from txmta.queue.postmaster import Postmaster
 from txmta.roles.agents import transports
+from txmta.roles.cleanup import make_mapper
 from txmta.roles.names import sink_of_deliveries
 from txmta.roles.services import settings_of_program
 from txmta.roles.shared import Shared, Tables
@@ -39,6 +40,7 @@ def queue_parts(
     """
     settings = shared.settings
     most = settings.default_process_limit
+    mapper = make_mapper(settings, shared.sink, tables)
     return QueueParts(
         store,
         tables.addresses,
@@ -55,6 +57,7 @@ def queue_parts(
         partial(internal_head, settings=settings),
         partial(complete, settings=settings),
         elsewhere,
+        mapper.internal if mapper else None,
     )
 
 
