@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 
 from tests.interop.database_oracle import DatabaseOracle
-from tests.support import SLICE
+from tests.support import SLICE, asked
 from txmta.maps.sqlite import SqliteType
 
 #: Tables; each is asked for all keys.
@@ -47,5 +47,6 @@ class OracleTests(DatabaseOracle):
         """
         Both give the same answers to the same keys.
         """
-        asked = self.compare(SqliteType(), ROUNDS, self.text)
-        self.assertGreater(asked, 5000)
+        questions = self.compare(SqliteType(), ROUNDS, self.text)
+        asked(questions)
+        self.assertGreater(questions, 5000)

@@ -13,12 +13,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import PATH, require, require_library, require_table_types
+from tests.interop.postmap_pair import at_once, examples
+from tests.support import (
+    PATH,
+    asked,
+    require,
+    require_library,
+    require_table_types,
+)
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.maps.registry import TableRegistry
 
@@ -142,23 +148,11 @@ class TextOracle(Postmap):
         """
         require_library("lmdb")
         require_table_types(str(self.folder), *INDEXED)
-        asked = 0
-
-        @seed(1)
-        @settings(
-            max_examples=12,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(_TEXTS, st.lists(_KEYS, min_size=20, max_size=40))
-        def check(text: str, others: Sequence[str]) -> None:
-            nonlocal asked
-            asked += self.compare(text, others)
-
-        check()
-        self.assertGreater(asked, 5000)
+        keys = st.lists(_KEYS, min_size=20, max_size=40)
+        cases = examples(st.tuples(_TEXTS, keys), 12)
+        questions = sum(at_once(lambda case: self.compare(*case), cases))
+        asked(questions)
+        self.assertGreater(questions, 5000)
 
     def compare(self, text: str, others: Sequence[str]) -> int:
         """
@@ -170,7 +164,7 @@ class TextOracle(Postmap):
         words = re.split(r"[ \t\n\r\x0b\x0c]+", text)
         keys = {f for k in (*words, *others) for f in (k, k.upper(), k.swapcase())}
         keys = {k for k in keys if k and "\n" not in k and "\r" not in k}
-        asked = sorted(keys)
+        wanted = sorted(keys)
         registry = TableRegistry(lambda: 0.0, lambda _: None)
         for kind in (*INDEXED, "texthash"):
             item = f"{kind}:{path}"
@@ -178,9 +172,9 @@ class TextOracle(Postmap):
                 said = self.postmap(item).stderr.decode()
                 if kind == "hash":
                     self.compare_warnings(said, path)
-            theirs = self.answers(item, asked)
-            self.assertEqual(ours(registry, item, asked), theirs, (kind, text))
-        return len(asked) * (len(INDEXED) + 1)
+            theirs = self.answers(item, wanted)
+            self.assertEqual(ours(registry, item, wanted), theirs, (kind, text))
+        return len(wanted) * (len(INDEXED) + 1)
 
     def compare_warnings(self, said: str, path: Path) -> None:
         """
@@ -218,28 +212,15 @@ class ComposedOracle(Postmap):
         """
         Tables made of tables: the same answers, and refused for the same.
         """
-        asked = 0
-
-        @seed(1)
-        @settings(
-            max_examples=60,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(_COMPOSED)
-        def check(item: str) -> None:
-            nonlocal asked
+        keys = ("a", "A", "b", "c", "HOME", "x")
+        items = examples(_COMPOSED, 60)
+        answers = at_once(lambda item: self.answers(item, keys), items)
+        for item, theirs in zip(items, answers, strict=True):
             registry = TableRegistry(lambda: 0.0, lambda _: None)
-            keys = ("a", "A", "b", "c", "HOME", "x")
-            theirs = self.answers(item, keys)
             found = ours(registry, item, keys)
-            asked += len(keys)
             if isinstance(theirs, str):
                 self.assertIsInstance(found, str, (item, theirs))
             else:
                 self.assertEqual(found, theirs, item)
-
-        check()
-        self.assertGreater(asked, 300)
+        asked(len(items) * len(keys))
+        self.assertGreater(len(items) * len(keys), 300)

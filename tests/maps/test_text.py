@@ -54,7 +54,7 @@ class PostmapTests(SynchronousTestCase):
         self.assertEqual(
             warnings,
             [
-                "/m, line 1: logical line must not start with whitespace",
+                '/m: logical line must not start with whitespace: " x y"',
                 "/m, line 2: unbalanced '\"' in '\"un balanced' -- ignoring this line",
                 "/m, line 3: expected format: key whitespace value "
                 "-- ignoring this line",
@@ -109,7 +109,7 @@ class AliasesTests(SynchronousTestCase):
     def test_entries(self) -> None:
         """
         aliases(5): name, colon, value; quotes in the name are taken off, the
-        value stays in external form.
+        value is in external form, written as postalias does.
         """
         table, warnings = self.read(
             "Postmaster: root\n"
@@ -118,16 +118,18 @@ class AliasesTests(SynchronousTestCase):
             'prog: "|/bin/prog -a"\n'
             "inc: :include:/etc/list\n"
             "tight:value\n"
+            'a  (c) b: x\\y <a@b>;c [1.2] ,d "e" "f\\"\n'
         )
         self.assertEqual(
             table,
             {
                 "postmaster": "root",
-                "list": "a@b,  c@d",
+                "list": "a@b, c@d",
                 "odd: name": "x",
                 "prog": '"|/bin/prog -a"',
                 "inc": ":include:/etc/list",
                 "tight": "value",
+                "a (c) b": 'xy <a@b>;c [1.2], d "e" "f\\""',
             },
         )
         self.assertEqual(warnings, [])

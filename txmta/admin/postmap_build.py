@@ -111,11 +111,13 @@ class Builder:
         empty = self.options.mode is Mode.BUILD
         size = os.fstat(file.fileno()).st_size * _ROOM
         waiting = list(_lines(file)) if not empty else None
+        warn = Again(self.warn)
         while True:
+            warn.begin()
             lines = _lines(file) if waiting is None else waiting
             try:
                 with open_target(self, mode, size) as target:
-                    self._fill(target, lines, path)
+                    self._fill(target, lines, path, warn)
                     target.commit()
                 return
             except MapFull:
@@ -126,21 +128,19 @@ class Builder:
                 reason = e.strerror if isinstance(e, OSError) else str(e)
                 raise ConfigError([f"table {self.spec}: write error: {reason}"]) from e
 
-    def _fill(self, target: Target, lines: Iterable[str], path: str) -> None:
+    def _fill(
+        self,
+        target: Target,
+        lines: Iterable[str],
+        path: str,
+        warn: Callable[[str], None],
+    ) -> None:
         read = alias_entries if self.aliases else postmap_entries
-        said: set[str] = set()
-
-        def warn(text: str) -> None:
-            # Not again when it is read again.
-            if text not in said:
-                said.add(text)
-                self.warn(text)
-
         logical = self._utf8(join_lines(lines), path, warn)
         for entry in read(logical, path, warn):
             self._put(target, entry, path, warn)
         if self.aliases:
-            self._sign(target)
+            self._sign(target, warn)
 
     def _put(
         self, target: Target, entry: Entry, path: str, warn: Callable[[str], None]
@@ -178,7 +178,7 @@ class Builder:
                 continue
             yield number, line
 
-    def _sign(self, target: Target) -> None:
+    def _sign(self, target: Target, warn: Callable[[str], None]) -> None:
         """
         Add the keys by which Sendmail and NIS know an alias table.
         """
@@ -186,9 +186,36 @@ class Builder:
             return
         import socket
 
-        target.put("@", "@", True)
-        target.put("YP_LAST_MODIFIED", str(int(time.time())), True)
-        target.put("YP_MASTER_NAME", socket.gethostname(), True)
+        update = self.options.mode is Mode.ADD
+        for key, value in (
+            ("@", "@"),
+            ("YP_LAST_MODIFIED", str(int(time.time()))),
+            ("YP_MASTER_NAME", socket.gethostname()),
+        ):
+            if not target.put(key, value, update):
+                warn(f'{self.spec}: duplicate entry: "{key}"')
+
+
+class Again:
+    """
+    Tells each warning once, though a text may be read again.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._told = self._place = 0
+
+    def begin(self) -> None:
+        """
+        The text is read from its start.
+        """
+        self._place = 0
+
+    def __call__(self, text: str) -> None:
+        self._place += 1
+        if self._place > self._told:
+            self._told = self._place
+            self._warn(text)
 
 
 def become(status: os.stat_result) -> None:

@@ -48,7 +48,7 @@ def read_inline(
     @raise ValueError: in Postfix's words.
     """
     try:
-        if not text.startswith("{"):
+        if not text.startswith("{") or text == "{}":
             raise ValueError
         body = inside(text)
     except ValueError:

@@ -22,7 +22,7 @@ from txmta.errors import ConfigError
 from txmta.maps.braces import inside
 from txmta.maps.context import TableContext
 from txmta.maps.source import Source
-from txmta.maps.text import Warn, logical_lines
+from txmta.maps.text import Warn, logical_lines, shortened
 
 T = TypeVar("T")
 
@@ -65,7 +65,10 @@ def rule_lines(text: str, path: str, skips: Skips) -> Iterator[tuple[int, str]]:
     """
     for number, line in logical_lines(text):
         if line[0].isspace():
-            skips.skip(f'{path}: logical line must not start with whitespace: "{line}"')
+            skips.skip(
+                f"{path}: logical line must not start with whitespace: "
+                f'"{shortened(line)}"'
+            )
             continue
         yield number, line.rstrip()
 

@@ -27,6 +27,9 @@ Entry = tuple[int, str, str]
 Fold = Callable[[str], str]
 Convert = Callable[[str], str]
 
+#: Octets that a warning has of a line.
+_SHOWN = 30
+
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 
 #: White space as in C: what else looks like it may be in keys and values.
@@ -35,9 +38,6 @@ BLANK = " \t\n\v\f\r"
 # A key ends at white space outside quotes; a backslash at the end of the line
 # is part of it.
 _KEY = re.compile(rf'(?:[^{BLANK}"\\]|\\.?|{_QUOTED})+', re.DOTALL)
-
-# "name" of "name: value": a colon inside quotes does not count.
-_NAME = re.compile(rf'((?:[^:"\\]|\\.|{_QUOTED})+):', re.DOTALL)
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -69,6 +69,22 @@ def join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         yield start, "".join(parts)
 
 
+def _begun(
+    lines: Iterable[tuple[int, str]], path: str, warn: Warn
+) -> Iterator[tuple[int, str]]:
+    """
+    @return: those that do not go on from a line that there is not.
+    """
+    for number, line in lines:
+        if line[0] in BLANK:
+            warn(
+                f"{path}: logical line must not start with whitespace: "
+                f'"{shortened(line)}"'
+            )
+            continue
+        yield number, line
+
+
 def postmap_entries(
     lines: Iterable[tuple[int, str]], path: str, warn: Warn
 ) -> Iterator[Entry]:
@@ -76,10 +92,7 @@ def postmap_entries(
     @param lines: logical lines of C{key whitespace value}.
     @return: what they say; a line that cannot be used is left out.
     """
-    for number, line in lines:
-        if line[0] in BLANK:
-            warn(f"{path}, line {number}: logical line must not start with whitespace")
-            continue
+    for number, line in _begun(lines, path, warn):
         match = _KEY.match(line)
         key = match[0] if match else ""
         rest = line[len(key) :]
@@ -111,21 +124,16 @@ def alias_entries(
     @param lines: logical lines of C{name: value, value ...}.
     @return: what they say, the names without quotes.
     """
-    # Here, as it takes long to import.
-    from txmta.address import join, scan
+    # Here, as most commands have no use for it.
+    from txmta.maps.alias_syntax import name_and_value
 
-    for number, line in lines:
-        match = _NAME.match(line)
-        name = scan(match[1]) if match else []
-        value = line[match.end() :].strip(BLANK) if match else ""
-        kinds = {token.kind for token in name}
-        if not name or not value or "," in kinds:
-            warn(f"{path}, line {number}: need name:value pair")
+    for number, line in _begun(lines, path, warn):
+        try:
+            name, value = name_and_value(line)
+        except ValueError as e:
+            warn(f"{path}, line {number}: {e}")
             continue
-        if kinds & {"@", "%"}:
-            warn(f"{path}, line {number}: name must be local")
-            continue
-        yield number, join(name), value
+        yield number, name, value
 
 
 def read_postmap(
@@ -168,6 +176,15 @@ def _table(
         else:
             table[folded] = value
     return table
+
+
+def shortened(line: str) -> str:
+    """
+    @return: the start of a line, for a warning.
+    """
+    octets = line.encode("utf-8", "surrogateescape")
+    more = "..." if len(octets) > _SHOWN else ""
+    return octets[:_SHOWN].decode("utf-8", "surrogateescape") + more
 
 
 def is_utf8(text: str) -> bool:
