@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txmta.config.expansion import MAX_DEPTH, expand, level, references
+from txmta.config.expansion import (
+    MAX_DEPTH,
+    MacroError,
+    expand,
+    level,
+    references,
+    scan,
+)
 
 #: Text and what it becomes, where $a is "A", $b is "B" and others are empty.
 #: Each right side is what C{postconf -x} of Postfix 3.7 prints.
@@ -64,24 +71,29 @@ GOOD = {
     "${{3} ==level {3.0.0} ? {yes}:{no}}": "yes",
 }
 
+#: Text and what is wrong with it; what C{postconf} of Postfix 3.7 warns of.
 BAD = {
-    "$": "write $$",
-    "a $ b": "write $$",
-    "$-": "write $$",
-    "${": "without '}'",
-    "${a": "without '}'",
-    "$(a}": "without ')'",
-    "${}": "no name",
-    "${-}": "no name",
-    "${a-b}": "no ? or :",
-    "${a?{b} junk}": "no : between",
-    "${a?{b}:{c} junk}": "unexpected",
-    "${a:{b} junk}": "unexpected",
-    "${{a} ~ {b}?{c}}": "no ==",
-    "${{a} == b?{c}}": "to compare with",
-    "${{a} <=levels {3}?{c}}": "to compare with",
-    "${{x} <level {3} ? {a} : {b}}": "compatibility level",
-    "${{a}=={b} c}": "no ? or :",
+    "$": 'empty macro name: "$"',
+    "a $ b": 'empty macro name: "a $ b"',
+    "$-": 'empty macro name: "$-"',
+    "${": 'truncated macro reference: "${"',
+    "${a": 'truncated macro reference: "${a"',
+    "$(a}": 'truncated macro reference: "$(a}"',
+    "${}": 'empty macro name: "${}"',
+    "${-}": 'attribute name syntax error at: "...>>>-"',
+    "${a-b}": 'attribute name syntax error at: "...a>>>-b"',
+    "${ a b}": 'attribute name syntax error at: "... a>>> b"',
+    "${a{b}}": 'attribute name syntax error at: "...a>>>{b}"',
+    "${a?{b} junk}": '":" expected at: "...b}>>>junk"',
+    "${a?{b}:{c} junk}": 'unexpected input at: "...c}>>>junk"',
+    "${a:{b} junk}": 'unexpected input at: "...b}>>>junk"',
+    "${{a} ~ {b}?{c}}": '"==" or "!="" or "<"" or "<="" or ">="" or ">" expected at: '
+    '"...a}>>>~ {b}?{c}"',
+    "${{a} == b?{c}}": '"{expression}" expected at: "...{a} ==>>> b?{c}"',
+    "${{a} <=levels {3}?{c}}": 'bad operator suffix at: "...<=>>>levels"',
+    "${{x} <level {3} ? {a} : {b}}": 'malformed compatibility level syntax: "x"',
+    "${{a}=={b} c}": '"?" or ":" expected at: "...}>>>c"',
+    "${a?{${b} ${-}}:c}": 'attribute name syntax error at: "...>>>-"',
 }
 
 
@@ -99,11 +111,12 @@ class ExpandTests(SynchronousTestCase):
 
     def test_bad(self) -> None:
         """
-        Malformed text is an error that says what to write, not a guess.
+        Malformed text is an error, not a guess.
         """
         for text, expected in BAD.items():
-            error = self.assertRaises(ValueError, expand, text, lookup)
-            self.assertIn(expected, str(error), text)
+            error = self.assertRaises(MacroError, expand, text, lookup)
+            self.assertEqual(error.what, expected, text)
+            self.assertIn(expected, str(error))
 
     def test_branch_not_taken(self) -> None:
         """
@@ -152,8 +165,18 @@ class LevelTests(SynchronousTestCase):
         self.assertEqual(level("3"), level("3.0"))
 
     def test_bad(self) -> None:
-        for text in ("", "x", "3.", "3.6.1.2", "-1", "9999999999"):
-            self.assertRaises(ValueError, level, text)
+        for text in (
+            "",
+            "x",
+            "3.",
+            "3.6.1.2",
+            "-1",
+            "9999999999",
+            "3.1024",
+            "3.0.1024",
+        ):
+            self.assertRaises(MacroError, level, text)
+        self.assertEqual(level("3.1023.1023"), (3, 1023, 1023))
 
 
 class ReferencesTests(SynchronousTestCase):
@@ -163,3 +186,24 @@ class ReferencesTests(SynchronousTestCase):
         """
         text = "$a ${b} $(c) ${d?{$e}:{$f}} $$g ${{$h} == {i} ? {j}}"
         self.assertEqual(list(references(text)), list("abcdefh"))
+
+
+class ScanTests(SynchronousTestCase):
+    def test_order(self) -> None:
+        """
+        In order, in all parts, in numbers.
+        """
+        text = "$a ${b?{$c}:$(d)}$$x${{$e} == {${f}}?{$g $a}:h}${ i:{$j}}"
+        self.assertEqual(list(scan(text)), list("abcdefgaij"))
+        self.assertEqual(list(references(text)), list("abcdefgaij"))
+
+    def test_bad(self) -> None:
+        """
+        What is malformed anywhere; a level is none before it is known.
+        """
+        for text in BAD:
+            if "level {" not in text:
+                self.assertRaises(MacroError, list, scan(text))
+        self.assertRaises(MacroError, list, scan("${a?{}:{${-}}}"))
+        deep = "${a?{" * (MAX_DEPTH + 2) + "x" + "}}" * (MAX_DEPTH + 2)
+        self.assertRaises(ValueError, list, scan(deep))

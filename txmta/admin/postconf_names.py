@@ -21,7 +21,7 @@ from txmta.admin.postconf_files import Files, Service
 from txmta.admin.postconf_known import RAW, READ_ONLY, Kind, Known
 from txmta.admin.postconf_order import in_order
 from txmta.admin.postconf_values import Values
-from txmta.config.expansion import references
+from txmta.config.expansion import MacroError, scan
 
 Warn = Callable[[str], None]
 
@@ -92,8 +92,7 @@ class Names:
             self._space(service, service.given)
         for name, text in list(self._known.written_defaults()):
             if name not in self._files.main and name not in RAW:
-                for reference in references(text):
-                    self._use(reference, None)
+                self._scan(text, None)
         self._space(None, self._files.main)
         self._values.forget()
         spaces: Sequence[Service | None] = (*self._files.services, None)
@@ -120,8 +119,16 @@ class Names:
                 continue
             self._known.set(name)
             if name not in RAW:
-                for reference in references(text):
-                    self._use(reference, service)
+                self._scan(text, service)
+
+    def _scan(self, text: str, service: Service | None) -> None:
+        try:
+            for name in scan(text):
+                self._use(name, service)
+        except MacroError as e:
+            self._warn(e.what)
+        except ValueError as e:
+            self._warn(str(e))
 
     def _use_of_table(self, name: str, service: Service | None) -> None:
         self._use(name, service, tell=False)

@@ -17,7 +17,7 @@ from txmta.admin.common import Fatal
 from txmta.admin.postconf_files import Files, Service
 from txmta.admin.postconf_known import Known
 from txmta.config.declare import SelfReference
-from txmta.config.expansion import expand
+from txmta.config.expansion import MacroError, expand
 
 #: How deep parameters may refer to parameters. Ours.
 MAX_NESTING = 100
@@ -71,7 +71,7 @@ class Values:
         try:
             return self._expand(text, service)
         except (ValueError, RecursionError) as e:
-            self._warn(str(e))
+            self._warn(e.what if isinstance(e, MacroError) else str(e))
             raise Fatal("macro processing error") from e
 
     def forget(self) -> None:

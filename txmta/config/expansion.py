@@ -8,7 +8,8 @@ Sources: Postfix's postconf(5); C{util/mac_expand.c}, C{util/mac_parse.c},
     C{global/compat_level.c}. Debian's C{postconf -x} is the oracle of the
     tests.
 
-Errors: C{ValueError} with what is wrong and where in the text.
+Errors: L{MacroError} with Postfix's words; what the text is not allowed to do
+    here, C{ValueError}.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 #: Nesting of conditions inside one value. Ours.
 MAX_DEPTH = 50
@@ -23,8 +25,8 @@ MAX_DEPTH = 50
 #: Characters in one expanded value: each C{$a$a} level doubles it.
 MAX_EXPANDED = 1 << 20
 
-_NAME = re.compile(r"[A-Za-z0-9_]+")
-_RELATION = re.compile(r"(==|!=|<=|>=|<|>)(level\b)?")
+_NAME = re.compile(r"[A-Za-z0-9_]*")
+_OPERATOR = re.compile(r"(==|!=|<=|>=|<|>)([A-Za-z0-9_]*)")
 
 _OPERATORS: dict[str, Callable[[object, object], bool]] = {
     "==": operator.eq,
@@ -39,6 +41,18 @@ _OPERATORS: dict[str, Callable[[object, object], bool]] = {
 _REFERENCE = re.compile(r"\$(?:\$|[({]?\s*([A-Za-z0-9_]+))")
 
 _CLOSING = {"{": "}", "(": ")"}
+
+
+class MacroError(ValueError):
+    """
+    A text is no good.
+
+    @ivar what: what is wrong, as Postfix says it.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}: {remedy}" if remedy else what)
+        self.what = what
 
 
 def expand(
@@ -59,7 +73,11 @@ def expand(
     out: list[str] = []
     size = at = 0
     while (dollar := text.find("$", at)) >= 0:
-        value, end = _macro(text, dollar, lookup, depth, test or lookup)
+        macro, end = _macro(text, dollar)
+        if isinstance(macro, str):
+            value = macro
+        else:
+            value = macro.value(lookup, test or lookup, depth)
         out += (text[at:dollar], value)
         size += dollar - at + len(value)
         if size > MAX_EXPANDED:
@@ -69,98 +87,187 @@ def expand(
     return "".join(out)
 
 
+def scan(text: str, depth: int = 0) -> Iterator[str]:
+    """
+    @return: the parameters that a text mentions, in order, in branches not taken
+        and in comparisons, too.
+    @raise ValueError: the text is malformed, or too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nests conditions more than {MAX_DEPTH} deep")
+    at = 0
+    while (dollar := text.find("$", at)) >= 0:
+        macro, at = _macro(text, dollar)
+        if isinstance(macro, str):
+            continue
+        if not macro.operator:
+            yield macro.name
+        for part in (macro.left, macro.right, macro.yes, macro.no):
+            yield from scan(part, depth + 1)
+
+
 def references(text: str) -> Iterator[str]:
     """
-    @return: the parameters that a text mentions, also in branches not taken.
+    @return: as L{scan}, of a text that may be malformed.
     """
     for match in _REFERENCE.finditer(text):
         if match[1]:
             yield match[1]
 
 
-def _macro(
-    text: str,
-    dollar: int,
-    lookup: Callable[[str], str],
-    depth: int,
-    test: Callable[[str], str],
-) -> tuple[str, int]:
+@dataclass(slots=True)
+class _Macro:
     """
-    @return: the value of the macro that starts here, and where it ends.
+    One macro.
+
+    @ivar name: whose value it is, or who is asked.
+    @ivar operator: C{"<="} and its kin: two texts are compared.
+    @ivar level: they are compatibility levels.
+    @ivar conditional: one of two texts is the value.
+    """
+
+    name: str = ""
+    operator: str = ""
+    level: bool = False
+    left: str = ""
+    right: str = ""
+    conditional: bool = False
+    yes: str = ""
+    no: str = ""
+
+    def value(
+        self, lookup: Callable[[str], str], test: Callable[[str], str], depth: int
+    ) -> str:
+        if self.operator:
+            a = expand(self.left, lookup, depth + 1, test)
+            b = expand(self.right, lookup, depth + 1, test)
+            pair = (level(a), level(b)) if self.level else _operands(a, b)
+            truth = "true" if _OPERATORS[self.operator](*pair) else ""
+        elif self.conditional:
+            truth = test(self.name)
+        else:
+            return lookup(self.name)
+        if not self.conditional:
+            return truth
+        return expand(self.yes if truth else self.no, lookup, depth + 1, test)
+
+    def choose(self, rest: str) -> None:
+        """
+        @param rest: from C{?} or C{:} on. A text without braces goes up to the
+            end, colons and all.
+        """
+        self.conditional = True
+        mark, rest = rest[0], rest[1:]
+        if not rest.lstrip().startswith("{"):
+            self.yes, self.no = (rest, "") if mark == "?" else ("", rest)
+            return
+        first, after = _group(rest.lstrip())
+        if mark == "?":
+            self.yes = first
+            if not after:
+                return
+            if after[0] != ":":
+                raise _wrong('":" expected', f"{first}}}", after)
+            rest = after[1:]
+            if not rest.lstrip().startswith("{"):
+                self.no = rest
+                return
+            first, after = _group(rest.lstrip())
+        self.no = first
+        if after:
+            raise _wrong("unexpected input", f"{first}}}", after)
+
+
+def _macro(text: str, dollar: int) -> tuple[_Macro | str, int]:
+    """
+    @return: what stands at C{$}, or its value; and where it ends.
     """
     at = dollar + 1
     if text.startswith("$", at):
         return "$", at + 1
     if text[at : at + 1] in _CLOSING:
         end = _closing(text, at)
-        return _braced(text[at + 1 : end], lookup, depth, test), end + 1
-    match = _NAME.match(text, at)
-    if match is None:
-        raise ValueError(
-            f'has a $ without a name: write $$ for "$" at {_near(text, dollar)}'
-        )
-    return lookup(match[0]), match.end()
+        if end < 0:
+            raise MacroError(f'truncated macro reference: "{text}"')
+        if end == at + 1:
+            raise MacroError(f'empty macro name: "{text}"')
+        return _braced(text[at + 1 : end]), end + 1
+    name = _name(text[at:])
+    if not name:
+        raise MacroError(f'empty macro name: "{text}"', 'write $$ for "$"')
+    return _Macro(name), at + len(name)
+
+
+def _name(text: str) -> str:
+    match = _NAME.match(text)
+    assert match is not None  # every text matches
+    return match[0]
 
 
 def _closing(text: str, at: int) -> int:
     """
-    @return: where the brace that opens at C{at} is closed.
+    @return: where the brace that opens at C{at} is closed; -1: nowhere.
     """
     opening, closing = text[at], _CLOSING[text[at]]
-    level = 0
+    depth = 0
     for index in range(at, len(text)):
-        level += (text[index] == opening) - (text[index] == closing)
-        if level == 0:
+        depth += (text[index] == opening) - (text[index] == closing)
+        if depth == 0:
             return index
-    raise ValueError(f"has a '{opening}' without '{closing}' at {_near(text, at)}")
+    return -1
 
 
-def _braced(
-    inside: str,
-    lookup: Callable[[str], str],
-    depth: int,
-    test: Callable[[str], str],
-) -> str:
-    inside = inside.lstrip()
-    if inside.startswith("{"):
-        truth, rest = _comparison(inside, lookup, depth, test)
-    else:
-        match = _NAME.match(inside)
-        if match is None:
-            raise ValueError(f"has no name in ${{...}} at {_near(inside, 0)}")
-        rest = inside[match.end() :].lstrip()
-        truth = test(match[0]) if rest else lookup(match[0])
-    if not rest:
-        return truth
-    if rest[0] not in "?:":
-        raise ValueError(f"has no ? or : after the condition at {_near(rest, 0)}")
-    yes, no = _alternatives(rest)
-    return expand(yes if truth else no, lookup, depth + 1, test)
-
-
-def _comparison(
-    text: str,
-    lookup: Callable[[str], str],
-    depth: int,
-    test: Callable[[str], str],
-) -> tuple[str, str]:
+def _group(text: str) -> tuple[str, str]:
     """
-    @return: C{"true"} or C{""}, and the text behind the comparison.
+    @param text: begins with a brace.
+    @return: what is inside, and what follows, without white space before it.
     """
     end = _closing(text, 0)
-    left, rest = text[1:end], text[end + 1 :].lstrip()
-    match = _RELATION.match(rest)
+    if end < 0:
+        raise MacroError(f'truncated macro reference: "{text}"')
+    return text[1:end], text[end + 1 :].lstrip()
+
+
+def _braced(inside: str) -> _Macro:
+    bare = inside.lstrip()
+    if bare.startswith("{"):
+        macro, rest = _comparison(bare)
+        if rest and rest[0] not in "?:":
+            raise _wrong('"?" or ":" expected', "}", rest)
+    else:
+        macro = _Macro(_name(bare))
+        at = len(inside) - len(bare) + len(macro.name)
+        rest = inside[at:].lstrip()
+        if rest.startswith("{") and macro.name:
+            # A function; no name of one is known here.
+            argument, more = _group(rest)
+            if more:
+                raise _wrong("unexpected input", f"{argument}}}", more)
+        if rest and rest[0] not in "?:":
+            raise _wrong("attribute name syntax error", inside[:at], inside[at:])
+    if rest:
+        macro.choose(rest)
+    return macro
+
+
+def _comparison(text: str) -> tuple[_Macro, str]:
+    """
+    @param text: begins with a brace.
+    @return: the macro, and what follows the comparison.
+    """
+    left, rest = _group(text)
+    match = _OPERATOR.match(rest)
     if match is None:
-        raise ValueError(f"has no ==, !=, <, <=, > or >= at {_near(rest, 0)}")
-    rest = rest[match.end() :].lstrip()
-    if not rest.startswith("{"):
-        raise ValueError(f"has no {{...}} to compare with at {_near(rest, 0)}")
-    end = _closing(rest, 0)
-    a = expand(left, lookup, depth + 1, test)
-    b = expand(rest[1:end], lookup, depth + 1, test)
-    compare = _OPERATORS[match[1]]
-    truth = compare(*(_levels(a, b) if match[2] else _operands(a, b)))
-    return ("true" if truth else ""), rest[end + 1 :].lstrip()
+        # Postfix has quotation marks there as they are here.
+        what = '"==" or "!="" or "<"" or "<="" or ">="" or ">" expected'
+        raise _wrong(what, f"{left}}}", rest)
+    if match[2] not in ("", "level"):
+        raise _wrong("bad operator suffix", match[1], match[2])
+    rest = rest[match.end() :]
+    if not rest.lstrip().startswith("{"):
+        raise _wrong('"{expression}" expected', f"{{{left}}} {match[0]}", rest)
+    right, rest = _group(rest.lstrip())
+    return _Macro("", match[1], bool(match[2]), left, right), rest
 
 
 def _operands(a: str, b: str) -> tuple[object, object]:
@@ -172,48 +279,24 @@ def _operands(a: str, b: str) -> tuple[object, object]:
     return a, b
 
 
-def _levels(a: str, b: str) -> tuple[object, object]:
-    return level(a), level(b)
-
-
 def level(text: str) -> tuple[int, int, int]:
     """
     @param text: a compatibility level: C{"3"}, C{"3.6"}, C{"3.6.1"}.
     """
-    match = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", text.strip())
-    if match is None:
-        raise ValueError(f"is not a compatibility level, such as 3.6: {text[:40]!r}")
-    return int(match[1]), int(match[2] or 0), int(match[3] or 0)
+    match = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text.strip())
+    parts = [int(part or 0) for part in match.groups()] if match else [1 << 31]
+    if max(parts[1:], default=0) > _MAX_PART or parts[0] > _MAX_MAJOR:
+        raise MacroError(
+            f'malformed compatibility level syntax: "{text}"', "write it as 3.6"
+        )
+    major, minor, patch = parts
+    return major, minor, patch
 
 
-def _alternatives(rest: str) -> tuple[str, str]:
-    """
-    @param rest: from C{?} or C{:} on.
-
-    @return: what stands for true and for false, unexpanded. Text without
-        braces goes up to the end, colons and all.
-    """
-    mark, rest = rest[0], rest[1:]
-    if not rest.lstrip().startswith("{"):
-        return (rest, "") if mark == "?" else ("", rest)
-    rest = rest.lstrip()
-    end = _closing(rest, 0)
-    first, rest = rest[1:end], rest[end + 1 :].lstrip()
-    if mark == ":" or not rest:
-        if rest:
-            raise ValueError(f"has unexpected text at {_near(rest, 0)}")
-        return (first, "") if mark == "?" else ("", first)
-    if rest[0] != ":":
-        raise ValueError(f"has no : between its alternatives at {_near(rest, 0)}")
-    rest = rest[1:]
-    if rest.lstrip().startswith("{"):
-        rest = rest.strip()
-        end = _closing(rest, 0)
-        if rest[end + 1 :]:
-            raise ValueError(f"has unexpected text at {_near(rest, end + 1)}")
-        rest = rest[1:end]
-    return first, rest
+#: Postfix has ten bits for each of the smaller parts of a level.
+_MAX_PART = 1023
+_MAX_MAJOR = (1 << 11) - 1
 
 
-def _near(text: str, at: int) -> str:
-    return f'"{text[at : at + 30]}"'
+def _wrong(what: str, before: str, after: str) -> MacroError:
+    return MacroError(f'{what} at: "...{before}>>>{after[:20]}"')

@@ -38,7 +38,7 @@ def _wrong(word: str) -> str:
             "[address]:port"
         )
     port = match[2] if match else None
-    if port is None or _SERVICE.fullmatch(port):
+    if not port or _SERVICE.fullmatch(port):
         return ""
     if re.fullmatch(r"\d{1,5}", port) and 0 < int(port) < 65536:
         return ""

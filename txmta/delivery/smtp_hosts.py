@@ -33,7 +33,7 @@ PORTS = {
 }
 
 _NEXTHOP = re.compile(
-    r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[^:]+))?"
+    r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[^:]*))?"
 )
 
 
@@ -109,6 +109,8 @@ def parse_nexthop(text: str, port: int) -> Destination:
     host = match["literal"] or match["name"]
     if match["literal"] and host[:5].lower() == "ipv6:":
         host = host[5:]
+        if ":" not in (numeric(host) or ""):
+            raise ValueError(f"malformed IPv6 address in {text}")
     host = numeric(host) or host.rstrip(".")
     if not host:
         raise ValueError(f"malformed next hop: {text}")
