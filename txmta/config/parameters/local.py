@@ -25,8 +25,9 @@ class LocalParameters:
         "$default_database_type:/etc/aliases",
         kind="tables",
         doc="The alias databases that newaliases rebuilds.",
-        status=Status.NO_EFFECT,
-        note="Text sources are read directly; nothing needs to be rebuilt.",
+        status=Status.APPROXIMATED,
+        note="Of hash and btree tables newaliases checks the text, which is what is "
+        "read.",
     )
     home_mailbox = string(
         "",

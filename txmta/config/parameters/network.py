@@ -143,11 +143,11 @@ class NetworkParameters:
     )
     default_database_type = choice(
         "hash",
-        ("hash", "texthash", "inline", "static"),
-        doc="The table type of the defaults, such as that of alias_maps.",
+        ("hash", "btree", "cdb", "lmdb", "texthash", "inline", "static"),
+        doc="The table type of the defaults, such as that of alias_maps, and of the "
+        "tables that postmap and postalias are given without a type.",
         status=Status.APPROXIMATED,
-        note="Tables of type hash are read from their text source: no postmap or "
-        "newaliases is needed.",
+        note="Tables of type hash and btree are read from their text source.",
     )
     mail_name = string(
         "Postfix", doc="The mail system's name in the banner and in Received: headers."
