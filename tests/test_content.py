@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import txmta
 from tests.cleanup.doubles import Kitchen
+from tests.cleanup.mapping_doubles import MappingKitchen
 from txmta.delivery.copy import Stamp, to_lines
 from txmta.delivery.mbox import MboxLines
 from txmta.mime import MimeRules
@@ -106,11 +107,18 @@ class ContentTests(SynchronousTestCase):
     def test_addresses(self) -> None:
         header = b"To: a,\r\n  B (c) <d>\r\n\r\n"
         self.assertEqual(queued(header), header)
-        self.assertEqual(
-            queued(header, remote_header_rewrite_domain="x.test"),
-            b"To: a@x.test,\r\n  B (c) <d@x.test>\r\n\r\n",
-        )
+        completed = b"To: a@x.test,\r\n  B (c) <d@x.test>\r\nMessage-Id: "
+        out = queued(header, remote_header_rewrite_domain="x.test")
+        self.assertTrue(out.startswith(completed))
         self.assertIn(b"<d@mx.here.test>", queued(header, local=True))
+
+    def test_mapped_addresses(self) -> None:
+        kitchen = MappingKitchen(None, canonical_maps="inline:{a@x.test=b@y.test}")
+        header = b"To: A (a@x.test)\r\n <a@x.test>,c@z.test\r\n"
+        out, _ = kitchen.run(header + b"\r\na@x.test\r\n", local_origin=True)
+        self.assertIn(header.replace(b"<a@x.test>", b"<b@y.test>"), out)
+        self.assertTrue(out.endswith(b"\r\n\r\na@x.test\r\n"))
+        self.assertIn(header, kitchen.run(header + b"\r\n")[0])
 
     def test_dropped_headers(self) -> None:
         headers = b"Bcc: a\r\n b\r\nContent-Length: 1\r\nReturn-Path: x\r\n"
