@@ -195,6 +195,22 @@ class FileTests(PostconfCase):
         self.given("#" * (4 << 20) + "\n")
         self.refused("./main.cf: is larger than 4194304 octets", "-n")
 
+    def test_terminal(self) -> None:
+        """
+        What is told gives no orders to a terminal.
+        """
+        self.given("x = \x1b[2J\x9b\ta\n")
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "txmta.admin.postconf"),
+                *("-c", str(self.folder), "-n"),
+            ],
+            capture_output=True,
+            env={"PYTHONPATH": ":".join(sys.path), "LC_ALL": "C"},
+            timeout=30,
+        )
+        self.assertTrue(done.stderr.endswith(b"unused parameter: x=?[2J??a\n"))
+
 
 class OptionTests(PostconfCase):
     def test_one_of(self) -> None:
@@ -236,8 +252,7 @@ class OtherTests(PostconfCase):
         self.assertNotIn("sdbm", types)
         self.assertIn("rsa", self.postconf("-T", "public-key-algorithms"))
         self.assertRegex(self.postconf("-T", "run-version"), r"\AOpenSSL \d.*\n\Z")
-        self.postconf("-T", "x")
-        self.warned("unknown 'postconf -T' mode: x")
+        self.refused("unknown 'postconf -T' mode: x", "-T", "x")
 
     def test_no_sasl(self) -> None:
         """

@@ -14,6 +14,7 @@ Errors: exit status 1.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -117,12 +118,34 @@ class Options:
         )
 
 
+class Postconf(Tool):
+    """
+    What it says quotes files of others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("postconf", USAGE, 1)
+
+    def say(self, text: str) -> None:
+        super().say(printable(text))
+
+
+def printable(text: str) -> str:
+    """
+    @return: with question marks for what a terminal could take for an order.
+    """
+    return _ORDERS.sub("?", text)
+
+
+_ORDERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     @return: the exit status.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    tool = Tool("postconf", USAGE, 1)
+    tool = Postconf()
     return tool.run(lambda: Command(tool, options(tool, given)).run())
 
 

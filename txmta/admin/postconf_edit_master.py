@@ -82,6 +82,10 @@ class MasterEditor:
             C{service/type/parameter=value}, or what to remove or comment out.
         """
         requests = [self._request(argument) for argument in arguments]
+        if self._what is What.ENTRY and self._edit is Edit.SET:
+            for request in requests:
+                quoted = f': "{request.pattern.text}"'
+                request.entry = self._parsed(request.value, quoted)
         with replaced(self._path) as edited:
             for line in lines_of(edited.text):
                 edited.add(self._line(line, requests))
@@ -112,10 +116,7 @@ class MasterEditor:
         text = text.rstrip(SPACE)
         found = pattern(text, parts, parts, self._what.value, argument)
         self._check(found, value)
-        request = Request(found, value)
-        if self._what is What.ENTRY and self._edit is Edit.SET:
-            request.entry = self._parsed(value, f': "{argument}"')
-        return request
+        return Request(found, value)
 
     def _check(self, found: Pattern, value: str) -> None:
         blank = any(c in BLANKS for c in value)

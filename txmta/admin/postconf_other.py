@@ -48,7 +48,7 @@ def _lines(
         case "l":
             return iter(("flock", "fcntl", "dotlock"))
         case "T":
-            return _tls(tls, warn)
+            return _tls(tls)
         case _:
             raise Fatal(f"-{what}: there is no SASL yet")
 
@@ -99,7 +99,7 @@ def _table_types() -> Iterator[str]:
             yield table.prefix
 
 
-def _tls(what: str, warn: Warn) -> Iterator[str]:
+def _tls(what: str) -> Iterator[str]:
     if what in ("compile-version", "run-version"):
         # They are the same: it comes with the library that uses it.
         from OpenSSL import SSL
@@ -108,4 +108,4 @@ def _tls(what: str, warn: Warn) -> Iterator[str]:
     elif what == "public-key-algorithms":
         yield from ("ecdsa", "rsa")
     else:
-        warn(f"unknown 'postconf -T' mode: {what}")
+        raise Fatal(f"unknown 'postconf -T' mode: {what}")
