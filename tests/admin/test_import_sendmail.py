@@ -147,6 +147,9 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(status, 0)
         self.assertIn("Nothing was written", out)
         self.assertIn("mailertable:1", out)
+        self.assertTrue(
+            out.endswith(imported(EXAMPLE)[1]["main.cf"].partition("\n")[2])
+        )
         self.assertEqual([p.name for p in self.root.iterdir()], ["mail"])
 
     def test_writes(self) -> None:
@@ -186,6 +189,8 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual((line["file"], line["line"]), ("mailertable", 1))
         self.assertEqual(line["text"], "a.example uucp:b")
         self.assertIn("uucp", line["note"])
+        self.assertEqual(list(report["files"]), ["main.cf"])
+        self.assertIn("mydestination = $myhostname", report["files"]["main.cf"])
 
     def test_misused(self) -> None:
         status, _, err = self.run_it("--no-such-option")

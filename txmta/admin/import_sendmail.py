@@ -102,7 +102,7 @@ def _run(plan: Plan, given: argparse.Namespace) -> None:
     if given.output is not None:
         write(given.output, files)
     form = as_json if given.json else as_table
-    for text in form(plan.lines, given.output, list(files)):
+    for text in form(plan.lines, given.output, files):
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from txmta.admin.import_sendmail_plan import Line, Result
 
@@ -17,10 +17,11 @@ _WIDTH = 44
 
 
 def as_table(
-    lines: Sequence[Line], output: str | None, files: Sequence[str]
+    lines: Sequence[Line], output: str | None, files: Mapping[str, str]
 ) -> Iterator[str]:
     """
-    One line for each of Sendmail's, in the order of its files.
+    One line for each of Sendmail's, in the order of its files; main.cf, if it
+    is not written.
     """
     where = [_where(line) for line in lines]
     width = max(map(len, where), default=0)
@@ -37,20 +38,21 @@ def as_table(
     yield "\n" + ", ".join(f"{count[r]} {r.value}" for r in Result) + "\n"
     if output is None:
         yield f"Nothing was written: --output writes {', '.join(files)}\n"
+        yield f"\n{files['main.cf']}"
     else:
         yield f"Written to {output}: {', '.join(files)}\n"
 
 
 def as_json(
-    lines: Sequence[Line], output: str | None, files: Sequence[str]
+    lines: Sequence[Line], output: str | None, files: Mapping[str, str]
 ) -> Iterator[str]:
     """
-    The same as one JSON object.
+    The same as one JSON object, with the text of each file.
     """
     count = Counter(line.result for line in lines)
     report = {
         "output": output,
-        "files": list(files),
+        "files": dict(files),
         "count": {r.value: count[r] for r in Result},
         "lines": [
             {
