@@ -113,6 +113,7 @@ PURE = (
     "maps/braces.py",
     "maps/cdb.py",
     "maps/client_file.py",
+    "maps/ldap_search.py",
     "maps/patterns.py",
     "maps/posix_syntax.py",
     "maps/replacement.py",

@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,11 @@ def program(name: str, *folders: str) -> str:
     return found
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as made:
+        return made.connect_ex(str(path)) == 0
+
+
 class Server:
     """
     @ivar folder: its data and its socket.
@@ -55,6 +61,10 @@ class Server:
             self._user = OWNER
             shutil.chown(self.folder, OWNER)
 
+    def _own(self, path: Path) -> None:
+        if os.getuid() == 0:
+            shutil.chown(path, OWNER)
+
     @property
     def _account(self) -> dict[str, str]:
         return {"user": self._user} if os.getuid() == 0 else {}
@@ -71,9 +81,9 @@ class Server:
         if done.returncode:
             raise AssertionError(f"{command}: {done.stderr.decode()[-2000:]}")
 
-    def start(self, command: Sequence[str], socket: Path) -> None:
+    def start(self, command: Sequence[str], at: Path) -> None:
         """
-        Start it, and wait for its socket.
+        Start it, and wait until it listens at its socket.
         """
         log = (self.folder / "log").open("ab")
         with log:
@@ -86,7 +96,7 @@ class Server:
                 stderr=log,
             )
         end = time.monotonic() + PATIENCE
-        while not socket.exists():
+        while not _listens(at):
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError((self.folder / "log").read_text()[-2000:])
             time.sleep(0.05)

@@ -15,6 +15,7 @@ from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.indexed import IndexType, cdb_type, lmdb_type
 from txmta.maps.inline import InlineType
+from txmta.maps.ldap import LdapType
 from txmta.maps.memcache import MemcacheType
 from txmta.maps.mysql import MysqlType
 from txmta.maps.pcre import PcreType
@@ -71,6 +72,7 @@ table_pgsql = PgsqlType()
 table_mysql = MysqlType()
 table_redis = RedisType()
 table_memcache = MemcacheType()
+table_ldap = LdapType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

@@ -5,50 +5,92 @@ Owns: what C{tls_*} mean; its files are read when the table is opened, when
     root may still read them.
 Knows nothing of: connections.
 
-Sources: Postfix's mysql_table(5).
+Sources: Postfix's mysql_table(5), ldap_table(5).
 """
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 
 from txmta.maps.client_file import ClientSettings
 
-#: All names.
-TLS = (
+
+@dataclass(frozen=True)
+class TlsNames:
+    """
+    Names of settings.
+
+    @ivar authorities_count: a certificate must be of one of the authorities that
+        are named, also if C{verify} is not set.
+    """
+
+    cert: str
+    key: str
+    file: str
+    folder: str
+    ciphers: str
+    verify: str
+    authorities_count: bool
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.ask_for_tls, self.verify)
+
+    @property
+    def ask_for_tls(self) -> tuple[str, ...]:
+        return self.cert, self.key, self.file, self.folder, self.ciphers
+
+
+#: Of SQL databases.
+SQL_TLS = TlsNames(
     *("tls_cert_file", "tls_key_file", "tls_CAfile", "tls_CApath"),
     *("tls_ciphers", "tls_verify_cert"),
+    authorities_count=True,
+)
+LDAP_TLS = TlsNames(
+    *("tls_cert", "tls_key", "tls_ca_cert_file", "tls_ca_cert_dir"),
+    *("tls_cipher_suite", "tls_require_cert"),
+    authorities_count=False,
 )
 
 
-def tls_context(found: ClientSettings, wanted: bool = False) -> ssl.SSLContext | None:
+def tls_context(
+    found: ClientSettings, wanted: bool = False, names: TlsNames = SQL_TLS
+) -> ssl.SSLContext | None:
     """
     @param wanted: also if nothing is set.
     @return: L{None}: nothing is set. With one TLS is a must.
     """
-    verify = found.flag("tls_verify_cert", False)
-    if not (wanted or verify or any(found.text(name) for name in TLS[:-1])):
+    verify = found.flag(names.verify, False)
+    if not (wanted or verify or any(found.text(name) for name in names.ask_for_tls)):
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = verify
-    file, folder = found.text("tls_CAfile"), found.text("tls_CApath")
-    if not (file or folder or context.check_hostname):
+    has_authorities = found.text(names.file) or found.text(names.folder)
+    if not (verify or (names.authorities_count and has_authorities)):
         context.verify_mode = ssl.CERT_NONE
-    _authorities(found, context, file, "" if file else folder)
-    cert, key = found.text("tls_cert_file"), found.text("tls_key_file")
-    if key and not cert:
-        found.wrong("tls_cert_file", "is missing, but there is a tls_key_file")
-    elif cert:
-        try:
-            context.load_cert_chain(cert, key or None, _no_password)
-        except (OSError, ssl.SSLError, ValueError) as e:
-            found.wrong("tls_cert_file", f"{cert}: {key}: {e}")
-    if ciphers := found.text("tls_ciphers"):
+    _authorities(found, context, names)
+    _certificate(found, context, names)
+    if ciphers := found.text(names.ciphers):
         try:
             context.set_ciphers(ciphers)
         except ssl.SSLError as e:
-            found.wrong("tls_ciphers", f'"{ciphers}": {e}')
+            found.wrong(names.ciphers, f'"{ciphers}": {e}')
     return context
+
+
+def _certificate(
+    found: ClientSettings, context: ssl.SSLContext, names: TlsNames
+) -> None:
+    cert, key = found.text(names.cert), found.text(names.key)
+    if key and not cert:
+        found.wrong(names.cert, f"is missing, but there is a {names.key}")
+    elif cert:
+        try:
+            context.load_cert_chain(cert, key or None, _no_password)
+        except (OSError, ValueError) as e:
+            found.wrong(names.cert, f"{cert}: {key}: {e}")
 
 
 def _no_password() -> str:
@@ -57,13 +99,18 @@ def _no_password() -> str:
 
 
 def _authorities(
-    found: ClientSettings, context: ssl.SSLContext, file: str, folder: str
+    found: ClientSettings, context: ssl.SSLContext, names: TlsNames
 ) -> None:
+    # The file takes precedence over the folder.
+    name = names.file if found.text(names.file) else names.folder
+    path = found.text(name)
     try:
-        if file or folder:
-            context.load_verify_locations(file or None, folder or None)
+        if path:
+            is_file = name == names.file
+            context.load_verify_locations(
+                path if is_file else None, None if is_file else path
+            )
         elif context.check_hostname:
             context.load_default_certs()
-    except (OSError, ssl.SSLError) as e:
-        name = "tls_CAfile" if file else "tls_CApath"
-        found.wrong(name, f"{file or folder}: {e}")
+    except OSError as e:
+        found.wrong(name, f"{path}: {e}")

@@ -62,13 +62,16 @@ class Hosts:
         items: Sequence[str],
         retry: float = RETRY,
         seconds: Callable[[], float] = time.monotonic,
+        in_order: bool = False,
     ) -> None:
         """
         @param retry: for so many seconds one that failed is tried last.
+        @param in_order: not at random.
         """
         self._items = tuple(items)
         self._retry = retry
         self._seconds = seconds
+        self._in_order = in_order
         self._failed: dict[str, float] = {}
 
     def connect(self, connect: Callable[[str], Session]) -> Session:
@@ -93,9 +96,11 @@ class Hosts:
 
     def _order(self) -> list[str]:
         """
-        @return: at random; sockets before the network, as Postfix.
+        @return: at random, sockets before the network, as Postfix; or in order.
         """
         now = self._seconds()
+        if self._in_order:
+            return sorted(self._items, key=lambda h: self._failed.get(h, 0.0) > now)
 
         def rank(host: str) -> tuple[bool, bool]:
             return self._failed.get(host, 0.0) > now, not is_socket(host)

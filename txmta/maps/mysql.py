@@ -24,7 +24,7 @@ from zope.interface import implementer
 from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.client_file import ClientSettings
-from txmta.maps.client_tls import TLS, tls_context
+from txmta.maps.client_tls import SQL_TLS, tls_context
 from txmta.maps.context import TableContext
 from txmta.maps.database import (
     COMMON,
@@ -65,7 +65,7 @@ CHARSETS = (
 )
 
 _NAMES = (
-    *(*SERVER, *COMMON, *TLS, "charset", "require_result_set"),
+    *(*SERVER, *COMMON, *SQL_TLS.all, "charset", "require_result_set"),
     *("option_file", "option_group"),
 )
 

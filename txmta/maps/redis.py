@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.client_file import ClientSettings
-from txmta.maps.client_tls import TLS, tls_context
+from txmta.maps.client_tls import SQL_TLS, tls_context
 from txmta.maps.context import TableContext
 from txmta.maps.database import (
     RESULT,
@@ -60,7 +60,7 @@ _VALUES = (
 #: Those that give 1 or 0: found, or not found.
 _TESTS = ("EXISTS", "HEXISTS", "SISMEMBER")
 
-_NAMES = (*SERVER, *RESULT, *TLS, "query", "tls")
+_NAMES = (*SERVER, *RESULT, *SQL_TLS.all, "query", "tls")
 
 
 @dataclass(frozen=True)

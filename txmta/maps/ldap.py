@@ -1,0 +1,237 @@
+"""
+C{ldap:/file.cf}: a table in an LDAP directory.
+
+Owns: connections to its servers.
+Knows nothing of: settings, which attributes count.
+
+Sources: Postfix's ldap_table(5), C{global/dict_ldap.c}. Needs the extra
+C{ldap} (ldap3).
+
+Errors: L{ConfigError<txmta.errors.ConfigError>}: wrong settings, no ldap3.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+from urllib.parse import quote
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from txmta.errors import ConfigError
+from txmta.interfaces import ITable, ITableType
+from txmta.maps.context import TableContext
+from txmta.maps.database import make_table, plan_of, read_settings
+from txmta.maps.hosts import Hosts
+from txmta.maps.ldap_search import Entry, Search, TooMuch, collect
+from txmta.maps.ldap_settings import (
+    NAMES,
+    Directory,
+    Host,
+    Question,
+    read_directory,
+    read_hosts,
+    read_question,
+)
+from txmta.maps.wire import LIMIT
+from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session
+
+#: Seconds to connect to a host.
+CONNECT = 3
+
+#: Threads, each with a connection.
+MOST = 4
+
+#: Result codes (RFC 4511, appendix A).
+_SUCCESS, _NO_SUCH_OBJECT = 0, 32
+
+_SCOPES = {"base": "BASE", "one": "LEVEL", "sub": "SUBTREE"}
+_DEREFERENCE = ("NEVER", "SEARCH", "FINDING_BASE", "ALWAYS")
+
+
+class LdapSession:
+    """
+    A connection to one server.
+    """
+
+    def __init__(self, question: Question, directory: Directory, host: Host) -> None:
+        """
+        @raise Broken: it cannot be made.
+        """
+        import ldap3
+
+        self._ldap3: Any = ldap3
+        self._question = question
+        self._timeout = directory.timeout
+        self._closed = False
+        try:
+            self._connection = self._made(directory, host)
+        except Exception as e:  # the library's own, OSError, and what it forgot
+            raise Broken(_words(e)) from e
+        try:
+            self._begin(directory)
+        except Exception as e:
+            self.close()
+            raise Broken(_words(e)) from e
+
+    def _made(self, directory: Directory, host: Host) -> Any:
+        ldap3 = self._ldap3
+        server = ldap3.Server(
+            host.name if host.port else f"ldapi://{quote(host.name, '')}",
+            port=host.port or None,
+            use_ssl=host.ssl,
+            get_info=ldap3.NONE,
+            tls=_tls(directory.context),
+            connect_timeout=CONNECT,
+            # Who a referral names is not told our password.
+            allowed_referral_hosts=[("*", False)],
+        )
+        simple = directory.bind and directory.bind_dn
+        return ldap3.Connection(
+            server,
+            user=directory.bind_dn if simple else None,
+            password=directory.bind_pw if simple else None,
+            authentication=ldap3.SIMPLE if simple else ldap3.ANONYMOUS,
+            version=directory.version,
+            client_strategy=ldap3.SYNC,
+            auto_referrals=directory.referrals,
+            check_names=False,
+            read_only=True,
+            receive_timeout=directory.timeout,
+            auto_escape=False,
+            auto_encode=False,
+        )
+
+    def _begin(self, directory: Directory) -> None:
+        connection = self._connection
+        connection.open(read_server_info=False)
+        if directory.start_tls:
+            connection.start_tls(read_server_info=False)
+        if directory.bind and not connection.bind(read_server_info=False):
+            raise Broken(f"bind: {connection.result['description']}")
+
+    def ask(self, values: Sequence[str]) -> Sequence[str | None]:
+        if self._closed:
+            raise Broken("connection closed")
+        question = self._question
+        self._deadline = time.monotonic() + LIMIT
+        try:
+            return collect(
+                *(question.wanted, self._search, question.search(values)),
+                *(question.depth, MAX_VALUES),
+            )
+        except (TooMuch, ValueError) as e:
+            raise Refused(str(e)) from e
+
+    def _search(self, asked: Search) -> Sequence[Entry]:
+        question = self._question
+        begun = time.monotonic()
+        if begun > self._deadline:
+            raise Refused(f"not done in {LIMIT:g} seconds")
+        text = asked.filter
+        size = question.size or MAX_VALUES
+        try:
+            self._connection.search(
+                asked.base,
+                text if text.startswith("(") else f"({text})",
+                _SCOPES[asked.scope],
+                _DEREFERENCE[question.dereference],
+                list(asked.attributes),
+                size_limit=size,
+                time_limit=self._timeout,
+            )
+            result = self._connection.result
+            entries = [
+                each["raw_attributes"]
+                for each in self._connection.response or ()
+                if each["type"] == "searchResEntry"
+            ]
+        except self._ldap3.core.exceptions.LDAPInvalidFilterError as e:
+            raise Refused(f"bad search filter {text!r}: {_words(e)}") from e
+        except Exception as e:  # also for octets that are no LDAP
+            self.close()
+            late = time.monotonic() - begun >= self._timeout
+            kind = Refused if late else Broken
+            raise kind(f"search: {_words(e)}") from e
+        return self._checked(asked, result, entries, size)
+
+    def _checked(
+        self, asked: Search, result: Any, entries: list[Entry], size: int
+    ) -> Sequence[Entry]:
+        code = result["result"]
+        if code == _NO_SUCH_OBJECT and asked.may_miss:
+            return ()
+        if code == _NO_SUCH_OBJECT:
+            raise Refused(f"Search base '{asked.base}' not found")
+        if code != _SUCCESS:
+            # As Postfix: the next one may have more luck with a new connection.
+            self.close()
+            raise Refused(f"Search error {code}: {result['description']}")
+        if len(entries) > size:
+            raise Refused(f"Query size limit ({size}) exceeded")
+        return entries
+
+    def close(self) -> None:
+        self._closed = True
+        # Without a word to the server: it may be what does not answer.
+        if (made := self._connection.socket) is not None:
+            made.close()
+
+
+def _tls(context: ssl.SSLContext) -> Any:
+    """
+    @return: the library's, but with our context: it would read all files again
+        for each connection, when only root may.
+    """
+    import ldap3
+
+    class Tls(ldap3.Tls):
+        def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+            connection.socket = context.wrap_socket(
+                connection.socket,
+                do_handshake_on_connect=do_handshake,
+                server_hostname=connection.server.host,
+            )
+
+    return Tls()
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@implementer(IPlugin, ITableType)
+class LdapType:
+    prefix = "ldap"
+    remote = True
+
+    def open(self, name: str, context: object) -> ITable:
+        context = cast(TableContext, context)
+        try:
+            import ldap3  # noqa: F401
+        except ImportError as e:
+            raise ConfigError(
+                [
+                    f"{context.parameter}: {context.spec}: needs ldap3, which is "
+                    f"not there ({e}): pip install 'txmta[ldap]'"
+                ]
+            ) from e
+        found = read_settings(name, context, NAMES)
+        if not found.text("result_format") and found.text("result_filter"):
+            found.texts["result_format"] = found.text("result_filter")
+        question = read_question(found)
+        hosts = read_hosts(found)
+        directory = read_directory(found, [*hosts.values()])
+        plan = plan_of(found, context, question.statement())
+        # As OpenLDAP's library does: in their order.
+        servers = Hosts(tuple(hosts), in_order=True)
+
+        def connect() -> Session:
+            return servers.connect(
+                lambda host: LdapSession(question, directory, hosts[host])
+            )
+
+        return make_table(context, plan, connect, MOST)
