@@ -96,6 +96,34 @@ class FindTests(SynchronousTestCase):
             find(piece * (100_000 // len(piece)), 10**9)
         self.assertLess(time.process_time() - begin, 30)
 
+    @given(
+        st.lists(
+            st.sampled_from(
+                (
+                    *(b"a", b"b.c", b"@", b'"x y"', b"<", b">", b" ", b",", b"."),
+                    *(b"a@b.test", b"<a@b.test>", b"\r\n ", b"!", b"\xc3\xa9", b'"'),
+                )
+            ),
+            max_size=6,
+        ).map(b"".join)
+    )
+    @how(deadline=None)
+    def test_short_cut(self, value: bytes) -> None:
+        """
+        Simple headers give the same as the same header in a list.
+        """
+        alone = [each for each in find(value, LIMIT) if each.plain]
+        before = b"x, "
+        listed = find(before + value, LIMIT)[1:]
+        moved = [
+            (each.start - len(before), each.end - len(before), each.whole)
+            for each in listed
+            if each.plain
+        ]
+        self.assertEqual([(a.start, a.end, a.whole) for a in alone], moved)
+        for each in alone:
+            self.assertEqual("@" in each.kinds, b"@" in value[each.start : each.end])
+
 
 class EditTests(SynchronousTestCase):
     def test_in_place(self) -> None:

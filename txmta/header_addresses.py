@@ -28,6 +28,16 @@ from typing import NamedTuple
 from txmta.address import join, quote, scan
 from txmta.mime_fields import after_comment
 
+# The headers of nearly all mail: one address, perhaps with a name before it.
+_SIMPLE = rb"[A-Za-z0-9#$&'*+/=?^_`{}~-]++(?:\.[A-Za-z0-9#$&'*+/=?^_`{}~-]++)*"
+_ADDRESS = _SIMPLE + b"@" + _SIMPLE
+_SIMPLE_ADDRESS = re.compile(_ADDRESS)
+_ONE = re.compile(
+    rb"[ \t\r\n]*+(?:"
+    rb'(?:"[^"\\]*+"|[^"()<>@,;:.\\\[\]]++)*<(?P<named>' + _ADDRESS + rb")>"
+    rb"|(?P<bare>" + _ADDRESS + rb"))[ \t\r\n]*+"
+)
+
 _TOKEN = re.compile(
     rb"[ \t\r\n]+"
     rb'|(?P<quoted>"[^"\\]*+(?:\\.[^"\\]*+)*")'
@@ -41,6 +51,9 @@ _TOKEN = re.compile(
 _KINDS = {"quoted": "word", "open": "broken"}
 _WORDS = frozenset(("word", "literal", "broken"))
 _PLAIN = frozenset(("word", "literal", ".", "@", "!", "%", "|"))
+
+
+_SIMPLE_KINDS = ("word", "@", "word")
 
 
 class Token(NamedTuple):
@@ -77,6 +90,8 @@ class HeaderAddress(NamedTuple):
         @return: it in internal form; L{txmta.model}.
         """
         octets = value[self.start : self.end]
+        if _SIMPLE_ADDRESS.fullmatch(octets):
+            return octets.decode()
         return join(scan(octets.decode("utf-8", "surrogateescape")))
 
 
@@ -157,6 +172,10 @@ def find(value: bytes, limit: int) -> list[HeaderAddress]:
     @param value: what follows the colon of a header.
     @param limit: header_address_token_limit.
     """
+    few = not limit or len(value) < limit
+    if few and (one := _ONE.fullmatch(value)):
+        start, end = one.span("named" if one["named"] else "bare")
+        return [HeaderAddress(start, end, _SIMPLE_KINDS, True, True)]
     found, cut = tokens(value, limit)
     kinds = [token.kind for token in found]
     reader = _Reader(found, cut)

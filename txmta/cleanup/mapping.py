@@ -146,7 +146,9 @@ def _map_recipients(
         yield from _copy("sender_bcc_maps", envelope.sender, rules, out)
     for recipient in envelope.recipients:
         address = yield from map_address(recipient.address, ENVELOPE_RECIPIENT, rules)
-        yield from _expand(replace(recipient, address=address), rules, out)
+        if address != recipient.address:
+            recipient = replace(recipient, address=address)
+        yield from _expand(recipient, rules, out)
         if copies and address:
             yield from _copy("recipient_bcc_maps", address, rules, out)
     if copies and rules.always_bcc and envelope.recipients:
@@ -198,7 +200,10 @@ def _expand(
         # Success is reported for one of them, which then stands for all.
         if n == 1 and later & Notify.SUCCESS:
             later = int(later & ~Notify.SUCCESS) or int(Notify.NEVER)
-        out.append(replace(recipient, address=address, notify=later))
+        if address == recipient.address and later == recipient.notify:
+            out.append(recipient)
+        else:
+            out.append(replace(recipient, address=address, notify=later))
 
 
 def map_head(head: bytes, rules: MappingRules) -> Asking[bytes]:
