@@ -154,7 +154,7 @@ def options(tool: Tool, given: Sequence[str]) -> Options:
     @raise Fatal: they are wrong, or do not go together.
     """
     found = Options()
-    pairs, found.rest = tool.options(given, "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#")
+    pairs, found.rest = tool.options(given, "aAbc:C:defFhHjlmMno:pPqtT:vxX#")
     for letter, value in pairs:
         if letter in "vq":
             found.quiet |= letter == "q"
