@@ -29,7 +29,6 @@ from txmta.maps.text import read_postmap
 #: Groups of cases for which there is nothing to test yet, and why.
 NOT_YET = {
     "ip_match": "no postscreen lists",
-    "smtp_map11": "no smtp_delivery_status_filter",
     "tls_policy": "no TLS",
 }
 
@@ -52,6 +51,7 @@ TESTED = (
     "file_test",
     "mode_conflict_test",
     "lmdb_abb",
+    "smtp_map11",  # tests.conformance.test_smtp_maps
 )
 
 

@@ -53,7 +53,6 @@ _DANGEROUS: Mapping[str, str] = {
     # says where mail goes, or what its addresses are
     **dict.fromkeys(
         (
-            "smtp_generic_maps",
             "mailbox_command",
             "mailbox_command_maps",
             "mailbox_transport",

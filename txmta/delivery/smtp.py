@@ -27,6 +27,7 @@ from txmta.config.addresses import own_addresses, own_interfaces
 from txmta.config.parameters.lmtp import LMTP_NAMES
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
+from txmta.delivery.generic import Generic, GenericRules
 from txmta.delivery.lmtp import (
     LmtpLookup,
     lmtp_nexthop,
@@ -90,6 +91,7 @@ class SmtpAgent:
             self.kept,
             context.clock,
             context.sink,
+            _generic(context, settings, lmtp, warn),
         )
 
     def deliver(
@@ -112,6 +114,28 @@ def lmtp_agent(context: AgentContext, shuffle: Shuffle = random.shuffle) -> Smtp
     @return: what delivers by LMTP.
     """
     return SmtpAgent(context, shuffle, lmtp=True)
+
+
+def _generic(
+    context: AgentContext, settings: Settings, lmtp: bool, warn: Callable[[str], None]
+) -> Generic | None:
+    """
+    @return: L{None} if nothing is rewritten.
+    """
+    name = _named("smtp_generic_maps", lmtp)
+    items = settings.smtp_generic_maps
+    if not items:
+        return None
+    assert context.addresses is not None, "mail that leaves has had routes"
+    rules = GenericRules(
+        name,
+        settings.recipient_delimiter,
+        settings.owner_request_special,
+        settings.myorigin,
+        "generic" in settings.propagate_unmatched_extensions,
+    )
+    tables = [context.table(item, name) for item in items]
+    return Generic(tables, context.addresses, rules, context.clock, warn)
 
 
 def _without_dns(settings: Settings) -> bool:

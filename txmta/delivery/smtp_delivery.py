@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from txmta.delivery.generic import Generic, NotMapped, as_told
 from txmta.delivery.smtp_connections import KeptConnections
 from txmta.delivery.smtp_hosts import Destination, parse_nexthop
 from txmta.delivery.smtp_lookup import HostLookup
@@ -72,6 +73,8 @@ class DeliveryRules:
 class Tools:
     """
     What all deliveries of one agent share.
+
+    @ivar generic: smtp_generic_maps, if set.
     """
 
     rules: DeliveryRules
@@ -80,6 +83,7 @@ class Tools:
     kept: KeptConnections
     clock: IReactorTime
     sink: IEventSink
+    generic: Generic | None = None
 
 
 @dataclass(slots=True)
@@ -117,6 +121,8 @@ class SmtpDelivery:
         self._tries = _Tries()
         self._body: Body | None = None
         self._head = b""  # the start of the content, if it matters
+        # Sender, and recipients by number, as servers are told them.
+        self._mapped: tuple[str, dict[int, str]] | None = None
 
     async def run(self) -> None:
         """
@@ -126,18 +132,27 @@ class SmtpDelivery:
         if isinstance(content, Deferred):
             content = await content
         try:
+            if self._tools.generic is not None:
+                content = await self._rewritten(self._tools.generic, content)
             self._body = await _read(content)
             self._head = self._body.whole or b""
             if self._request.envelope.smtputf8 and self._body.whole is None:
                 self._head = await _start(content)
             await self._deliver()
+        except NotMapped as e:
+            self._recipients.not_found(Trouble("4.3.0", str(e)))
         finally:
             content.close()
-        if self._body.broken:
+        if self._body is not None and self._body.broken:
             limit = self._tools.rules.line_length
             words = f"breaking line > {limit} bytes with <CR><LF>SPACE"
             self._note(f"{self._request.envelope.queue_id}: {words}")
         self._recipients.give_up()
+
+    async def _rewritten(self, generic: Generic, content: IContent) -> IContent:
+        request = self._request
+        self._mapped = await generic.envelope(request.envelope, request.recipients)
+        return await generic.content(content)
 
     async def _deliver(self) -> None:
         recipients, rules = self._recipients, self._tools.rules
@@ -232,6 +247,10 @@ class SmtpDelivery:
     def _transaction(self, body: Body) -> Transaction:
         envelope = self._request.envelope
         recipients = tuple(self._recipients.left)
+        if self._mapped is not None:
+            sender, addresses = self._mapped
+            envelope = replace(envelope, sender=sender)
+            recipients = tuple(as_told(each, addresses) for each in recipients)
         kind, whole = envelope.body, body.whole
         if whole is not None and not whole.isascii():
             kind = "8BITMIME"

@@ -80,8 +80,6 @@ class LocalParameters:
         "canonical, virtual",
         doc="The tables for which user+ext, found as user, gets +ext added to the "
         "result: canonical, virtual, alias, forward, include, generic.",
-        status=Status.APPROXIMATED,
-        note="generic is not looked at, until there are generic tables.",
     )
     biff = boolean(
         "yes",

@@ -205,8 +205,8 @@ class SmtpParameters:
     smtp_generic_maps = words(
         "",
         kind="tables",
-        doc="Rewrite addresses of mail that leaves by SMTP.",
-        status=Status.NOT_YET,
+        doc="Tables of addresses that are replaced, in envelope and headers, in mail "
+        "that leaves by SMTP.",
     )
     smtp_header_checks = words(
         "", kind="tables", doc="Header checks at delivery.", status=Status.NOT_YET

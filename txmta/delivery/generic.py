@@ -1,0 +1,290 @@
+"""
+generic(5): other addresses for mail that leaves by SMTP or LMTP.
+
+Owns: what an address becomes; which headers hold addresses.
+Knows nothing of: connections, recipients that are left.
+
+An address is looked up once, not again and again as in canonical(5), and
+becomes one other. What is not rewritten stays as it is, octet by octet.
+
+Sources: Postfix's generic(5), C{src/smtp/smtp_map11.c}, C{smtp_header_rewrite()}
+in C{src/smtp/smtp_proto.c}, C{global/mail_addr_map.c}.
+
+Errors: L{NotMapped}: a table cannot be asked, or the message cannot be read as
+it would have to be. It must not leave as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from txmta.address import quote, split
+from txmta.delivery.blocks import read_block
+from txmta.errors import MailError, TableUnavailable
+from txmta.header_addresses import HeaderAddress
+from txmta.header_addresses import find as find_addresses
+from txmta.header_addresses import replace as replace_addresses
+from txmta.interfaces import IAddressResolver, IContent, ITable
+from txmta.model import AddressClass, Envelope, Recipient
+from txmta.search import Bare, Found, address_keys, find, split_extension
+
+#: Octets of headers that are held in memory. Our own choice, ten times what mail
+#: has; where there are more, the message waits, for nothing may leave unmapped.
+MAX_HEAD = 4 << 20
+
+#: Octets read at a time.
+BLOCK = 1 << 16
+
+#: Addresses after which other work gets a turn.
+TURN = 100
+
+# Header fields of the message, each with the lines that continue it.
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\n]*+\n(?:[ \t][^\n]*+\n)*)")
+
+#: The names of those that hold addresses, in lower case.
+ADDRESS_HEADERS = frozenset(
+    (
+        *(b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"),
+        *(b"resent-from", b"resent-sender", b"resent-reply-to"),
+        *(b"resent-to", b"resent-cc", b"resent-bcc"),
+        *(b"errors-to", b"return-receipt-to", b"return-path"),
+        *(b"disposition-notification-to", b"apparently-to", b"mail-followup-to"),
+    )
+)
+
+
+class NotMapped(MailError):
+    """
+    An address cannot be mapped now.
+    """
+
+
+@dataclass(frozen=True)
+class GenericRules:
+    """
+    @ivar name: of the parameter.
+    @ivar delimiters: recipient_delimiter.
+    @ivar special: owner_request_special.
+    @ivar origin: myorigin.
+    @ivar propagate: an extension that no table has goes to the result.
+    """
+
+    name: str = "smtp_generic_maps"
+    delimiters: str = ""
+    special: bool = True
+    origin: str = ""
+    propagate: bool = False
+
+
+class Generic:
+    """
+    The tables of one agent.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[ITable],
+        addresses: IAddressResolver,
+        rules: GenericRules,
+        clock: IReactorTime,
+        warn: Callable[[str], None],
+    ) -> None:
+        """
+        @param warn: gets what an administrator should know.
+        """
+        self._tables = tables
+        self._addresses = addresses
+        self._rules = rules
+        self._clock = clock
+        self._warn = warn
+
+    async def map(self, address: str) -> str:
+        """
+        @param address: internal form.
+        @return: internal form; the same, if no table has it.
+        """
+        name = self._rules.name
+        try:
+            found = await self._find(address)
+        except TableUnavailable as e:
+            self._warn(f"{name} map lookup problem for {address}: {e}")
+            raise NotMapped(f"{name} map lookup problem") from e
+        if found is None:
+            return address
+        results = self._results(address, found)
+        if not results:
+            self._warn(
+                f'{name} lookup of {address} returns non-address result "{found.value}"'
+            )
+            raise NotMapped(f"{name} map lookup problem")
+        if len(results) > 1:
+            self._warn(f"multi-valued {name} result for {address}")
+        return results[0]
+
+    async def _find(self, address: str) -> Found | None:
+        rules = self._rules
+        keys = address_keys(
+            address,
+            delimiters=rules.delimiters,
+            local=await self._is_local(split(address)[1]),
+        )
+        found = find(self._tables, keys)
+        return await found if isinstance(found, Deferred) else found
+
+    async def _is_local(self, domain: str) -> bool:
+        if not domain or domain.lower() == self._rules.origin.lower():
+            return True
+        route = self._addresses.resolve(f"postmaster@{domain}")
+        if isinstance(route, Deferred):
+            route = await route
+        return route.address_class is AddressClass.LOCAL
+
+    def _results(self, address: str, found: Found) -> list[str]:
+        rules, value = self._rules, found.value
+        name, _domain = split(address)
+        extension = ""
+        if isinstance(found.key, Bare):
+            user, _, _ = split_extension(
+                name, rules.delimiters, owner_request_special=rules.special
+            )
+            extension = name[len(user) :]
+        if value.startswith("@"):
+            # The same user, elsewhere.
+            value = quote(name.removesuffix(extension) + value)
+        if value in ("", "<>", '""'):
+            return [""]
+        octets = value.encode("utf-8", "surrogateescape")
+        rewrite = self._addresses.rewrite
+        made = [
+            rewrite(each.internal(octets), True) for each in find_addresses(octets, 0)
+        ]
+        if not rules.propagate or not extension:
+            return made
+        return [_extended(each, extension) for each in made]
+
+    async def envelope(
+        self, envelope: Envelope, recipients: Sequence[Recipient]
+    ) -> tuple[str, dict[int, str]]:
+        """
+        @return: the sender, and the address of each recipient by number, as the
+            server is told them.
+        """
+        sender = envelope.sender and await self.map(envelope.sender)
+        return sender, {r.n: await self.map(r.address) for r in recipients}
+
+    async def content(self, content: IContent) -> IContent:
+        """
+        @return: the message with its headers rewritten; the same object, if
+            nothing changes.
+        """
+        head = await _read_head(content)
+        new = await self._head(head)
+        return content if new == head else _Replaced(content, len(head), new)
+
+    async def _head(self, head: bytes) -> bytes:
+        out: list[bytes] = []
+        known: dict[str, str] = {}
+        at = asked = 0
+        while match := _FIELD.match(head, at):
+            name, value = match.groups()
+            if name.lower() in ADDRESS_HEADERS:
+                start = match.start(2)
+                changes: list[tuple[HeaderAddress, str]] = []
+                for each in find_addresses(value, 0):
+                    asked += 1
+                    if asked % TURN == 0:
+                        await deferLater(self._clock, 0)
+                    change = await self._change(each, value, known)
+                    if change is not None:
+                        changes.append((each, change))
+                out.append(head[at:start])
+                out.append(replace_addresses(value, changes) if changes else value)
+            else:
+                out.append(match[0])
+            at = match.end()
+        out.append(head[at:])
+        return b"".join(out)
+
+    async def _change(
+        self, found: HeaderAddress, value: bytes, known: dict[str, str]
+    ) -> str | None:
+        address = found.internal(value)
+        if not found.plain:
+            if found.kinds[0] != "@":
+                return None
+            # With a route before it, which hides nothing.
+            address = self._addresses.rewrite(address, True)
+        new = known.get(address)
+        if new is None:
+            new = known[address] = await self.map(address)
+        return None if new == address else new
+
+
+def _extended(address: str, extension: str) -> str:
+    name, domain = split(address)
+    return f"{name}{extension}@{domain}" if domain else name + extension
+
+
+def as_told(recipient: Recipient, addresses: dict[int, str]) -> Recipient:
+    """
+    @param addresses: what L{Generic.envelope} gave.
+    @return: the recipient, as the server is told it.
+    """
+    return replace(recipient, address=addresses[recipient.n])
+
+
+async def _read_head(content: IContent) -> bytes:
+    """
+    @return: at least all headers.
+    """
+    head = b""
+    while len(head) < content.size:
+        head += await read_block(content, len(head), BLOCK)
+        end = head.find(b"\r\n\r\n")
+        if end >= 0:
+            return head[: end + 4]
+        if len(head) > MAX_HEAD:
+            raise NotMapped("message headers are too large to be rewritten")
+    return head
+
+
+@implementer(IContent)
+class _Replaced:
+    """
+    A message with another beginning.
+    """
+
+    def __init__(self, inner: IContent, old: int, head: bytes) -> None:
+        """
+        @param old: octets of C{inner} that C{head} stands for.
+        """
+        self._inner = inner
+        self._head = head
+        self._moved = old - len(head)
+        self.size = inner.size - self._moved
+
+    def read(self, offset: int, length: int) -> bytes | Deferred[bytes]:
+        """
+        See L{IContent.read}.
+        """
+        start = self._head[offset : offset + length]
+        left = length - len(start)
+        if not left:
+            return start
+        rest = self._inner.read(offset + len(start) + self._moved, left)
+        if isinstance(rest, Deferred):
+            return rest.addCallback(lambda octets: start + octets)
+        return start + rest
+
+    def close(self) -> None:
+        """
+        See L{IContent.close}.
+        """
+        self._inner.close()
