@@ -58,6 +58,7 @@ PURE = (
     "admin/import_sendmail_defines.py",
     "admin/import_sendmail_finish.py",
     "admin/import_sendmail_m4.py",
+    "admin/import_sendmail_mailertable.py",
     "admin/import_sendmail_mc.py",
     "admin/import_sendmail_options.py",
     "admin/import_sendmail_plan.py",

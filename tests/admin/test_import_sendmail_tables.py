@@ -12,6 +12,25 @@ from tests.admin.test_import_sendmail import entries, imported, lost
 from txmta.admin.import_sendmail_plan import Result, hops
 
 
+def mapped(rules: str, address: str) -> str:
+    """
+    @return: what a regexp table of these rules says.
+    """
+    skip = False
+    for line in rules.splitlines():
+        if line.startswith("if !/"):
+            skip = re.search(line[5:-1], address) is not None
+        elif line == "endif":
+            skip = False
+        elif line.startswith("/") and not skip:
+            pattern, _, value = line[1:].rpartition("/ ")
+            if match := re.search(pattern, address):
+                for number, said in enumerate(match.groups(), 1):
+                    value = value.replace(f"${{{number}}}", said or "")
+                return value
+    return ""
+
+
 class MailertableTests(SynchronousTestCase):
     def test_values(self) -> None:
         for value, target in (
@@ -33,6 +52,31 @@ class MailertableTests(SynchronousTestCase):
             lines, texts = imported({"mailertable": f"a.example\t{value}\n"})
             self.assertEqual(len(lost(lines)), 1, value)
             self.assertNotIn("transport", texts)
+
+    def test_part(self) -> None:
+        """
+        %1 is what is before .domain: a table of patterns, which leaves out what
+        has an entry of its own, and names of this machine.
+        """
+        mc = "define(`confDOMAIN_NAME', `mail.a.test')\n"
+        table = ".a.test\tsmtp:[%1.in.test]\nb.a.test\tsmtp:x\n.c.a.test\tsmtp:y\n"
+        lines, texts = imported({"sendmail.mc": mc, "mailertable": table})
+        self.assertEqual(lost(lines), {})
+        rules = texts["transport_regexp"]
+        for domain, value in (
+            ("u.a.test", "smtp:[u.in.test]"),
+            ("v.u.a.test", "smtp:[v.u.in.test]"),
+            ("a.test", ""),
+            ("b.a.test", ""),
+            ("d.c.a.test", ""),
+            ("mail.a.test", ""),
+            ("localhost.a.test", ""),
+            ("uXa.test", ""),
+        ):
+            self.assertEqual(mapped(rules, f"joe@{domain}"), value, domain)
+        self.assertIn("regexp:$config_directory/transport_regexp", texts["main.cf"])
+        lines, texts = imported({"mailertable": table})
+        self.assertEqual(list(lost(lines)), [".a.test smtp:[%1.in.test]"])
 
     def test_default(self) -> None:
         """
@@ -88,24 +132,6 @@ class MailertableTests(SynchronousTestCase):
 
 
 class VirtusertableTests(SynchronousTestCase):
-    def mapped(self, rules: str, address: str) -> str:
-        """
-        @return: what a regexp table of these rules says.
-        """
-        skip = False
-        for line in rules.splitlines():
-            if line.startswith("if !/"):
-                skip = re.search(line[5:-1], address) is not None
-            elif line == "endif":
-                skip = False
-            elif line.startswith("/") and not skip:
-                pattern, _, value = line[1:].rpartition("/ ")
-                if match := re.search(pattern, address):
-                    for number, said in enumerate(match.groups(), 1):
-                        value = value.replace(f"${{{number}}}", said or "")
-                    return value
-        return ""
-
     def test_plain(self) -> None:
         _, texts = imported(
             {
@@ -147,7 +173,7 @@ class VirtusertableTests(SynchronousTestCase):
             ("joe@b.a.example", ""),
             ("joe@aXexample", ""),
         ):
-            self.assertEqual(self.mapped(rules, address), value, address)
+            self.assertEqual(mapped(rules, address), value, address)
         self.assertEqual(entries(texts["virtual"]), ["sales@a.example sales-team"])
 
     def test_errors(self) -> None:

@@ -29,6 +29,7 @@ from txmta.admin.import_sendmail_access import Access, relay_domain
 from txmta.admin.import_sendmail_finish import finish, texts
 from txmta.admin.import_sendmail_m4 import MAX_FILE as MAX_MC
 from txmta.admin.import_sendmail_m4 import calls
+from txmta.admin.import_sendmail_mailertable import mailertable
 from txmta.admin.import_sendmail_mc import Macros
 from txmta.admin.import_sendmail_plan import Plan, Result, Source, is_host
 from txmta.admin.import_sendmail_report import as_json, as_table
@@ -136,7 +137,7 @@ def take(plan: Plan, directory: str) -> Mapping[str, str]:
         plan.facts.local.append(name.lower())
     entries = {name: list(read.table(plan, name, text_of(name))) for name in _TABLES}
     Access(plan).take(entries["access"])
-    tables.mailertable(plan, entries["mailertable"])
+    mailertable(plan, entries["mailertable"])
     tables.virtusertable(plan, entries["virtusertable"])
     tables.genericstable(plan, entries["genericstable"])
     tables.domaintable(plan, entries["domaintable"])

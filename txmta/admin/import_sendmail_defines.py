@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 
+from txmta.admin.import_sendmail_mailertable import SMTP_MAILERS
 from txmta.admin.import_sendmail_options import DEFINES, define_value
 from txmta.admin.import_sendmail_plan import Plan, Source, hops
-from txmta.admin.import_sendmail_tables import SMTP_MAILERS
 
 
 class Defines:

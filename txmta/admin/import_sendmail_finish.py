@@ -107,7 +107,7 @@ def _tables(plan: Plan) -> None:
         ("canonical_maps", ["canonical"]),
         ("sender_canonical_maps", ["sender_canonical"]),
         ("virtual_alias_maps", ["virtual", "virtual_regexp"]),
-        ("transport_maps", ["transport"]),
+        ("transport_maps", ["transport", "transport_regexp"]),
     ]
     if plan.facts.subdomains:
         # Sendmail knows its own names before it asks.

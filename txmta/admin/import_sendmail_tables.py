@@ -1,12 +1,11 @@
 """
-From Sendmail's mailertable, virtusertable, genericstable and domaintable to
-Postfix's tables.
+From Sendmail's virtusertable, genericstable and domaintable to Postfix's tables.
 
 Owns: what an entry of each becomes.
-Knows nothing of: files, the access table (L{txmta.admin.import_sendmail_access}).
+Knows nothing of: files, other tables.
 
-Sources: Sendmail's cf/README; Postfix's transport(5), virtual(5), canonical(5),
-access(5), regexp_table(5).
+Sources: Sendmail's cf/README; Postfix's virtual(5), canonical(5), access(5),
+regexp_table(5).
 
 Errors: none; each entry that cannot be carried over is said.
 """
@@ -16,21 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from txmta.admin.import_sendmail_plan import Plan, Source, hops, is_host
-
-#: Mailers that are SMTP, and our name of each.
-SMTP_MAILERS = {
-    **dict.fromkeys(("smtp", "esmtp", "smtp8", "dsmtp"), "smtp"),
-    "relay": "relay",
-}
-
-#: What Postfix's transports of other names need.
-_OTHER_MAILERS = {
-    "procmail": "there is no such transport: declare one with pipe in master.cf that "
-    "runs procmail -m {host}",
-    "cyrus": "write lmtp:unix:/path/of/socket",
-    "cyrusv2": "write lmtp:unix:/path/of/socket",
-}
+from txmta.admin.import_sendmail_plan import Plan, Source, is_host
 
 #: A virtual address of these many domains at most gets a line for each.
 MAX_DOMAINS = 10_000
@@ -70,100 +55,6 @@ def error_text(value: str) -> tuple[str, str, str] | None:
     if not dsn or dsn[0] != number[0]:
         dsn = f"{number[0]}.7.1" if not dsn else f"{number[0]}{dsn[1:]}"
     return number, dsn, text.strip() or "Refused"
-
-
-def mailertable(plan: Plan, entries: Iterable[Source]) -> None:
-    """
-    To transport_maps.
-    """
-    local = set(plan.facts.local)
-    for source in entries:
-        key = source.key.rstrip(".").lower() or "."
-        mailer, colon, host = source.value.partition(":")
-        if not colon:
-            plan.lost(source, "no mailer:host")
-            continue
-        target, note = _transport(mailer.strip().lower(), host.strip())
-        if key != "." and not is_host(key.removeprefix(".")):
-            plan.lost(source, f"{key} is no domain")
-        elif key in local:
-            plan.lost(source, "a local name: Sendmail does not look here for it")
-        elif mailer.lower() == "local":
-            _to_local(plan, source, key, host.strip())
-        elif not target:
-            plan.lost(source, note)
-        elif key == ".":
-            _default(plan, source, target, note)
-        else:
-            plan.facts.subdomains |= key.startswith(".")
-            plan.put(source, "transport", key, target, note)
-    if plan.facts.subdomains:
-        _spare_local(plan)
-
-
-def _transport(mailer: str, host: str) -> tuple[str, str]:
-    """
-    @return: value of a transport table, or C{""}; what is to be said.
-    """
-    if mailer in SMTP_MAILERS:
-        if "%" in host:
-            return "", "%1 needs a table of patterns: write it into one of type regexp"
-        hosts = hops(host)
-        several = "several hosts are a list with commas" if "," in hosts else ""
-        if not hosts:
-            return "", f"{host} is no host"
-        return f"{SMTP_MAILERS[mailer]}:{hosts}", several
-    if mailer == "discard":
-        return "discard:", ""
-    if mailer == "error":
-        found = error_text(host)
-        if found is None:
-            return "", f"error:{host}: not understood"
-        _code, dsn, text = found
-        return f"error:{dsn} {text}", ""
-    other = _OTHER_MAILERS.get(mailer, "declare a transport of that name in master.cf")
-    return "", f"mailer {mailer}: {other.format(host=host)}"
-
-
-def _to_local(plan: Plan, source: Source, key: str, user: str) -> None:
-    if key.startswith("."):
-        plan.lost(source, "all subdomains as local ones: name each in mydestination")
-    elif not user:
-        plan.facts.local.append(key)
-        note = "accepted from everybody" if key not in plan.facts.relayed else ""
-        plan.carried(source, "mydestination", note)
-    else:
-        note = "all mail of the domain, as aliases"
-        done = plan.put(source, "virtual", f"@{key}", user, note)
-        # Else it is only for who may relay.
-        if done and key in plan.facts.relayed:
-            plan.facts.virtual.append(key)
-
-
-def _default(plan: Plan, source: Source, target: str, note: str) -> None:
-    """
-    C{.}: what no other entry is for, as opposed to C{*} of transport_maps, which
-    local domains match, too.
-    """
-    transport, _, host = target.partition(":")
-    if transport in ("smtp", "relay"):
-        plan.set(source, "relayhost", host, note)
-        return
-    plan.set(source, "default_transport", target, note)
-    plan.add(source, "relay_transport", ["$default_transport"])
-
-
-def _spare_local(plan: Plan) -> None:
-    """
-    Sendmail knows its own names before it looks into the mailertable; .domain of
-    transport_maps is for those, too. An entry of C{:} changes nothing.
-    """
-    table = plan.tables["transport"]
-    for name in plan.facts.local:
-        labels = name.split(".")
-        parents = (".".join(["", *labels[n:]]) for n in range(1, len(labels)))
-        if any(parent in table for parent in parents):
-            table.setdefault(name, ":")
 
 
 def virtusertable(plan: Plan, entries: Sequence[Source]) -> None:
@@ -270,16 +161,16 @@ def _rule(
     if _wild(user):
         detail = r"(\+(.*))" if user.endswith("*") else r"(\+(.+))"
         bare = user[:-2]
-    name = f"({_quoted(bare)})" if bare else "([^+]+)"
-    at = f"@{_quoted(domain)}$/"
+    name = f"({quoted(bare)})" if bare else "([^+]+)"
+    at = f"@{quoted(domain)}$/"
     lines = [f"/^{name}{detail}{at} {value}"]
     if bare or not others:
         return lines
-    names = "|".join(_quoted(each) for each in others)
+    names = "|".join(quoted(each) for each in others)
     return [f"if !/^({names})(\\+.*)?{at}", *lines, "endif"]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return re.sub(r"[^\w@ -]", lambda m: "\\" + m[0], text)
 
 
