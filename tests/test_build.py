@@ -46,7 +46,7 @@ MAIN_MISTAKES = (
     ("mailbox_size_limit = 100", "mailbox_size_limit: 100 is smaller.*make it larger"),
     ("soft_bounce = maybe", "soft_bounce = maybe: is neither: write yes or no"),
     ("mynetworks_style = planet", "mynetworks_style = planet: is none of host, subnet"),
-    ("smtpd_banner = ${myhostname", "smtpd_banner = .*: has a '{' without '}'"),
+    ("smtpd_banner = ${myhostname", "smtpd_banner = .*: truncated macro reference"),
     ("smtpd_banner = $smtpd_banner", "smtpd_banner = .*: refers to itself: .*write"),
     ("queue_directory = queue", "queue_directory = queue: is not an absolute path: wr"),
     ("myorigin = /no/mailname", "myorigin: /no/mailname: cannot be read: .*check"),

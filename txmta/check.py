@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        configuration = load(options.main_cf)
+        configuration = load(options.main_cf, starts=False)
     except ConfigError as e:
         return _say((), e.problems)
     found = () if options.files else problems(configuration)

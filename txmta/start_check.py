@@ -53,7 +53,8 @@ def problems_of_tables(
         *problems_of_agents(settings, names, ways),
     ]
     problems = [with_place(each, settings) for each in found]
-    programs = ("smtpd", "cleanup", *AgentRegistry().known_programs())
+    own = ("smtpd", "cleanup", "pickup", "qmgr", "trivial-rewrite")
+    programs = (*own, *AgentRegistry().known_programs())
     for service in services:
         if service.overrides and service.program in programs:
             problems += _problems_of_overrides(settings, service, ways)

@@ -148,6 +148,31 @@ class ServiceTests(SynchronousTestCase):
         (problem,) = found(f"{rows}in\n").problems
         self.assertIn("no service in with the program cleanup: write one of", problem)
 
+    def test_only_one(self) -> None:
+        """
+        There is one queue manager, and addresses are resolved in one way: a
+        service that asks for another way is refused by name.
+        """
+        rows = (
+            "rewrite unix - - n - - trivial-rewrite -o mydestination=a.example\n"
+            "qmgr unix n - n 300 1 qmgr\n"
+            "dog_cleanup unix n - n - 0 cleanup -o queue_service_name=dog_qmgr\n"
+            "dog_qmgr fifo n - n 300 1 qmgr -o rewrite_service_name=dog_rewrite\n"
+            " -o syslog_facility=local7\n"
+            "dog_rewrite unix - - n - - trivial-rewrite -o local_transport=discard\n"
+        )
+        checks = found(rows)
+        self.assertEqual(checks.problems, checks.not_yet)
+        first, second = checks.problems
+        self.assertIn("line 8: queue_service_name = dog_qmgr: there is one qmgr", first)
+        self.assertIn("rewrite_service_name = dog_rewrite: there is one", second)
+        self.assertEqual(len(checks.warnings), 2, checks.warnings)
+        self.assertIn("reads -o rewrite_service_name of", checks.warnings[0])
+        self.assertIn("reads -o local_transport of", checks.warnings[1])
+        # Without -o the other is the same.
+        same = "x unix n - n 300 1 qmgr\n587 inet n - n - - smtpd"
+        self.assertEqual(found(f"{same} -o queue_service_name=x\n").problems, [])
+
     def test_jails(self) -> None:
         rows = "cleanup unix n - y - 0 cleanup\n"
         (warning,) = found(rows, process_model="single").warnings

@@ -15,7 +15,6 @@ from txmta.config.settings import Settings
 from txmta.events import Delivery, Event, Note
 from txmta.interfaces import IEventSink
 from txmta.roles.names import sink_of, sink_of_deliveries
-from txmta.roles.services import settings_of
 from txmta.roles.shared import Shared
 
 ROWS = """\
@@ -60,9 +59,9 @@ class NameTests(SynchronousTestCase):
         """
         plain, named, *_others, same = self.shared.services
         for service in (plain, same):
-            settings = settings_of(self.shared, service)
+            settings = self.shared.of(service)
             self.assertIs(sink_of(self.shared, settings), self.kept)
-        sink = sink_of(self.shared, settings_of(self.shared, named))
+        sink = sink_of(self.shared, self.shared.of(named))
         event = Note("smtpd", "connect")
         sink.emit(event)
         sink.emit(event)

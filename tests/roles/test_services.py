@@ -4,13 +4,17 @@ Tests of what counts for each service of master.cf.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.config.master_cf import Service, parse_master_cf
 from txmta.config.settings import Settings
-from txmta.roles.services import cleanup_settings, settings_of, settings_of_program
+from txmta.maps.context import PLAIN
+from txmta.model import Route
+from txmta.roles.services import cleanup_settings
 from txmta.roles.shared import Shared
 
 ROWS = """\
@@ -45,32 +49,82 @@ class ServicesTests(SynchronousTestCase):
         """
         Without C{-o} there is one snapshot for all.
         """
-        settings = settings_of(self.shared, self.service("smtp"))
+        settings = self.shared.of(self.service("smtp"))
         self.assertIs(settings, self.shared.settings)
         self.assertIs(
             cleanup_settings(self.shared, self.service("smtp")), self.shared.settings
         )
 
     def test_own(self) -> None:
-        settings = settings_of(self.shared, self.service("587"))
+        settings = self.shared.of(self.service("587"))
         self.assertEqual(settings.hopcount_limit, 7)
 
     def test_name(self) -> None:
         """
         $service_name is that of the service, in C{-o} and in main.cf.
         """
-        settings = settings_of(self.shared, self.service("relay"))
+        settings = self.shared.of(self.service("relay"))
         self.assertEqual(settings.syslog_name, "postfix/relay")
         self.use(ROWS, syslog_name="${process_name}.$service_name")
         for name, expected in (("smtp", "smtpd.smtp"), ("qmgr", "qmgr.qmgr")):
-            settings = settings_of(self.shared, self.service(name))
+            settings = self.shared.of(self.service(name))
             self.assertEqual(settings.syslog_name, expected)
 
     def test_program(self) -> None:
-        found = settings_of_program(self.shared, "qmgr")
+        found = self.shared.of_program("qmgr", "qmgr")
         self.assertEqual(found.queue_run_delay, 420)
-        found = settings_of_program(self.shared, "nosuch")
+        found = self.shared.of_program("qmgr", "nosuch")
         self.assertIs(found, self.shared.settings)
+
+    def test_rewrite(self) -> None:
+        """
+        C{-o} of the trivial-rewrite service that counts says where mail goes;
+        that of another one does not.
+        """
+        rows = (
+            "rewrite unix - - n - - trivial-rewrite -o mydestination=a.example\n"
+            " -o default_transport=slow:x\n"
+            "other unix - - n - - trivial-rewrite -o mydestination=b.example\n"
+        )
+        self.use(rows, mydestination="c.example", relayhost="")
+        route = self.routed("u@a.example", "local")
+        self.routed("u@b.example", "slow")
+        route = self.routed("u@c.example", "slow")
+        self.assertEqual(route.nexthop, "x")
+        self.use(rows, rewrite_service_name="other", mydestination="c.example")
+        self.routed("u@b.example", "local")
+        self.routed("u@a.example", "smtp")
+
+    def routed(self, address: str, transport: str) -> Route:
+        shared = replace(self.shared, reactor=cast(Any, Clock()), ways=PLAIN)
+        route = shared.open_tables().addresses.resolve(address)
+        assert isinstance(route, Route)
+        self.assertEqual(route.transport, transport, address)
+        return route
+
+    def test_recipients(self) -> None:
+        """
+        Which recipients there are is asked by smtpd: its C{-o} counts.
+        """
+        self.use(
+            "smtp inet n - n - - smtpd\n"
+            "10025 inet n - n - - smtpd -o local_recipient_maps=\n",
+            mydestination="a.example",
+            local_recipient_maps="inline:{alice=x}",
+            alias_maps="",
+        )
+        shared = replace(self.shared, reactor=cast(Any, Clock()), ways=PLAIN)
+        tables = shared.open_tables()
+        one, other = (
+            tables.addresses_for(shared.of(service)) for service in shared.services
+        )
+        self.assertIs(one, tables.addresses)
+        for name, known in (("alice", True), ("bob", False)):
+            address = f"{name}@a.example"
+            route = one.resolve(address)
+            assert isinstance(route, Route)
+            self.assertEqual(one.validate(address, route), known)
+            self.assertEqual(other.validate(address, route), True)
 
     def test_cleanup(self) -> None:
         """

@@ -37,6 +37,12 @@ _DOMAINS = {
     "relay_transport": "relay_domains",
 }
 
+#: Programs of which one service counts, and which one that is.
+_ONLY = {
+    "qmgr": "queue_service_name",
+    "trivial-rewrite": "rewrite_service_name",
+}
+
 #: Programs that are told more than C{-o}. Those of plug-ins say so themselves.
 _WITH_ARGUMENTS = ("pipe", "plugin", "spawn")
 
@@ -73,6 +79,7 @@ class ServiceChecks:
         for name in _TRANSPORTS:
             self._transport(name)
         self._cleanups()
+        self._detours()
 
     def _service(self, service: Service, found: Fate) -> None:
         line = f"{service.where}: {service.name} {service.type}: {service.program}"
@@ -82,7 +89,7 @@ class ServiceChecks:
                 self.not_yet.append(self.problems[-1])
         elif found.status is Status.NOT_YET:
             self.warnings.append(f"{line}: not started: {found.note}")
-        elif unread := list(unread_overrides(service, found)):
+        elif unread := list(self._unread(service, found)):
             self.warnings.append(
                 f"{line}: nobody reads -o {', '.join(unread)} of this service: write "
                 "it in main.cf if it should count"
@@ -91,6 +98,39 @@ class ServiceChecks:
             self.warnings.append(
                 f"{line}: nobody reads {argument} yet: remove it if mail can do without"
             )
+
+    def _unread(self, service: Service, found: Fate) -> Iterator[str]:
+        if self._is_spare(service):
+            return iter(set(service.overrides) - set(EVERYWHERE))
+        return unread_overrides(service, found)
+
+    def _is_spare(self, service: Service) -> bool:
+        """
+        @return: there is one, and this is another.
+        """
+        parameter = _ONLY.get(service.program)
+        return parameter is not None and service.name != self._settings.text(parameter)
+
+    def _detours(self) -> None:
+        """
+        Mail of a service that has a queue manager, or addresses resolved, of
+        its own would go the way of all other.
+        """
+        for service in self._services:
+            for program, parameter in _ONLY.items():
+                name = service.overrides.get(parameter)
+                for other in self._services:
+                    if (other.program, other.name) != (program, name):
+                        continue
+                    special = set(other.overrides) - set(EVERYWHERE)
+                    if self._is_spare(other) and special:
+                        self.problems.append(
+                            f"{service.where}: {parameter} = {name}: there is one "
+                            f"{program} for all, and mail would not go the way that "
+                            f"{name} says: remove the line, or give it a server of "
+                            "its own"
+                        )
+                        self.not_yet.append(self.problems[-1])
 
     def _explain(self, services: Sequence[Service]) -> None:
         services = [s for s in services if s.where != BUILT_IN]

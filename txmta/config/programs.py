@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from txmta.config.declare import Status
 from txmta.config.master_cf import Service
 
-#: Parameters of every service, read for whatever serves it.
-EVERYWHERE = ("syslog_name",)
+#: Parameters of every service: they say how it is logged, and nothing else.
+EVERYWHERE = ("syslog_name", "syslog_facility")
 
 
 @dataclass(frozen=True)

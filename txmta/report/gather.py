@@ -70,7 +70,7 @@ def _start(path: str) -> tuple[Sequence[str], Sequence[str]]:
     @return: what would refuse the start; what the log would say.
     """
     try:
-        configuration = load(path)
+        configuration = load(path, starts=False)
     except ConfigError as e:
         return e.problems, ()
     return (), configuration.warnings

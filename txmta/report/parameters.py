@@ -122,6 +122,9 @@ class Parameters:
         if is_of_scheduler(name, service):
             why = "the queue manager reads main.cf only, in Postfix too: write it there"
             return Verdict.NO_EFFECT, why, False
+        if name == "syslog_facility":
+            why = "there is one for all processes: write it in main.cf"
+            return Verdict.NO_EFFECT, why, False
         verdict, why, stops = self.judge(name, text)
         found = fate(service, self._agents)
         if not found.own and verdict is not Verdict.UNKNOWN:

@@ -18,7 +18,6 @@ from txmta.delivery.context import AgentContext
 from txmta.delivery.registry import AgentRegistry
 from txmta.interfaces import IDeliveryAgent, IPostmaster, IResolver
 from txmta.roles.names import sink_of
-from txmta.roles.services import settings_of
 from txmta.roles.shared import Pools, Reactor, Shared, Tables, maybe_later
 from txmta.smtp.poller import Poller
 
@@ -89,7 +88,7 @@ async def stop_agents(agents: Iterable[IDeliveryAgent]) -> None:
 
 
 def _context(shared: Shared, parts: AgentParts, service: MasterService) -> AgentContext:
-    settings = settings_of(shared, service)
+    settings = shared.of(service)
     return AgentContext(
         service.name,
         settings,

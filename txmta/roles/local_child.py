@@ -44,7 +44,6 @@ from txmta.master.privileges import server_account
 from txmta.model import Answer
 from txmta.roles.agents import role_of, transports
 from txmta.roles.names import sink_of
-from txmta.roles.services import settings_of
 from txmta.roles.shared import Reactor, Shared
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class LocalChild:
 
     def _make(self, service: MasterService) -> IDeliveryAgent:
         shared, tables, loop = self._shared, self._tables, self._loop
-        settings = settings_of(shared, service)
+        settings = shared.of(service)
         context = AgentContext(
             service.name,
             settings,

@@ -19,7 +19,6 @@ from txmta.config.master_cf import Service as MasterService
 from txmta.config.settings import Settings
 from txmta.events import Delivery, Event
 from txmta.interfaces import IEventSink
-from txmta.roles.services import settings_of
 from txmta.roles.shared import Shared
 
 
@@ -38,7 +37,7 @@ def sink_of_deliveries(
     """
     @return: for who tells of deliveries, whatever made them.
     """
-    found = ((s.name, _own_name(shared, settings_of(shared, s))) for s in transports)
+    found = ((s.name, _own_name(shared, shared.of(s))) for s in transports)
     names = {service: name for service, name in found if name}
     return DeliverySink(shared.sink, names) if names else shared.sink
 

@@ -34,7 +34,7 @@ from txmta.queue.pickup import MaySubmit, Pickup, PickupParts, by_name
 from txmta.queue.returned import Returned
 from txmta.roles.cleanup import make_cleanup
 from txmta.roles.names import sink_of
-from txmta.roles.services import cleanup_settings, settings_of
+from txmta.roles.services import cleanup_settings
 from txmta.roles.shared import Shared, Tables
 
 #: Seconds between wake-ups, if master.cf does not say, or says "never".
@@ -70,7 +70,7 @@ class PickupRole:
         @raise ConfigError: maildrop cannot be opened, or a list is wrong.
         """
         self._shared = shared
-        settings = settings_of(shared, service)
+        settings = shared.of(service)
         own = cleanup_settings(shared, service)
         cleanup = make_cleanup(own, parts.entrance, sink_of(shared, own), parts.tables)
         self._parts = PickupParts(

@@ -23,7 +23,6 @@ from txmta.queue.postmaster import Postmaster
 from txmta.roles.agents import transports
 from txmta.roles.cleanup import make_mapper
 from txmta.roles.names import sink_of_deliveries
-from txmta.roles.services import settings_of_program
 from txmta.roles.shared import Shared, Tables
 
 
@@ -66,7 +65,7 @@ def make_manager(shared: Shared, parts: QueueParts) -> QueueManager:
     @return: not started; its C{startService} wants an open store.
     """
     sink = sink_of_deliveries(shared, transports(shared.services))
-    own = settings_of_program(shared, "qmgr")
+    own = shared.of_program("qmgr", shared.settings.queue_service_name)
     return QueueManager(replace(parts, settings=own, sink=sink))
 
 

@@ -31,6 +31,7 @@ from twisted.python.threadpool import ThreadPool
 from txmta.config.addresses import own_addresses
 from txmta.config.by_default import tables_by_default
 from txmta.config.master_cf import Service as MasterService
+from txmta.config.master_cf import service_settings
 from txmta.config.settings import Settings
 from txmta.dns.exchange import Network
 from txmta.dns.resolver import Resolver
@@ -44,6 +45,16 @@ from txmta.maps.registry import TableRegistry
 from txmta.rewrite.classes import DomainLists, RecipientTables
 from txmta.rewrite.detours import DetourTables
 from txmta.rewrite.resolver import AddressResolver
+
+#: What is computed for each service, and values may mention.
+_COMPUTED = ("$service_name", "{service_name", "$process_name", "{process_name")
+
+#: Parameters that say which recipients there are.
+RECIPIENTS = (
+    *("local_recipient_maps", "relay_recipient_maps", "virtual_mailbox_maps"),
+    *("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps"),
+    "sender_canonical_maps",
+)
 
 
 class Reactor(
@@ -80,7 +91,10 @@ class Shared:
         """
         @raise ConfigError: with all that cannot be opened.
         """
-        return Tables.open(self.settings, self.reactor.seconds, self._warn, self.ways)
+        rewrite = self.of_program("trivial-rewrite", self.settings.rewrite_service_name)
+        return Tables.open(
+            self.settings, self.reactor.seconds, self._warn, self.ways, rewrite
+        )
 
     def make_resolver(self) -> Resolver:
         """
@@ -91,25 +105,45 @@ class Shared:
 
     def of(self, service: MasterService) -> Settings:
         """
-        @return: what counts for one service of master.cf.
+        @return: what counts for one service: main.cf, its C{-o}, its name.
         """
-        if not service.overrides:
-            return self.settings
-        return self.settings.override(service.overrides, service.where)
+        if service.overrides or _names_services(self.settings):
+            return service_settings(self.settings, service)
+        return self.settings
+
+    def of_program(self, program: str, name: str) -> Settings:
+        """
+        @param program: of which only one service counts.
+        @param name: of that service.
+        @return: what counts for it; if there is none, what main.cf says.
+        """
+        for service in self.services:
+            if (service.program, service.name) == (program, name):
+                return self.of(service)
+        return self.settings
 
     def _warn(self, text: str) -> None:
         self.sink.emit(Warn("maps", text))
+
+
+def _names_services(settings: Settings) -> bool:
+    texts = (each.text for each in settings.definitions.values())
+    return any(mark in text for text in texts for mark in _COMPUTED)
 
 
 @dataclass(frozen=True)
 class Tables:
     """
     Everything that is looked up in tables and lists.
+
+    @ivar addresses: with the known recipients of main.cf.
     """
 
     registry: TableRegistry
     lists: MatchLists
     addresses: AddressResolver
+    _settings: Settings
+    _with_recipients: Callable[[RecipientTables], AddressResolver]
 
     @classmethod
     def open(
@@ -118,26 +152,46 @@ class Tables:
         seconds: Callable[[], float],
         warn: Callable[[str], None],
         ways: Ways = PLAIN,
+        rewrite: Settings | None = None,
     ) -> Tables:
         """
         @param seconds: a monotonic clock.
         @param ways: how this process comes by what is in tables.
+        @param rewrite: of trivial-rewrite, if not C{settings}.
         @raise ConfigError: with all that cannot be opened.
         """
         registry = make_registry(settings, seconds, warn, approving(settings, ways))
         parents = settings.parent_domain_matches_subdomains
         lists = MatchLists(registry.table, parents, seconds, warn, ways)
+        how = rewrite or settings
         domains = DomainLists(
-            lists.strings("mydestination", settings.mydestination),
-            lists.strings("virtual_mailbox_domains", settings.virtual_mailbox_domains),
-            lists.domains("relay_domains", settings.relay_domains),
-            own_addresses(settings),
-            lists.strings("virtual_alias_domains", settings.virtual_alias_domains),
+            lists.strings("mydestination", how.mydestination),
+            lists.strings("virtual_mailbox_domains", how.virtual_mailbox_domains),
+            lists.domains("relay_domains", how.relay_domains),
+            own_addresses(how),
+            lists.strings("virtual_alias_domains", how.virtual_alias_domains),
         )
         recipients = RecipientTables.open(settings, registry.table)
-        detours = DetourTables.open(settings, registry.table)
-        resolver = AddressResolver(settings, domains, recipients, detours)
-        return cls(registry, lists, resolver)
+        detours = DetourTables.open(how, registry.table)
+
+        def resolver(recipients: RecipientTables) -> AddressResolver:
+            return AddressResolver(how, domains, recipients, detours)
+
+        return cls(registry, lists, resolver(recipients), settings, resolver)
+
+    def addresses_for(self, settings: Settings) -> AddressResolver:
+        """
+        @param settings: of who asks which recipients there are.
+        @return: with what these call known.
+        @raise ConfigError: a table cannot be opened.
+        """
+        if all(
+            getattr(settings, name) == getattr(self._settings, name)
+            for name in RECIPIENTS
+        ):
+            return self.addresses
+        recipients = RecipientTables.open(settings, self.registry.table)
+        return self._with_recipients(recipients)
 
     def open_list(self, settings: Settings, parameter: str) -> IClientList:
         """

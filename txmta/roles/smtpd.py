@@ -24,7 +24,7 @@ from txmta.master.binding import Bound
 from txmta.roles.cleanup import make_cleanup
 from txmta.roles.names import sink_of
 from txmta.roles.room import Room, most_connections
-from txmta.roles.services import cleanup_settings, settings_of
+from txmta.roles.services import cleanup_settings
 from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.poller import Poller
@@ -120,7 +120,7 @@ class SmtpdRole:
     def _adopt(self, bound: Bound) -> None:
         shared, parts = self._shared, self._parts
         service = bound.listen.service
-        settings = settings_of(shared, service)
+        settings = shared.of(service)
         cleanup = cleanup_settings(shared, service)
         factory = server_factory(
             settings,
@@ -132,7 +132,7 @@ class SmtpdRole:
                     cleanup, parts.store, sink_of(shared, cleanup), parts.tables
                 ),
                 parts.store,
-                parts.tables.addresses,
+                parts.tables.addresses_for(settings),
                 ClientNames(parts.resolver, shared.reactor),
                 partial(parts.tables.open_list, settings),
                 self._own,

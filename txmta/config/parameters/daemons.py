@@ -86,9 +86,6 @@ class Processes:
     proxywrite_service_name = text(
         "proxywrite", PARTS, "The service that writes tables for others."
     )
-    rewrite_service_name = text(
-        "rewrite", PARTS, "The service that completes and resolves addresses."
-    )
     showq_service_name = text("showq", PARTS, "The service that lists the queue.")
     daemon_table_open_error_is_fatal = flag(
         "no", FATAL, "Whether a daemon ends when it cannot open a table."

@@ -121,6 +121,14 @@ class ProcessParameters:
         doc="Of a service that takes mail: the service with the program cleanup in "
         "master.cf whose -o count for what it takes.",
     )
+    rewrite_service_name = string(
+        "rewrite",
+        doc="The service with the program trivial-rewrite in master.cf whose -o count "
+        "for completing and resolving addresses.",
+        status=Status.APPROXIMATED,
+        note="The same for all services; -o that names another one with other -o "
+        "stops the start.",
+    )
     master_service_disable = words(
         "",
         doc="Services of master.cf that are turned off: a type, or name/type; with ! "
