@@ -16,17 +16,12 @@ the process with one line each and exit status 1.
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, TextIO
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.application.service import IService
 
 from txmta.config.check import check
 from txmta.config.kept_files import HeldFiles
@@ -39,20 +34,14 @@ from txmta.config.snapshot import Configuration as Configuration
 from txmta.config.system import this_machine
 from txmta.delivery.registry import AgentRegistry
 from txmta.errors import ConfigError
-from txmta.events import Note, Warn
-from txmta.ground import prepare
-from txmta.log.maillog import MailLog
 from txmta.maps.context import Ways
-from txmta.maps.files import Keeper, reader_of
-from txmta.master.allowed import repeat_allowed
-from txmta.master.binding import Bound, port_of
-from txmta.master.notify import Notify
-from txmta.master.privileges import become, server_account
+from txmta.maps.files import Keeper
+from txmta.master.binding import port_of
+from txmta.master.privileges import server_account
 from txmta.master.readable import find_obstacle
 from txmta.master.sockets import listens
 from txmta.plugins import places
-from txmta.roles.shared import Reactor, Shared
-from txmta.roles.single import Roles
+from txmta.roles.shared import Reactor
 from txmta.start_check import problems_of_tables
 
 
@@ -62,11 +51,10 @@ class StartFailed(Exception):
     """
 
 
-def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configuration:
+def load(path: str, allow_not_yet: bool = False) -> Configuration:
     """
     @param path: of main.cf; master.cf is beside it, or a built-in one counts.
     @param allow_not_yet: what is not supported yet is no problem.
-    @param starts: it is for a server, and large texts are compiled.
     @raise ConfigError: with all that is wrong. Nothing was opened for good.
     """
     problems: list[str] = []
@@ -100,9 +88,8 @@ def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configu
         listens(services, settings, port_of)
     except ConfigError as e:
         problems += e.problems
-    keeper = Keeper(_hidden_from_owner(settings), starts)
-    ways = Ways(keeper.read, compiles=keeper.compiles)
-    problems += problems_of_tables(settings, services, ways)
+    keeper = Keeper(_hidden_from_owner(settings))
+    problems += problems_of_tables(settings, services, Ways(keeper.read))
     if problems:
         # What is broken may be why something is missed.
         told = [with_place(each, settings) for each in (*problems, *agents.broken)]
@@ -178,137 +165,6 @@ def make_service(
         from txmta.multi import make_master
 
         return make_master(configuration, reactor, now)
+    from txmta.single import Server
+
     return Server(configuration, reactor, now)
-
-
-class Server(Service):
-    """
-    The whole server in one process (process_model = single).
-    """
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        configuration: Configuration,
-        reactor: Reactor,
-        now: Callable[[], float],
-    ) -> None:
-        self._configuration = configuration
-        self._settings = configuration.settings
-        self._reactor = reactor
-        self._now = now
-        self._sockets: Sequence[Bound] = ()
-        self._notify = Notify()
-
-    def privilegedStartService(self) -> None:
-        """
-        What only root can do, then root's rights are gone for good.
-        """
-        try:
-            self._prepare()
-        except ConfigError as e:
-            end_start(e, self._settings)
-
-    def _prepare(self) -> None:
-        settings = self._settings
-        ground = prepare(self._configuration)
-        self._lock, self._sockets = ground.lock, ground.sockets
-        self._public = ground.public
-        become(ground.account)
-        names = (settings.myhostname, settings.syslog_name, os.getpid())
-        self._mail_log = MailLog(
-            ground.target,
-            self._reactor,
-            self._now,
-            self._reactor.callFromThread,
-            names,
-        )
-
-    def startService(self) -> None:
-        super().startService()
-        self._say_what_is_configured()
-        self._repeat = repeat_allowed(
-            self._reactor, lambda: self._configuration, self._warn
-        )
-        shared = Shared(
-            self._configuration.settings,
-            self._configuration.services,
-            self._reactor,
-            self._now,
-            self._mail_log,
-            Ways(reader_of(self._configuration.files), reactor=self._reactor),
-        )
-        try:
-            self._roles = Roles(shared)
-            self._roles.start(self._sockets, self._public)
-        except ConfigError as e:
-            end_start(e, self._settings)
-        for each in self._sockets:
-            each.socket.close()
-        for public in self._public.values():
-            public.close()
-        _spare_the_collector()
-        self._tell_the_service_manager()
-        # The default action would end us; reload comes with the master.
-        signal.signal(signal.SIGHUP, self._hangup)
-        self._note(f"daemon started -- configuration {self._configuration.path}")
-
-    def stopService(self) -> Deferred[None]:
-        """
-        @return: fires when all is delivered or written down.
-        """
-        super().stopService()
-        self._repeat.stop()
-        return Deferred.fromCoroutine(self._stop())
-
-    def _tell_the_service_manager(self) -> None:
-        self._notify = Notify.from_environment(os.environ)
-        self._notify.ready("running")
-        if self._notify.watchdog:
-            self._life = LoopingCall(self._notify.alive)
-            self._life.clock = self._reactor
-            self._life.start(self._notify.watchdog / 2)
-
-    async def _stop(self) -> None:
-        self._notify.stopping()
-        self._note("stopping: sessions and deliveries under way may finish")
-        try:
-            await self._roles.stop()
-        except Exception:
-            self._log.failure("trouble while stopping")
-        self._note("stopped")
-        self._mail_log.close()
-        self._lock.release()
-
-    def _say_what_is_configured(self) -> None:
-        for warning in self._configuration.warnings:
-            self._warn(warning)
-        for note in self._configuration.notes:
-            self._note(note)
-
-    def _warn(self, text: str) -> None:
-        self._mail_log.emit(Warn("master", text))
-
-    def _hangup(self, _number: int, _frame: object) -> None:
-        self._reactor.callFromThread(
-            self._mail_log.emit,
-            Warn(
-                "master",
-                "SIGHUP: one process (process_model = single) cannot read its "
-                "configuration again: stop and start instead",
-            ),
-        )
-
-    def _note(self, text: str) -> None:
-        self._mail_log.emit(Note("master", text))
-
-
-def _spare_the_collector() -> None:
-    """
-    Look for garbage less often, and not among what lives as long as we do:
-    modules and tables. Saves some 4 % of the CPU of a message.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)

@@ -68,4 +68,4 @@ class LimitTests(SynchronousTestCase):
             site.net.run()
         self.assertEqual(len(site.delivered), 6)
         self.assertEqual(site.elsewhere.busy("smtp"), 0)
-        self.assertEqual(site.world.manager._dispatcher.in_hand, 0)
+        self.assertFalse(site.world.manager.dispatcher.hands)

@@ -157,7 +157,7 @@ class DeliveryTests(SiteCase):
             child.host.agents = {"smtp": agent} if agent else {}  # type: ignore[dict-item]
             site.world.put(f"a@{type(agent).__name__}.example")
             site.net.run()
-            site.world.manager._dispatcher.revive()
+            site.world.manager.dispatcher.revive()
         self.flushLoggedErrors(KeyError)
         self.assertEqual(len(self.sent_lines(site)), 3)
 
@@ -287,7 +287,7 @@ class NobodyThereTests(SiteCase):
         site.kill_child(0)
         site.net.run()
         self.assertIsNone(site.world.queue(queue_id))
-        self.assertEqual(site.world.manager._dispatcher.in_hand, 0)
+        self.assertFalse(site.world.manager.dispatcher.hands)
 
     def test_ends_everybody(self) -> None:
         """

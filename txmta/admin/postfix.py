@@ -154,11 +154,6 @@ def reload(command: Command) -> int:
     Read the configuration again, if it is good.
     """
     command.running()
-    if not command.settings().several_processes:
-        raise Refusal(
-            "one process (process_model = single) cannot read its configuration "
-            "again: stop and start instead"
-        )
     if check_files(command):
         raise Refusal("the configuration stays as it is: mend the lines above")
     command.say("refreshing the txmta mail system")

@@ -98,6 +98,21 @@ class MailLog:
         if lines:
             self._target.write(lines)
 
+    def change(self, names: tuple[str, str, int], target: Target | None = None) -> None:
+        """
+        Another configuration counts.
+
+        @param names: as at the beginning.
+        @param target: the new one; the old one is closed.
+        """
+        self.flush()
+        if target is not None:
+            self._target.close()
+            self._target = target
+        self._host, self._syslog_name, self._pid = names
+        self._tags.clear()
+        self._second = -1
+
     def close(self) -> None:
         """
         Write what is waiting, and close the target.

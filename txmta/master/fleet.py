@@ -23,12 +23,13 @@ from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 
 from txmta.config.snapshot import Configuration
 from txmta.errors import ConfigError
-from txmta.master.binding import Bound, bind_all, port_of
+from txmta.master.binding import Bound, port_of
 from txmta.master.children import DRAIN_GRACE, Child
 from txmta.master.family import Family, Post, StartFailed
 from txmta.master.forking import Forking
 from txmta.master.places import Generation
-from txmta.master.sockets import Listen, listens
+from txmta.master.rebinding import bind_again
+from txmta.master.sockets import listens
 
 #: Roles that end after all others, in this order: those that report to the
 #: others, those that others ask, and who writes down what all do.
@@ -193,16 +194,7 @@ class Fleet:
             new.
         """
         wanted = listens(configuration.services, configuration.settings, port_of)
-        have = {_address(each.listen): each.socket for each in self._sockets}
-        new = bind_all(
-            [each for each in wanted if _address(each) not in have], [*have.values()]
-        )
-        kept = [
-            Bound(each, have[_address(each)])
-            for each in wanted
-            if _address(each) in have
-        ]
-        return (*kept, *new), new
+        return bind_again(wanted, self._sockets)
 
 
 def drained(
@@ -224,10 +216,6 @@ def _end_of(child: Child) -> Deferred[None]:
     done: Deferred[None] = Deferred()
     child.when_ended(partial(done.callback, None))
     return done
-
-
-def _address(listen: Listen) -> tuple[str, int]:
-    return listen.host, listen.port
 
 
 def _of(sockets: Iterable[Bound]) -> list[object]:

@@ -35,7 +35,7 @@ from txmta.queue.scheduler import SUSPENDED
 
 class Dispatcher:
     """
-    @ivar in_hand: deliveries under way.
+    @ivar hands: deliveries under way.
     @ivar queues: of each transport, by name.
     @ivar reroute: takes a recipient that an agent sends another way; set by
         whoever places recipients in queues.
@@ -58,7 +58,7 @@ class Dispatcher:
         @param quiet: called when nothing is in hand any more.
         """
         self._parts = parts
-        self.in_hand = 0
+        self.hands: set[InHand] = set()
         self.settle = settle
         self.reroute: Callable[[ActiveMessage, Recipient, Route], None]
         self.seconds = parts.clock.seconds
@@ -102,6 +102,16 @@ class Dispatcher:
         self._stopped = True
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
+
+    def give_up(self) -> set[InHand]:
+        """
+        Start no more deliveries.
+
+        @return: those in hand, of which somebody else hears from now on.
+        """
+        self.stop()
+        hands, self.hands = self.hands, set()
+        return hands
 
     def bug(self, failure: Failure, what: str) -> None:
         """
@@ -208,7 +218,7 @@ class Dispatcher:
             partial(self._joined, queue, job),
         )
         hand = InHand(self, queue, job, request, agent.name)
-        self.in_hand += 1
+        self.hands.add(hand)
         try:
             ending = agent.deliver(request, hand.report)
         except Exception:
@@ -230,14 +240,15 @@ class Dispatcher:
             message.tried |= reason[1].startswith(SUSPENDED)
             self.defer(message, recipient, reason, "")
 
-    def over(self, queue: Queue, job: Job[ActiveMessage]) -> None:
+    def over(self, hand: InHand) -> None:
         """
         A delivery is over, and all its recipients are settled.
         """
-        self.in_hand -= 1
-        queue.done(job, self.seconds())
+        self.hands.discard(hand)
+        queue = hand.queue
+        queue.done(hand.job, self.seconds())
         self.pump(queue)
-        if self._stopped and not self.in_hand:
+        if self._stopped and not self.hands:
             self._quiet()
 
     def _set_alarm(self, wake: float) -> None:

@@ -13,7 +13,7 @@ Errors: none leaves here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from twisted.python.failure import Failure
@@ -40,7 +40,11 @@ class IDispatch(Protocol):
     What a delivery in hand needs of the dispatcher.
     """
 
-    settle: Settle
+    @property
+    def settle(self) -> Settle:
+        """
+        Takes an outcome.
+        """
 
     def reroute(
         self, message: ActiveMessage, recipient: Recipient, route: Route
@@ -49,7 +53,7 @@ class IDispatch(Protocol):
         A recipient goes another way; it will be settled there.
         """
 
-    def over(self, queue: Queue, job: Job[ActiveMessage]) -> None:
+    def over(self, hand: InHand) -> None:
         """
         A delivery is over, and all its recipients are settled.
         """
@@ -73,18 +77,20 @@ class IDispatch(Protocol):
 class InHand:
     """
     One delivery that an agent has in hand.
+
+    @ivar queue: where it waited.
     """
 
     __slots__ = (
         "_agent",
         "_dispatcher",
         "_hop",
-        "_job",
         "_left",
-        "_queue",
         "_reached",
         "_request",
         "_sound",
+        "job",
+        "queue",
     )
 
     def __init__(
@@ -96,14 +102,26 @@ class InHand:
         agent: str,
     ) -> None:
         self._dispatcher = dispatcher
-        self._queue = queue
-        self._job = job
+        self.queue = queue
+        self.job = job
         self._request = request
         self._agent = agent
         self._left: dict[int, Recipient] | None = {r.n: r for r in job.recipients}
         self._hop: Reason | None = None
         self._reached = False
         self._sound: tuple[object, ...] = ()
+
+    @property
+    def queue_id(self) -> str:
+        return self.job.owner.queue_id
+
+    def pass_on(self, dispatcher: IDispatch) -> Iterable[int]:
+        """
+        @param dispatcher: hears of it from now on.
+        @return: the numbers of recipients without outcome.
+        """
+        self._dispatcher = dispatcher
+        return tuple(self._left or ())
 
     def report(self, outcome: Outcome) -> None:
         """
@@ -132,14 +150,14 @@ class InHand:
         if outcome.reroute is not None:
             self._reached = True
             if outcome.forward:
-                self._job.owner.onward[outcome.n] = outcome.forward
-            dispatcher.reroute(self._job.owner, recipient, outcome.reroute)
+                self.job.owner.onward[outcome.n] = outcome.forward
+            dispatcher.reroute(self.job.owner, recipient, outcome.reroute)
             return
         if outcome.action is Action.DELAYED and hop_failure(outcome):
             self._hop = (outcome.status, outcome.reason)
         else:
             self._reached = True
-        message = self._job.owner
+        message = self.job.owner
         message.tried = True
         dispatcher.settle(message, recipient, self._request, self._agent, outcome)
 
@@ -147,7 +165,7 @@ class InHand:
         """
         The agent is done with the request, well or not.
         """
-        dispatcher, queue, job = self._dispatcher, self._queue, self._job
+        dispatcher, queue, job = self._dispatcher, self.queue, self.job
         left, self._left = self._left, None
         if failure is not None or left:
             self._failed(failure, left or {})
@@ -155,13 +173,13 @@ class InHand:
             queue.failed(job, self._hop, dispatcher.seconds())
         else:
             queue.succeeded(job)
-        dispatcher.over(queue, job)
+        dispatcher.over(self)
 
     def _failed(self, failure: Failure | None, left: dict[int, Recipient]) -> None:
         """
         The agent failed, or gave up some recipients without a word.
         """
-        dispatcher, message = self._dispatcher, self._job.owner
+        dispatcher, message = self._dispatcher, self.job.owner
         reason = UNKNOWN_ERROR
         if failure is not None and failure.check(MessageDamaged):
             message.damaged = failure.getErrorMessage()
@@ -172,16 +190,15 @@ class InHand:
             if failure is None:
                 self._complain(f"forgets {len(left)} recipients")
             elif not failure.check(MailError):
-                dispatcher.bug(failure, f"transport {self._queue.name}")
+                dispatcher.bug(failure, f"transport {self.queue.name}")
             else:
                 self._complain(f"fails: {failure.getErrorMessage()}")
-            self._queue.broken(reason, dispatcher.seconds())
+            self.queue.broken(reason, dispatcher.seconds())
         for recipient in left.values():
             outcome = Outcome(recipient.n, Action.DELAYED, *reason)
             dispatcher.settle(message, recipient, self._request, RETRY, outcome)
 
     def _complain(self, text: str) -> None:
         self._dispatcher.warn(
-            f"transport {self._queue.name}: {text} "
-            f"({self._job.owner.envelope.queue_id})"
+            f"transport {self.queue.name}: {text} ({self.job.owner.envelope.queue_id})"
         )

@@ -57,6 +57,7 @@ ADJUSTED = (
 class QueueManager(Service):
     """
     @ivar active: messages in memory, by queue id.
+    @ivar dispatcher: for L{txmta.queue.succession}, before C{drain}.
     """
 
     log = Logger()
@@ -69,10 +70,10 @@ class QueueManager(Service):
         self._emit = parts.sink.emit
         self._steady = SteadyTime(parts.clock.seconds, parts.now)
         self._recorder = Recorder(parts, self._steady, self._finished, self._quiet)
-        self._dispatcher = Dispatcher(
+        self.dispatcher = Dispatcher(
             parts, self._recorder.settle, self._steady.now, self._quiet
         )
-        self._router = Router(parts, self._dispatcher)
+        self._router = Router(parts, self.dispatcher)
         self._recipients = 0
         self._message_limit = settings.qmgr_message_active_limit
         self._recipient_limit = settings.qmgr_message_recipient_limit
@@ -125,7 +126,7 @@ class QueueManager(Service):
             when the limit has passed.
         """
         self._stopping = True
-        self._dispatcher.stop()
+        self.dispatcher.stop()
         self._recorder.tick()
         for name in ("tick", "scan", "fill"):
             self._cancel(name)
@@ -155,7 +156,7 @@ class QueueManager(Service):
 
     def _requeued(self, count: int) -> int:
         self._flushing = True
-        self._dispatcher.revive()
+        self.dispatcher.revive()
         # "Due now" is what the wall clock shows, which may have been set.
         self._scan = max(self._steady.now(), self._parts.now())
         self._fill()
@@ -204,9 +205,8 @@ class QueueManager(Service):
                 self._unclaimed(Failure())
                 return
             if isinstance(page, Deferred):
-                page.addCallbacks(self._claimed, self._unclaimed, (limit,)).addErrback(
-                    self._bug
-                )
+                page.addCallbacks(self._claimed, self._unclaimed, (limit,))
+                page.addErrback(self._bug)
                 return
             self._take(page, limit)
         if self._wanted():
@@ -277,7 +277,7 @@ class QueueManager(Service):
         """
         Something came to its end: perhaps all has.
         """
-        if not self._drained or self._dispatcher.in_hand:
+        if not self._drained or self.dispatcher.hands:
             return
         self._recorder.flush()
         if not self._recorder.in_flight:

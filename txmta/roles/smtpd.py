@@ -76,6 +76,7 @@ class SmtpdRole:
         self._own = own_addresses(shared.settings)
         self._smtpds: list[tuple[SMTPServerFactory, Any]] = []
         self._seats: dict[str, Seats] = {}
+        self._hurried = False
         self._room = Room(shared.reactor, most_connections(), shared.sink)
 
     def adopt(self, sockets: Iterable[Bound]) -> None:
@@ -111,11 +112,17 @@ class SmtpdRole:
         factories = [factory for factory, _port in self._smtpds]
         end = self._shared.reactor.seconds() + limit - SESSIONS
         while limit > HURRY and self._shared.reactor.seconds() < end:
-            if not any(factory.connections for factory in factories):
+            if self._hurried or not any(each.connections for each in factories):
                 break
             await deferLater(self._shared.reactor, LOOK)
         for drained in [factory.drain(min(limit, SESSIONS)) for factory in factories]:
             await drained
+
+    def hurry(self) -> None:
+        """
+        Whatever limit C{drain} was told, it has passed.
+        """
+        self._hurried = True
 
     def _adopt(self, bound: Bound) -> None:
         shared, parts = self._shared, self._parts

@@ -43,25 +43,19 @@ class Operation:
     @ivar answered: fires in the reactor thread, with C{result} or C{error}.
     @ivar octets: about what it adds to the write-ahead log.
     @ivar kept: must not be lost for a passing trouble: it is tried again.
+    @ivar lazy: may be answered before it is on disk: a power cut repeats work.
     """
 
-    __slots__ = ("answered", "error", "octets", "result")
+    __slots__ = ("answered", "error", "lazy", "octets", "result")
 
     kept = True
 
     def __init__(self, octets: int = 0) -> None:
         self.answered: Deferred[Any] = Deferred()
         self.octets = octets + OVERHEAD
+        self.lazy = False
         self.result: object = None
         self.error: StoreUnavailable | None = None
-
-    @property
-    def lazy(self) -> bool:
-        """
-        Whether it may be answered before it is on disk: if a power cut takes
-        it, work is done again and nothing else.
-        """
-        return False
 
     def add(self, rows: Rows) -> None:
         """
@@ -150,11 +144,6 @@ class Record(Operation):
         self.due = due
         self.inserts = inserts
         self.last = last
-
-    @property
-    def lazy(self) -> bool:
-        # Not with a file: once that is gone, the message must not come back.
-        return self.last and not self.stored and not self.inserts
 
     def add(self, rows: Rows) -> None:
         for insert in self.inserts:

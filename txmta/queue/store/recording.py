@@ -77,6 +77,8 @@ class Recording:
             record.last = claim.record(attempt.results)
             record.expired = claim.message.expire
             record.stored = record.last and claim.message.size > INLINE
+            # Not with a file: once it is gone, the message must not come back.
+            record.lazy = record.last and not record.stored and not inserts
         answered: Deferred[bool] = self._core.submit(record)
         return answered.addCallbacks(
             self._recorded, self._failed, (record, claim), {}, (record, claim)
