@@ -99,6 +99,8 @@ class DocumentTests(SynchronousTestCase):
         known = {*Settings.names(), *defaults()}
         count = 0
         for path, text in documents():
+            if path.name == "tables-databases.md":
+                continue  # settings of tables, which are not main.cf's
             for piece in code(text, ""):
                 for name in PARAMETER.findall(piece):
                     count += 1
