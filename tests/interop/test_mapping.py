@@ -6,9 +6,12 @@ canonical addresses in envelope and headers, copies; in one process and in sever
 from __future__ import annotations
 
 import smtplib
+import socket
 import subprocess
 import sys
+import time
 
+from tests.interop.listening import serve_each
 from tests.interop.peers import Message
 from tests.interop.running import RunningTestCase, Txmta
 from tests.interop.tools import ENVIRONMENT, PATIENCE, free_port, wait_for
@@ -74,13 +77,15 @@ class Case(RunningTestCase):
         server.start()
         return server
 
-    def send(self, port: int, sender: str, *recipients: str) -> tuple[int, bytes]:
+    def send(
+        self, port: int, sender: str, *recipients: str, content: bytes = _CONTENT
+    ) -> tuple[int, bytes]:
         with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
             client.ehlo()
             self.assertEqual(client.mail(sender)[0], 250)
             for recipient in recipients:
                 self.assertEqual(client.rcpt(recipient)[0], 250)
-            return client.data(_CONTENT)
+            return client.data(content)
 
     def taken(self, *recipients: str) -> Message:
         """
@@ -143,6 +148,63 @@ class MappingTests(Case):
 
 
 class MultiMappingTests(MappingTests):
+    model = "process_model = multi\n"
+
+    def setUp(self) -> None:
+        require_root("starts several processes")
+        super().setUp()
+
+
+class LateTableTests(Case):
+    """
+    A table that answers over the network, and later.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.broken = False
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        self.table_port = listener.getsockname()[1]
+        serve_each(listener, self.serve)
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            for line in lines:
+                key = line.split()[1].decode()
+                time.sleep(0.02)
+                value = {
+                    "jo@here.test": "200 late@corp.test",
+                    "x@else.test": "200 one@else.test,two@else.test",
+                }.get(key, "500 none")
+                answer = "400 broken" if self.broken else value
+                connection.sendall(f"{answer}\n".encode())
+
+    def test_answers(self) -> None:
+        """
+        Envelope and headers wait for it, and so does the reply; nothing is lost
+        of what comes in meanwhile. When it cannot say, the client keeps it.
+        """
+        table = f"tcp:127.0.0.1:{self.table_port}"
+        server = self.server(
+            f"virtual_alias_maps = {table}\ncanonical_maps = {table}\n"
+            "canonical_classes = header_sender, header_recipient, envelope_sender\n"
+            "always_bcc =\nsmtpd_reject_unlisted_recipient = no\n"
+        )
+        long = _CONTENT + (b"x" * 70 + b"\r\n") * 5000
+        reply = self.send(server.port, "jo@here.test", "x@else.test", content=long)
+        self.assertEqual(reply[0], 250, reply)
+        message = self.taken("one@else.test", "two@else.test")
+        self.assertEqual(message.sender, "late@corp.test")
+        self.assertIn(b'From: "Doe, Jo" <late@corp.test> (office)', message.content)
+        body = long.partition(b"\r\n\r\n")[2]
+        self.assertEqual(message.content.partition(b"\r\n\r\n")[2], body)
+        self.broken = True
+        reply = self.send(server.port, "", "y@else.test")
+        self.assertEqual(reply, (451, b"4.3.0 Error: queue file write error"))
+
+
+class MultiLateTableTests(LateTableTests):
     model = "process_model = multi\n"
 
     def setUp(self) -> None:
