@@ -20,6 +20,7 @@ from txmta.config.check import check
 from txmta.config.main_cf import read_main_cf
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
+from txmta.report.gather import gather
 
 #: A bit of everything.
 EXAMPLE = {
@@ -100,6 +101,19 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(settings.myhostname, "mail.example.com")
         self.assertIn("example.com", settings.mydestination)
         self.assertIn("10.2.0.0/16", settings.mynetworks)
+
+    def test_starts(self) -> None:
+        """
+        With tables of routes and addresses alone the server would start.
+        """
+        files = {n: t for n, t in EXAMPLE.items() if n not in ("access", "sendmail.mc")}
+        files["relay-domains"] = "192.168.7\n"
+        with tempfile.TemporaryDirectory() as name:
+            for file, text in imported(files)[1].items():
+                Path(name, file).write_text(text)
+            report = gather(f"{name}/main.cf")
+        self.assertEqual([i for i in report.items if i.stops], [])
+        self.assertEqual(report.problems, [])
 
     def test_every_line(self) -> None:
         """

@@ -75,6 +75,14 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("  main.cf 2        myhostname = mail.example.com\n", out)
         self.assertIn("none would stop the start.", out)
 
+    def test_config_directory(self) -> None:
+        """
+        $config_directory is where main.cf is, as for the server.
+        """
+        (self.folder / "hosts").write_text("a x\n")
+        path = self.write("virtual_alias_maps = hash:$config_directory/hosts\n")
+        self.assertIn(f"hash:{self.folder}/hosts", self.found(gather(path)))
+
     def test_stops(self) -> None:
         """
         Exit status 1, whether a declaration or the check at the start says so;

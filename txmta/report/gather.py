@@ -52,7 +52,10 @@ def gather(path: str) -> Report:
     problems, warnings = _start(path)
     main_cf = _main_cf(path)
     services = _services(path)
-    settings, _ = Settings.collect(main_cf.definitions, this_machine())
+    # As for the server: it is where main.cf is.
+    folder = Definition(os.path.dirname(os.path.abspath(path)), path)
+    definitions = {**main_cf.definitions, "config_directory": folder}
+    settings, _ = Settings.collect(definitions, this_machine())
     agents = AgentRegistry().known_programs()
     parameters = Parameters(main_cf.definitions, settings, services, agents)
     items = [
