@@ -51,10 +51,11 @@ class StartFailed(Exception):
     """
 
 
-def load(path: str, allow_not_yet: bool = False) -> Configuration:
+def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configuration:
     """
     @param path: of main.cf; master.cf is beside it, or a built-in one counts.
     @param allow_not_yet: what is not supported yet is no problem.
+    @param starts: it is for a server, and large texts are compiled.
     @raise ConfigError: with all that is wrong. Nothing was opened for good.
     """
     problems: list[str] = []
@@ -88,8 +89,9 @@ def load(path: str, allow_not_yet: bool = False) -> Configuration:
         listens(services, settings, port_of)
     except ConfigError as e:
         problems += e.problems
-    keeper = Keeper(_hidden_from_owner(settings))
-    problems += problems_of_tables(settings, services, Ways(keeper.read))
+    keeper = Keeper(_hidden_from_owner(settings), starts)
+    ways = Ways(keeper.read, compiles=keeper.compiles)
+    problems += problems_of_tables(settings, services, ways)
     if problems:
         # What is broken may be why something is missed.
         told = [with_place(each, settings) for each in (*problems, *agents.broken)]

@@ -18,7 +18,7 @@ from tests.table_contract import TableContract, context
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITable, ITableType
 from txmta.maps import files, source, unix
-from txmta.maps.hash import TextTable, TextType
+from txmta.maps.hash import TextType
 from txmta.maps.inline import InlineType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.registry import TableRegistry
@@ -51,7 +51,7 @@ class HashTests(TableContract, SynchronousTestCase):
     def make_table(self) -> ITable:
         return self.open()
 
-    def open(self, aliases: bool = False) -> TextTable:
+    def open(self, aliases: bool = False) -> ITable:
         spec = f"hash:{self.path}"
         return TextType("hash").open(
             str(self.path),
@@ -63,7 +63,7 @@ class HashTests(TableContract, SynchronousTestCase):
             ),
         )
 
-    def wait(self, table: TextTable) -> None:
+    def wait(self, table: ITable) -> None:
         """
         Let the table look at its file twice.
         """

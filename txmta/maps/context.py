@@ -48,6 +48,7 @@ class Ways:
         until it has an answer.
     @ivar defined: the expanded text of a name in main.cf, if it is defined.
     @ivar manner: how keys and values are taken.
+    @ivar compiles: tells if a large text may be compiled, into a file beside it.
     """
 
     read: Reader = read_file
@@ -57,6 +58,7 @@ class Ways:
     reactor: Any = None
     defined: Callable[[str], str | None] = lambda name: None
     manner: Manner = Manner()
+    compiles: Callable[[str], bool] = lambda path: False
 
 
 #: For one process that may do all.

@@ -77,12 +77,20 @@ class Keeper:
     @ivar files: contents by path.
     """
 
-    def __init__(self, hidden: Callable[[str], bool]) -> None:
+    def __init__(self, hidden: Callable[[str], bool], compiling: bool = False) -> None:
         """
         @param hidden: whether the others cannot read a file.
+        @param compiling: what others can read may be compiled for them.
         """
+        self._compiling = compiling
         self.files: dict[str, bytes] = {}
         self._hidden = hidden
+
+    def compiles(self, path: str) -> bool:
+        """
+        @return: a large text may be compiled for the others.
+        """
+        return self._compiling and not self._hidden(path)
 
     def read(self, path: str) -> tuple[Signature, str]:
         """

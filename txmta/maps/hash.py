@@ -29,8 +29,16 @@ from txmta.errors import ConfigError
 from txmta.maps.context import TableContext
 from txmta.maps.file_values import is_encoded
 from txmta.maps.source import Source
-from txmta.maps.text import read_aliases, read_postmap
+from txmta.maps.text import (
+    alias_entries,
+    postmap_entries,
+    read_aliases,
+    read_postmap,
+)
 from txmta.tables import ITable, ITableType
+
+#: Octets of a text that is read into memory; larger ones are compiled.
+LARGEST_TEXT = 20 * 1024 * 1024
 
 #: Types whose tables are index files in Postfix: what postmap says is about those.
 INDEXED = ("hash", "btree")
@@ -76,13 +84,16 @@ class TextType:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
 
-    def open(self, name: str, context: object) -> TextTable:
+    def open(self, name: str, context: object) -> ITable:
         context = cast(TableContext, context)
         if not context.takes(name):
             raise context.failed(
                 "not a full path", ": write the path of the text file, from /"
             )
         self._check_source(name, context)
+        compiled = _compiled(name, context)
+        if compiled is not None:
+            return compiled
         read = read_aliases if context.aliases else read_postmap
         fold = context.manner.fold
 
@@ -133,3 +144,19 @@ class TextType:
         if context.manner.command:
             reason = "No such file or directory"
             raise ConfigError([f"open database {index}: {reason}"])
+
+
+def _compiled(name: str, context: TableContext) -> ITable | None:
+    """
+    @return: what has been made of a large text.
+    """
+    try:
+        if os.path.getsize(name) <= LARGEST_TEXT:
+            return None
+    except OSError:
+        return None
+    # Here, as few tables are large.
+    from txmta.maps.compiled import open_compiled
+
+    read = alias_entries if context.aliases else postmap_entries
+    return open_compiled(name, context, read)

@@ -97,12 +97,16 @@ class LmdbWriter:
             raise ValueError(str(e)) from e
         return done
 
-    def commit(self) -> None:
+    def commit(self, more: bool = False) -> None:
         """
         From here on it counts, also after a power cut.
+
+        @param more: another transaction begins.
         """
         try:
             self._transaction.commit()
+            if more:
+                self._transaction = self._environment.begin(write=True)
         except self._library.MapFullError as e:
             raise MapFull from e
         except self._library.Error as e:
