@@ -42,6 +42,16 @@ class EntryTests(PostconfCase):
             "    -o {mydomain=a b}\n    -o relayhost=here\n    -o bogus\n",
         )
 
+    def test_folded_braces(self) -> None:
+        """
+        They do not count where a line is to end.
+        """
+        for word, between in (("x" * 8, " "), ("x" * 9, "\n    ")):
+            self.given("", f"foo unix - - - - - pipe 123456 {{{word} y}}\n")
+            self.assertTrue(
+                self.postconf("-Mf").endswith(f" 123456{between}{{{word} y}}\n")
+            )
+
     def test_patterns(self) -> None:
         first = "127.0.0.1:10025 inet n   n       n       -       0       smtpd\n"
         for text in ("127.0.0.1:10025", "127.0.0.1:10025/inet", "127.0.0.1:10025/*"):

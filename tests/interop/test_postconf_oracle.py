@@ -36,8 +36,8 @@ from tests.interop.postconf_texts import (
 from tests.support import PATH, SLICE, require
 from txmta.admin.postconf import Command, options, printable
 
-#: Pairs of files. With all that is shown of each, 10,000 lines in a slice.
-EXAMPLES = 40 if SLICE else 250
+#: Pairs of files. With all that is shown of each, 5,000 lines in a slice.
+EXAMPLES = 25 if SLICE else 250
 
 oracle = settings(
     max_examples=EXAMPLES,

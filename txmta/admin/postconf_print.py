@@ -84,9 +84,9 @@ def arguments(
     @return: what follows the command, with the space before it.
     """
     out: list[str] = []
-    for text, alone in _groups(entry, value):
+    for text, size, alone in _groups(entry, value):
         # an option with a value has a line of its own
-        if fold and (alone or length + 1 + len(text) >= LIMIT):
+        if fold and (alone or length + 1 + size >= LIMIT):
             out.append("\n" + " " * INDENT)
             length = INDENT
         else:
@@ -99,10 +99,10 @@ def arguments(
 
 def _groups(
     entry: MasterLine, value: Callable[[str], str]
-) -> Iterator[tuple[str, bool]]:
+) -> Iterator[tuple[str, int, bool]]:
     """
-    @return: each argument, in braces if need be, or option with its value;
-        whether it is the latter.
+    @return: each argument, in braces if need be, or option with its value; its
+        length, without braces; whether it is the latter.
     """
     words = entry.words[COMMAND + 1 :]
     at = 0
@@ -111,13 +111,13 @@ def _groups(
         at += 1
         if takes_value(option) and at < len(words):
             given = value(words[at]) if option == "-o" else words[at]
-            yield f"{option} {_braced(given)}", True
+            yield f"{option} {_braced(given)}", 0, True
             at += 1
         else:
-            yield option, False
+            yield option, len(option), False
     for number, word in enumerate(words[at:]):
         # the first one that is no option has none
-        yield (word if number == 0 else _braced(word)), False
+        yield (word if number == 0 else _braced(word)), len(word), False
 
 
 def _braced(text: str) -> str:
