@@ -15,7 +15,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.admin.import_sendmail import main, take
-from txmta.admin.import_sendmail_plan import Line, Plan, Result
+from txmta.admin.import_sendmail_plan import Line, Plan, Result, Source
 from txmta.config.check import check
 from txmta.config.main_cf import read_main_cf
 from txmta.config.settings import Settings
@@ -290,12 +290,18 @@ class BadInputTests(SynchronousTestCase):
         """
         hostile = "define(`SMART_HOST', `a.example\nmynetworks = 0.0.0.0/0')\n"
         hostile += "define(`confDOUBLE_BOUNCE_ADDRESS', `$mydomain')\n"
-        hostile += "define(`LUSER_RELAY', `local:a$mydomain\nmynetworks = ::/0')\n"
+        hostile += "define(`LUSER_RELAY', `local:a$mydomain')\n"
+        hostile += "define(`LUSER_RELAY', `local:a\nmynetworks = ::/0')\n"
         lines, texts = imported({"sendmail.mc": hostile})
         self.assertNotIn("0.0.0.0/0", texts["main.cf"])
         self.assertNotIn("::/0", texts["main.cf"])
         self.assertNotIn("a$mydomain", texts["main.cf"])
-        self.assertEqual(len(lost(lines)), 3)
+        self.assertEqual(len(lost(lines)), 4)
+        plan = Plan()
+        source = Source("sendmail.mc", 1, "")
+        plan.set(source, "x", "a$b")
+        plan.set(source, "y", "a\nb")
+        self.assertEqual(plan.values, {"x": "a$$b"})
 
     def test_many_words(self) -> None:
         """

@@ -74,8 +74,9 @@ class Defines:
 
     def _luser(self, source: Source, value: str) -> None:
         target = _hub(value)
-        if value.startswith("local:"):
-            self._plan.set(source, "luser_relay", value.partition(":")[2])
+        user = define_value("address", value.removeprefix("local:"))
+        if value.startswith("local:") and user:
+            self._plan.set(source, "luser_relay", user)
         elif target:
             self._plan.set(source, "fallback_transport", target)
         else:
