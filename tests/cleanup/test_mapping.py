@@ -270,6 +270,7 @@ class AliasTests(MappingTests):
         """
         for name, value, address in (
             ("virtual_alias_recursion_limit", "20", "l1@x.test"),
+            ("virtual_alias_recursion_limit", "1", "a@x.test"),
             ("virtual_alias_expansion_limit", "5", "six@x.test"),
             ("virtual_alias_address_length_limit", "7", "b@x.test"),
         ):
