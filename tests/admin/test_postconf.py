@@ -10,7 +10,9 @@ import sys
 
 from tests.admin.postconf_case import SMTP, PostconfCase
 from txmta.admin.postconf_known import MANUAL_ONLY, OLD
-from txmta.config.settings import Settings
+from txmta.config.settings import FAMILIES, Settings
+
+AGENTS = ("lmtp", "relay", "smtp", "virtual")
 
 
 class ShowTests(PostconfCase):
@@ -42,7 +44,11 @@ class ShowTests(PostconfCase):
             self.assertIn(row, rows)
         names = {row.split(" ")[0] for row in rows}
         known = set(Settings.names()) - OLD - MANUAL_ONLY
-        self.assertEqual(known - names, set())
+        # those of services that this master.cf has not
+        others = {f"{agent}_{suffix}" for agent in AGENTS for suffix in FAMILIES}
+        self.assertEqual(known - names - others, set())
+        self.assertFalse(names & others)
+        self.assertIn("local_destination_recipient_limit = 1", rows)
         # old names, and those of the manual only
         self.assertFalse(names & {"virtual_maps", "extract_recipient_limit"})
 

@@ -124,16 +124,17 @@ class Known:
         self._machine = cache(machine)
         self._parameters: dict[str, Parameter[Any]] = {}
         for parameter in (*later().values(), *declared(Settings)):
-            if parameter.name not in _NOT_NAMES:
+            if parameter.name not in _NOT_NAMES and not _of_service(parameter):
                 self._parameters[parameter.name] = parameter
         for name in self._parameters:
             self.kinds[name] = Kind.HIDDEN if name in OLD else Kind.BUILTIN
         self._texts = {
+            **dict.fromkeys(OLD, ""),
             "process_name": process,
             "process_id": str(os.getpid()),
             "service_name": "",
         }
-        self.kinds.update(dict.fromkeys(self._texts, Kind.BUILTIN))
+        self.kinds.update(dict.fromkeys(READ_ONLY, Kind.BUILTIN))
 
     def __contains__(self, name: str) -> bool:
         return name in self.kinds
@@ -184,3 +185,14 @@ class Known:
         for name, parameter in self._parameters.items():
             if isinstance(parameter.default, str) and name not in self._texts:
                 yield name, parameter.default
+
+
+def _of_service(parameter: Parameter[Any]) -> bool:
+    """
+    @return: does it only exist with the service of its name? Where the default
+        is another (local_destination_recipient_limit), it always does.
+    """
+    for suffix, base in FAMILIES.items():
+        if parameter.name.endswith(f"_{suffix}") and parameter.default == f"${base}":
+            return True
+    return False
