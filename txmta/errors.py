@@ -89,9 +89,12 @@ class ResolverUnavailable(MailError):
     """
     DNS can say neither "exists" nor "does not exist" just now.
 
-    Always temporary (4.4.3). Its opposite, "does not exist", is an
+    Always temporary. Its opposite, "does not exist", is an
     L{txmta.model.Answer} without records.
     """
+
+    #: RFC 3463 code.
+    status = "4.4.3"
 
     def __init__(self, name: str, kind: str, reason: str) -> None:
         super().__init__(

@@ -34,6 +34,7 @@ recipient_delimiter = +-
 smtpd_recipient_limit = 100
 smtp_generic_maps = texthash:FOLDER/generic, regexp:FOLDER/patterns
 smtp_delivery_status_filter = regexp:FOLDER/statuses
+smtp_reply_filter = regexp:FOLDER/replies
 default_delivery_status_filter =
 notify_classes =
 smtputf8_enable = no
@@ -63,6 +64,11 @@ _STATUSES = r"""
 /^5(\S+ .*perhaps.*)/ 4.7.7 wait
 /^2(\S+ .*)/ 2.6.6 taken
 /^(5\S+ .*wrong.*)/ 2.0.0 $1
+"""
+
+_REPLY_FILTER = r"""
+/^550 5\.4\.0 (.*)/ 450 4.4.9 turned: $1
+/^250 8BITMIME/ 250 DSN
 """
 
 USERS = ("a", "b", "pat", "x y", "postmaster", "owner-l", "many")
@@ -97,6 +103,7 @@ class Hop:
 
     def __init__(self) -> None:
         self.kept: dict[int, Delivered] = {}
+        self.commands: list[bytes] = []
         self._lock = threading.Lock()
 
     def play(self, connection: socket.socket) -> None:
@@ -105,6 +112,7 @@ class Hop:
             now = Delivered()
             for line in iter(lines.readline, b""):
                 verb = line[:4].upper()
+                self.commands.append(line)
                 reply = b"250 2.0.0 ok\r\n"
                 path = line.partition(b"<")[2].rpartition(b">")[0].decode()
                 if verb == b"EHLO":
@@ -245,6 +253,7 @@ class OracleCase(RunningTestCase):
                 ("other", tables[1]),
                 ("patterns", _PATTERNS),
                 ("statuses", _STATUSES),
+                ("replies", _REPLY_FILTER),
             ):
                 (folder / name).write_text(text)
             hops = self.hops[server] = Hop(), Hop()
@@ -318,7 +327,7 @@ class GenericOracleTests(OracleCase):
     def test_statuses(self) -> None:
         """
         Codes and words of deliveries, in the log; soft becomes hard and the other
-        way round, but no failure a success.
+        way round, but no failure a success. Replies are changed before that.
         """
         self.servers(Questions(1))
         to = [f"{name}@w.test" for name in (*_REPLIES, "good")]
@@ -340,3 +349,7 @@ class GenericOracleTests(OracleCase):
             )
         self.assertEqual(*lines)
         self.assertIn("soon: dsn=5.8.8, status=bounced (no patience)", lines[0])
+        self.assertIn("450 4.4.9 turned: no (in reply to RCPT TO", str(lines[0]))
+        for hops in self.hops.values():
+            # What the server was taken to offer.
+            self.assertTrue(any(b" ORCPT=" in c for c in hops[0].commands))

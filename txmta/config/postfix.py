@@ -66,8 +66,6 @@ _DANGEROUS: Mapping[str, str] = {
             "smtp_bind_address6",
             "smtp_host_lookup",
             "smtp_dns_support_level",
-            "smtp_dns_reply_filter",
-            "smtp_reply_filter",
             "disable_dns_lookups",
             "smtp_header_checks",
             "smtp_mime_header_checks",

@@ -26,7 +26,9 @@ from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from txmta.address import quote, split
+from txmta.config.settings import Settings
 from txmta.delivery.blocks import read_block
+from txmta.delivery.context import AgentContext
 from txmta.errors import MailError, TableUnavailable
 from txmta.header_addresses import HeaderAddress
 from txmta.header_addresses import find as find_addresses
@@ -225,6 +227,29 @@ class Generic:
         if new is None:
             new = known[address] = await self.map(address)
         return None if new == address else new
+
+
+def make_generic(
+    context: AgentContext, settings: Settings, name: str, warn: Callable[[str], None]
+) -> Generic | None:
+    """
+    @param settings: with C{smtp_} parameters, of lmtp too.
+    @param name: of the parameter.
+    @return: L{None} if nothing is rewritten.
+    """
+    items = settings.smtp_generic_maps
+    if not items:
+        return None
+    assert context.addresses is not None, "mail that leaves has had routes"
+    rules = GenericRules(
+        name,
+        settings.recipient_delimiter,
+        settings.owner_request_special,
+        settings.myorigin,
+        "generic" in settings.propagate_unmatched_extensions,
+    )
+    tables = [context.table(item, name) for item in items]
+    return Generic(tables, context.addresses, rules, context.clock, warn)
 
 
 def _extended(address: str, extension: str) -> str:

@@ -27,7 +27,7 @@ from txmta.config.addresses import own_addresses, own_interfaces
 from txmta.config.parameters.lmtp import LMTP_NAMES
 from txmta.config.settings import Settings
 from txmta.delivery.context import AgentContext
-from txmta.delivery.generic import Generic, GenericRules
+from txmta.delivery.generic import make_generic
 from txmta.delivery.lmtp import (
     LmtpLookup,
     lmtp_nexthop,
@@ -36,6 +36,7 @@ from txmta.delivery.lmtp import (
 )
 from txmta.delivery.smtp_connections import KeepRules, KeptConnections
 from txmta.delivery.smtp_delivery import DeliveryRules, SmtpDelivery, Tools
+from txmta.delivery.smtp_filters import reply_filter, resolver
 from txmta.delivery.smtp_hosts import OrderRules, numeric, plain_host, port_number
 from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
 from txmta.errors import ConfigError
@@ -79,10 +80,15 @@ class SmtpAgent:
         if "native" in settings.smtp_host_lookup or _without_dns(settings):
             native = native_lookup(context.in_thread, settings.inet_protocols)
         rules = lookup_rules(settings, shuffle, native)
+        name = _named("smtp_reply_filter", lmtp)
+        replies = reply_filter(context, settings.smtp_reply_filter, name, self.name)
         dial, delivery = dial_rules(settings, lmtp), delivery_rules(settings, lmtp)
-        lookup = HostLookup(context.resolver, rules, warn)
+        dial = replace(dial, client=replace(dial.client, reply_filter=replies))
+        name = _named("smtp_dns_reply_filter", lmtp)
+        names = resolver(context, settings.smtp_dns_reply_filter, name, self.name)
+        lookup = HostLookup(names, rules, warn)
         if lmtp:
-            lookup = LmtpLookup(context.resolver, replace(rules, mx=False), warn)
+            lookup = LmtpLookup(names, replace(rules, mx=False), warn)
             lookup.myhostname = settings.myhostname
         self._tools = Tools(
             delivery,
@@ -91,7 +97,7 @@ class SmtpAgent:
             self.kept,
             context.clock,
             context.sink,
-            _generic(context, settings, lmtp, warn),
+            make_generic(context, settings, _named("smtp_generic_maps", lmtp), warn),
         )
 
     def deliver(
@@ -114,28 +120,6 @@ def lmtp_agent(context: AgentContext, shuffle: Shuffle = random.shuffle) -> Smtp
     @return: what delivers by LMTP.
     """
     return SmtpAgent(context, shuffle, lmtp=True)
-
-
-def _generic(
-    context: AgentContext, settings: Settings, lmtp: bool, warn: Callable[[str], None]
-) -> Generic | None:
-    """
-    @return: L{None} if nothing is rewritten.
-    """
-    name = _named("smtp_generic_maps", lmtp)
-    items = settings.smtp_generic_maps
-    if not items:
-        return None
-    assert context.addresses is not None, "mail that leaves has had routes"
-    rules = GenericRules(
-        name,
-        settings.recipient_delimiter,
-        settings.owner_request_special,
-        settings.myorigin,
-        "generic" in settings.propagate_unmatched_extensions,
-    )
-    tables = [context.table(item, name) for item in items]
-    return Generic(tables, context.addresses, rules, context.clock, warn)
 
 
 def _without_dns(settings: Settings) -> bool:

@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txmta.address import valid_domain
+from txmta.delivery.smtp_filters import Filtered
 from txmta.delivery.smtp_hosts import Destination, Found, OrderRules, arrange, numeric
 from txmta.errors import ResolverUnavailable
 from txmta.interfaces import IResolver
@@ -90,9 +91,9 @@ class HostLookup:
             return await self._find_host(destination, host)
         answer = await _settled(self._ask(host, "MX"))
         if isinstance(answer, ResolverUnavailable):
-            if self._rules.ignore_mx_error:
+            if self._rules.ignore_mx_error and not isinstance(answer, Filtered):
                 return await self._find_host(destination, host)
-            return Found(trouble=Trouble("4.4.3", str(answer)))
+            return Found(trouble=Trouble(answer.status, str(answer)))
         exchangers = sorted(
             (mx for mx in answer.records if isinstance(mx, Mx)),
             key=lambda mx: mx.preference,
@@ -153,7 +154,7 @@ class HostLookup:
         for kind, question in pending:
             answer = await _settled(question)
             if isinstance(answer, ResolverUnavailable):
-                trouble = _worse(trouble, Trouble("4.4.3", str(answer)))
+                trouble = _worse(trouble, Trouble(answer.status, str(answer)))
             else:
                 found += [a for a in answer.records if isinstance(a, str)]
                 trouble = _worse(trouble, _not_found(host, kind, answer.exists))

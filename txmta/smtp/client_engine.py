@@ -22,6 +22,7 @@ Errors: none leave this module; what a server does wrong is a L{Failed}.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from txmta.errors import BadReply
 from txmta.smtp import client_trouble as trouble
@@ -50,7 +51,7 @@ from txmta.smtp.client_handshake import Handshake
 from txmta.smtp.client_lmtp import LmtpExchange
 from txmta.smtp.client_probe import ProbeExchange
 from txmta.smtp.client_trouble import Trouble
-from txmta.smtp.replies import ReplyReader, ServerReply
+from txmta.smtp.replies import FilteringReader, ReplyReader, ServerReply
 
 
 class ClientEngine:
@@ -72,7 +73,8 @@ class ClientEngine:
         self._handshake = Handshake(rules, peer)
         self._new_exchange = LmtpExchange if rules.lmtp else Exchange
         self._exchange: Exchange | None = None
-        self._reader = ReplyReader()
+        self._reply_filter = rules.reply_filter
+        self._reader = self._new_reader()
         self.out: list[str] = []
         self._must_reset = False
         self._last = False
@@ -207,10 +209,16 @@ class ClientEngine:
         """
         TLS has begun: what was said in clear text counts no more.
         """
-        self._reader = ReplyReader()
+        self._reader = self._new_reader()
         self._must_reset = False
         self.out = [self._handshake.secured()]
         self.stage = Stage.EHLO
+
+    def _new_reader(self) -> ReplyReader:
+        change = self._reply_filter
+        if change is None:
+            return ReplyReader()
+        return FilteringReader(partial(change, self._label))
 
     def _reply(self, reply: ServerReply, events: list[Event]) -> None:
         self.replies += 1

@@ -12,7 +12,7 @@ Errors: L{Broken}, inside the engine only.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -88,6 +88,8 @@ class ClientRules:
     @ivar myhostname: a server that calls itself so is ourselves; C{""} where
         loops are not looked for.
     @ivar lmtp: speak LMTP: LHLO, and a reply for each recipient after the dot.
+    @ivar reply_filter: smtp_reply_filter; gets C{host[address]} and a line of a
+        reply, gives the line to be understood.
     """
 
     helo_name: str
@@ -98,6 +100,7 @@ class ClientRules:
     ignore: Collection[str] = ()
     myhostname: str = ""
     lmtp: bool = False
+    reply_filter: Callable[[str, bytes], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

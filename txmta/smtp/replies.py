@@ -16,6 +16,7 @@ Errors: L{BadReply}, after which the reader must be thrown away.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from txmta.errors import BadReply
 
@@ -181,3 +182,43 @@ class ReplyReader:
         if self.strict:
             raise BadReply("non-SMTP response", line[:80])
         self.garbage = True
+
+
+class FilteringReader(ReplyReader):
+    """
+    A reader of replies that are changed before they are understood, line by
+    line. What is too long to be one line stays as it is.
+    """
+
+    __slots__ = ("_change", "_long", "_partial")
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        """
+        @param change: gets and gives a line without its end.
+        """
+        super().__init__()
+        self._change = change
+        self._partial = b""
+        self._long = False  # the start of a line has been passed on
+
+    def add(self, data: bytes) -> None:
+        """
+        See L{ReplyReader.add}.
+        """
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            if not self._long and len(line) <= MAX_REPLY_LINE:
+                changed = self._change(line.removesuffix(b"\r"))
+                line = changed.translate(None, b"\r\n")
+            super().add(line + b"\n")
+            self._long = False
+        if self._long or len(self._partial) > MAX_REPLY_LINE:
+            super().add(self._partial)
+            self._partial, self._long = b"", True
+
+    @property
+    def empty(self) -> bool:
+        """
+        See L{ReplyReader.empty}.
+        """
+        return not self._partial and super().empty

@@ -226,11 +226,16 @@ class SmtpParameters:
     smtp_reply_filter = words(
         "",
         kind="tables",
-        doc="Change replies of servers before they are understood.",
-        status=Status.NOT_YET,
+        doc="Table that replaces replies of servers before they are understood, line "
+        "by line.",
     )
     smtp_dns_reply_filter = words(
-        "", kind="tables", doc="Filter DNS answers.", status=Status.NOT_YET
+        "",
+        kind="tables",
+        doc="Tables that are asked for each MX, A and AAAA record (name ttl class type "
+        "preference value); those for which they say IGNORE do not count.",
+        status=Status.APPROXIMATED,
+        note="The ttl is that of the answer as a whole.",
     )
     smtp_dns_resolver_options = words(
         "",
