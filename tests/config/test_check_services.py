@@ -104,10 +104,13 @@ class ServiceTests(SynchronousTestCase):
         checks = found(
             "628 inet n - n - - qmqpd\npolicy unix - n n - 0 spawn user=x argv=/y\n"
             "a unix - - n - - nosuch\nb unix - - n - - /usr/bin/own\n"
-            "c unix - - n - - smtpd\n"
+            "c unix - - n - - smtpd\n26 inet n - n - - qmgr\n27 inet n - n - - anvil\n"
         )
         self.assertEqual(checks.problems, [])
-        words = ("QMQP", "such as systemd", "no such program", "of others", "inet only")
+        words = (
+            *("QMQP", "such as systemd", "no such program", "of others", "inet only"),
+            *("nobody listens there", "nobody listens there"),
+        )
         self.assertEqual(len(checks.warnings), len(words))
         for warning, word in zip(checks.warnings, words, strict=True):
             self.assertIn("not started: ", warning)

@@ -78,6 +78,26 @@ class ParseTests(SynchronousTestCase):
         )
         self.assertEqual(service.arguments, ())
 
+    def test_options_together(self) -> None:
+        """
+        C{-vo name=value} is C{-v -o name=value}; C{--} ends options.
+        """
+        service = one("x unix - - n - - y -vo a=b -vv -oc=d -- -o e=f\n")
+        self.assertEqual(service.overrides, {"a": "b", "c": "d"})
+        self.assertEqual(service.arguments, ("-v", "-vv", "--", "-o", "e=f"))
+
+    def test_braces_inside(self) -> None:
+        """
+        White space in braces separates nothing, wherever they are.
+        """
+        service = one("x unix - n n - - pipe user=u argv=/c ${user?{a b}:{c}} {d e}\n")
+        self.assertEqual(
+            service.arguments, ("user=u", "argv=/c", "${user?{a b}:{c}}", "d e")
+        )
+        # Not in columns.
+        service = one("{a unix - - n - - y {b {c d}}\n")
+        self.assertEqual((service.name, service.arguments), ("{a", ("b {c d}",)))
+
     def test_command_of_pipe(self) -> None:
         """
         Options end at the first word without "-": what belongs to the command

@@ -16,8 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from txmta.config.lines import logical_lines, read_text, unfit
+from txmta.config.master_lines import is_option, unbraced, words
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
 
@@ -211,58 +213,39 @@ def _service(text: str, where: str) -> Service:
 
 def _fields(text: str) -> Iterator[str]:
     """
-    Split at white space; C{{ ... }} is one field, without its braces.
+    @return: the columns; then the arguments, in which C{{ ... }} keeps what is
+        inside together, and is taken off where it is around all of one.
     """
-    at = 0
-    while (at := _skip(text, at)) < len(text):
-        start = at
-        if text[at] == "{":
-            at = _closing(text, at)
-            yield text[start + 1 : at].strip()
-            at += 1
-            if at < len(text) and not text[at].isspace():
-                raise ValueError(
-                    f"syntax error after '}}' in \"{text[start:][:60]}\": write white "
-                    "space there"
-                )
-            continue
-        while at < len(text) and not text[at].isspace():
-            at += 1
-        yield text[start:at]
+    columns = text.split(maxsplit=len(COLUMNS))
+    yield from columns[: len(COLUMNS)]
+    for word in words("".join(columns[len(COLUMNS) :])):
+        yield unbraced(word, _refuse) if word.startswith("{") else word
 
 
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at
+def _refuse(problem: str) -> NoReturn:
+    raise ValueError(problem)
 
 
-def _closing(text: str, at: int) -> int:
-    depth = 0
-    for index in range(at, len(text)):
-        depth += (text[index] == "{") - (text[index] == "}")
-        if depth == 0:
-            return index
-    raise ValueError(f"missing '}}' in \"{text[at:][:60]}\"")
-
-
-def _options(words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+def _options(arguments: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     """
     As getopt: options end at the first word without C{-}, so that a C{-o}
-    in the command of a pipe service stays where it is.
+    in the command of a pipe service stays where it is; C{-vo} is C{-v -o}.
     """
-    arguments: list[str] = []
+    left: list[str] = []
     overrides: dict[str, str] = {}
-    rest = iter(words)
+    rest = iter(arguments)
     for word in rest:
-        if not word.startswith("-"):
-            arguments += [word, *rest]
-        elif not word.startswith("-o"):
-            arguments.append(word)
+        letters, o, value = word.partition("o")
+        if not is_option(word):
+            left += [word, *rest]
+        elif not o:
+            left.append(word)
         else:
-            name, value = _override(word[2:] or next(rest, ""))
+            if letters != "-":
+                left.append(letters)
+            name, value = _override(value or next(rest, ""))
             overrides[name] = value
-    return tuple(arguments), overrides
+    return tuple(left), overrides
 
 
 def _override(option: str) -> tuple[str, str]:

@@ -97,6 +97,7 @@ FATES: Mapping[str, Fate] = {
     "nbdb_reindexd": _function("Berkeley DB files are not read."),
 }
 
+_NOBODY = _absent("smtpd alone listens on type inet: nobody listens there")
 _PASS = _function("Only postscreen hands sessions on.")
 _OFF_THE_NET = _absent("smtpd listens on type inet only")
 
@@ -117,8 +118,10 @@ def fate(service: Service, agents: Collection[str]) -> Fate:
             + (", or program smtpd" if program == "smtp" else ""),
             True,
         )
-    if program in FATES:
-        return FATES[program]
+    found = FATES.get(program)
+    if found is not None:
+        on_the_net = service.type == "inet" and program != "smtpd"
+        return _NOBODY if on_the_net and found.status is not Status.NOT_YET else found
     what = "there is no such program here"
     if "/" in program:
         what = "programs of others are not started"
