@@ -31,6 +31,9 @@ from txmta.smtp.service import problems as smtpd_problems
 #: Lists that may name files and tables, and are of no address class.
 STRINGS = ("masquerade_exceptions",)
 
+#: Restrictions among which tables may be.
+RESTRICTIONS = ("local_header_rewrite_clients",)
+
 
 def problems_of_tables(
     settings: Settings, services: Sequence[MasterService], ways: Ways = PLAIN
@@ -49,7 +52,7 @@ def problems_of_tables(
         *smtpd_problems(settings),
         *_problems_of_classes(settings, ways),
         *_problems_of_templates(settings),
-        *_problems_of_lists(settings, (*NETWORKS, *STRINGS), ways),
+        *_problems_of_lists(settings, (*NETWORKS, *STRINGS, *RESTRICTIONS), ways),
         *problems_of_agents(settings, names, ways),
     ]
     problems = [with_place(each, settings) for each in found]
@@ -111,6 +114,13 @@ def _problems_of_lists(
                 lists.strings(name, getattr(settings, name))
             except ConfigError as e:
                 problems += e.problems
+        elif name in RESTRICTIONS:
+            for item in getattr(settings, name):
+                try:
+                    if ":" in item:
+                        registry.table(item, name)
+                except ConfigError as e:
+                    problems += e.problems
     return problems
 
 

@@ -144,6 +144,7 @@ class SmtpdRole:
                 partial(parts.tables.open_list, settings),
                 self._own,
                 parts.postmaster,
+                parts.tables.registry.table,
             ),
             service.name,
             seats=self._seats_of(service),

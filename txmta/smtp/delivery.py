@@ -28,6 +28,7 @@ from txmta.interfaces import (
     ICleanupMessage,
     IEventSink,
     IQueueEntrance,
+    ITable,
     ITxmtaDelivery,
     ITxmtaMessage,
 )
@@ -45,6 +46,7 @@ class Desk:
 
     @ivar now: wall time.
     @ivar origin: local_header_rewrite_clients.
+    @ivar origin_tables: the tables among these.
     """
 
     sink: IEventSink
@@ -55,6 +57,7 @@ class Desk:
     space: Space
     now: Callable[[], float]
     origin: Sequence[str] = ("permit_inet_interfaces",)
+    origin_tables: Sequence[ITable] = ()
 
 
 @implementer(IMessageDeliveryFactory)
@@ -100,6 +103,8 @@ class Delivery:
         client = origin.client
         assert client is not None, "the server fills it in"
         trusted = self._trusts(client)
+        if desk.origin_tables and trusted is not True:
+            trusted = Deferred.fromCoroutine(self._in_tables(trusted, client))
         if trusted is True or trusted is False:
             self._local_origin = trusted
         else:
@@ -113,6 +118,21 @@ class Delivery:
         if "permit_mynetworks" in origin:
             return world.mynetworks.match_client(client.name, client.address)
         return False
+
+    async def _in_tables(self, trusted: bool | Deferred[bool], client: Client) -> bool:
+        """
+        @param trusted: what is known without tables.
+        """
+        if isinstance(trusted, Deferred):
+            trusted = await trusted
+        for table in self._desk.origin_tables:
+            if trusted:
+                break
+            found = table.lookup(client.address)
+            if isinstance(found, Deferred):
+                found = await found
+            trusted = found is not None
+        return trusted
 
     def _trusted(self, trusted: bool) -> None:
         self._local_origin = trusted

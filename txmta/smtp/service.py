@@ -27,6 +27,7 @@ from txmta.interfaces import (
     IEventSink,
     IPostmaster,
     IQueueEntrance,
+    ITable,
 )
 from txmta.smtp.access.check import World
 from txmta.smtp.access.policy import Policy, codes, validate_restrictions
@@ -48,6 +49,7 @@ class Services:
     @ivar open_list: makes a match list of the items of the parameter named.
     @ivar own: IP addresses of inet_interfaces and proxy_interfaces.
     @ivar postmaster: hears of trouble in sessions, if he wants to.
+    @ivar open_table: opens C{type:name} of the parameter named, if any has one.
     """
 
     clock: IReactorTime
@@ -60,6 +62,7 @@ class Services:
     open_list: Callable[[str], IClientList]
     own: Container[str]
     postmaster: IPostmaster | None = None
+    open_table: Callable[[str, str], ITable] | None = None
 
 
 def problems(settings: Settings) -> list[str]:
@@ -142,4 +145,17 @@ def desk(settings: Settings, services: Services) -> Desk:
         ),
         now=services.now,
         origin=tuple(w.lower() for w in settings.local_header_rewrite_clients),
+        origin_tables=_tables("local_header_rewrite_clients", settings, services),
     )
+
+
+def _tables(
+    parameter: str, settings: Settings, services: Services
+) -> tuple[ITable, ...]:
+    """
+    @return: the tables among the items of a parameter.
+    """
+    items = [item for item in getattr(settings, parameter) if ":" in item]
+    opened = services.open_table
+    assert opened is not None or not items, "who has no tables gets none"
+    return tuple([opened(item, parameter) for item in items]) if opened else ()

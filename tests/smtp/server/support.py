@@ -28,6 +28,7 @@ from txmta.interfaces import (
     IPostmaster,
 )
 from txmta.log.postfix import line
+from txmta.maps.registry import TableRegistry
 from txmta.model import AddressClass, Envelope, Reply, Route, Submission
 from txmta.smtp.server import SMTPServer
 from txmta.smtp.service import Services, server_factory
@@ -269,6 +270,7 @@ class World:
             self.lists.__getitem__,
             {FRIEND},
             self.postmaster,
+            TableRegistry(self.clock.seconds, self.sink.lines.append).table,
         )
 
     def connect(self, address: str = STRANGER) -> Talk:

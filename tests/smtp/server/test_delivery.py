@@ -113,6 +113,28 @@ class EnvelopeTests(SynchronousTestCase):
             envelope = w.cleanup.messages[0].envelope
             self.assertIs(envelope.local_origin, expected, clients)
 
+    def test_local_origin_by_table(self) -> None:
+        """
+        By the address of the client; a table that cannot say makes it wait.
+        """
+        table = f"inline:{{{STRANGER}=x}}"
+        for clients, address, expected in (
+            (table, STRANGER, True),
+            (table, FRIEND, False),
+            (f"check_address_map {table}", STRANGER, True),
+            (f"permit_mynetworks fail:x {table}", FRIEND, True),
+            (f"permit_mynetworks {table}", STRANGER, True),
+        ):
+            w = world(local_header_rewrite_clients=clients)
+            t = talk(w, address)
+            t.say(b"MAIL FROM:<>\r\nRCPT TO:<user>\r\n")
+            t.say(b"DATA\r\n")
+            envelope = w.cleanup.messages[0].envelope
+            self.assertIs(envelope.local_origin, expected, clients)
+        t = talk(world(local_header_rewrite_clients="fail:x"))
+        said = t.say(b"MAIL FROM:<>\r\n")
+        self.assertEqual(said, b"451 4.3.0 Temporary lookup failure\r\n")
+
     def test_local_origin_by_name(self) -> None:
         w = world(local_header_rewrite_clients="permit_mynetworks")
         w.lists["mynetworks"].items = ("localhost",)

@@ -186,8 +186,10 @@ class SmtpdParameters:
     local_header_rewrite_clients = words(
         "permit_inet_interfaces",
         kind="restrictions",
-        doc="Clients whose message headers are completed like mail made here: "
-        "permit_inet_interfaces, permit_mynetworks, permit_sasl_authenticated.",
+        doc="Clients whose message headers are completed and mapped like those of "
+        "mail made here: permit_inet_interfaces, permit_mynetworks, "
+        "permit_sasl_authenticated, type:table or check_address_map type:table with "
+        "addresses of clients.",
     )
     allow_untrusted_routing = boolean(
         "no",

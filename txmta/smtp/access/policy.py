@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from itertools import pairwise
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -30,8 +31,13 @@ from txmta.smtp.access.restrictions import (
     warned,
 )
 
-#: What local_header_rewrite_clients may list.
-ORIGIN = ("permit_inet_interfaces", "permit_mynetworks", "permit_sasl_authenticated")
+#: What local_header_rewrite_clients may list, besides C{type:table}.
+ORIGIN = (
+    *("permit_inet_interfaces", "permit_mynetworks", "permit_sasl_authenticated"),
+    "check_address_map",
+)
+
+_TLS_ORIGIN = ("permit_tls_clientcerts", "permit_tls_all_clientcerts")
 
 _LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 
@@ -79,12 +85,22 @@ def validate_restrictions(settings: Settings) -> list[str]:
             "working instance of: reject_unauth_destination, "
             "defer_unauth_destination, reject, defer or defer_if_permit"
         )
+    return problems + _origin_problems(settings)
+
+
+def _origin_problems(settings: Settings) -> list[str]:
     name = "local_header_rewrite_clients"
-    problems += [
-        problem
-        for item in settings.local_header_rewrite_clients
-        if (problem := _unknown(name, item.lower(), ORIGIN))
-    ]
+    items = settings.local_header_rewrite_clients
+    problems: list[str] = []
+    for item, after in pairwise((*items, "")):
+        if ":" in item:
+            continue
+        if item.lower() in _TLS_ORIGIN:
+            problems.append(f"{name}: {item}: is not supported yet: remove it")
+        elif item.lower() == "check_address_map" and ":" not in after:
+            problems.append(f"{name}: {item} needs type:table after it")
+        elif problem := _unknown(name, item.lower(), ORIGIN):
+            problems.append(problem)
     return problems
 
 

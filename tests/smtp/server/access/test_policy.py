@@ -335,6 +335,15 @@ class ValidationTests(SynchronousTestCase):
         self.assertIn("did you mean reject_unlisted_recipient?", problem)
         (problem,) = self.problems(smtpd_recipient_restrictions="xyzzy")
         self.assertIn("remove it", problem)
+        for clients, words in (
+            ("permit_tls_clientcerts", "is not supported yet: remove it"),
+            ("check_address_map permit_mynetworks", "needs type:table after it"),
+            ("check_address_map", "needs type:table after it"),
+        ):
+            (problem,) = self.problems(local_header_rewrite_clients=clients)
+            self.assertIn(words, problem)
+        clients = "permit_mynetworks hash:/a check_address_map cidr:/b"
+        self.assertEqual(self.problems(local_header_rewrite_clients=clients), [])
         (problem,) = self.problems(local_header_rewrite_clients="permit")
         self.assertIn("local_header_rewrite_clients", problem)
 
