@@ -7,9 +7,11 @@ run at a time.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,14 +86,76 @@ def theirs(
     return _run([name, *arguments], folder, text)
 
 
-def ours(
-    folder: Path, *arguments: str, name: str = "postmap", text: bytes = b""
-) -> Said:
+class Ours:
     """
-    Run our command.
+    Runs our commands, each in a process of its own, which begins where Python has
+    imported them already.
     """
-    module = f"txmta.admin.{name}"
-    return _run([sys.executable, "-m", module, *arguments], folder, text)
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _RUNNER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(txmta.__file__).parents[1])},
+        )
+        self._turn = threading.Lock()
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def __call__(
+        self, folder: Path, *arguments: str, name: str = "postmap", text: bytes = b""
+    ) -> Said:
+        """
+        As L{theirs}.
+        """
+        given = text.decode("utf-8", "surrogateescape")
+        order = json.dumps([str(folder), name, arguments, given])
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        with self._turn:
+            stdin.write(f"{order}\n".encode())
+            stdin.flush()
+            return Said(*json.loads(stdout.readline()))
+
+
+#: One order a line; each is done by a child, and its outcome is a line.
+_RUNNER = """
+import json, os, sys, tempfile
+from txmta.admin import postalias, postmap, postmap_build, postmap_files
+from txmta.maps import cidr, indexed, pcre, regexp
+
+def child(folder, name, arguments, files):
+    os.chdir(folder)
+    os.environ["MAIL_CONFIG"] = folder
+    for n, file in enumerate(files):
+        os.dup2(file.fileno(), n)
+    for stream, n, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        setattr(sys, stream, open(n, mode, errors="surrogateescape"))
+    status = {"postmap": postmap, "postalias": postalias}[name].main(arguments)
+    sys.stdout.flush()
+    os._exit(status)
+
+for line in sys.stdin:
+    folder, name, arguments, given = json.loads(line)
+    files = [tempfile.TemporaryFile() for _ in range(3)]
+    files[0].write(given.encode("utf-8", "surrogateescape"))
+    files[0].seek(0)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child(folder, name, arguments, files)
+        finally:
+            os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    texts = []
+    for file in files[1:]:
+        file.seek(0)
+        texts.append(file.read().decode("utf-8", "surrogateescape"))
+        file.close()
+    print(json.dumps([status, *texts]), flush=True)
+"""
 
 
 def _run(command: Sequence[str], folder: Path, text: bytes) -> Said:
@@ -105,7 +169,6 @@ def _run(command: Sequence[str], folder: Path, text: bytes) -> Said:
             **os.environ,
             "PATH": PATH,
             "MAIL_CONFIG": str(folder),
-            "PYTHONPATH": str(Path(txmta.__file__).parents[1]),
         },
     )
     return Said(

@@ -7,13 +7,17 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.interop.postmap_pair import Said, at_once, examples, ours, theirs
+from tests.interop.postmap_pair import Ours, Said, at_once, examples, theirs
 from tests.support import asked, require, require_library, require_table_types
+
+#: C{theirs}, or an C{Ours}.
+Command = Callable[..., Said]
 
 #: Texts; of each some hundred questions are asked.
 TEXTS = 6
@@ -103,6 +107,8 @@ class Pair(SynchronousTestCase):
     def setUp(self) -> None:
         require("postmap")
         require_library("lmdb")
+        self.ours = Ours()
+        self.addCleanup(self.ours.close)
         self.folder = Path(tempfile.mkdtemp(prefix="tx"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.prepare(self.folder)
@@ -161,20 +167,19 @@ class TextTests(Pair):
         keys = {f for k in (*words, *others) for f in (k, k.swapcase(), k.strip('"'))}
         wanted = sorted(k for k in keys if k and "\n" not in k)
         given = "".join(f"{key}\n" for key in wanted).encode()
+        commands: tuple[Command, Command] = (theirs, self.ours)
         for kind in ("lmdb", "cdb", "hash"):
             built = [
                 run(place, f"{kind}:table", name=name)
-                for run, place in ((theirs, first), (ours, second))
+                for run, place in zip(commands, (first, second), strict=True)
             ]
             self.assertEqual(built[0].status, built[1].status, built)
             self.assertEqual(_warnings(built[1]), _warnings(built[0]), folder)
             # Each reads what the other has made; hash: is a text for us.
-            swapped = [(theirs, second), (ours, first)]
-            if kind == "hash":
-                swapped = [(theirs, first), (ours, second)]
+            places = (first, second) if kind == "hash" else (second, first)
             answers = [
                 run(place, "-q", "-", f"{kind}:table", name=name, text=given)
-                for run, place in swapped
+                for run, place in zip(commands, places, strict=True)
             ]
             got = [_SIGNATURE.sub("", each.output) for each in answers]
             self.assertEqual(got[1], got[0], (kind, folder))
@@ -185,9 +190,9 @@ class TextTests(Pair):
                 ).split("\n")
             )
             for run, place, kind in (
-                (theirs, second, "lmdb"),
-                (ours, first, "lmdb"),
-                (ours, second, "hash"),
+                (commands[0], second, "lmdb"),
+                (commands[1], first, "lmdb"),
+                (commands[1], second, "hash"),
             )
         ]
         self.assertEqual(listed[0], listed[1])
@@ -210,9 +215,10 @@ class UpdateTests(Pair):
             ("-i", 'bad\n e 1\n"x y z\n:: 3\n'),
             ("-d -", "d\n"),
         )
+        commands: tuple[Command, Command] = (theirs, self.ours)
         for kind in ("lmdb", "hash"):
             both = self.twins(kind, "a 1\nb 2\n# c\nb 3\n")
-            runs = list(zip((theirs, ours), both, strict=True))
+            runs = list(zip(commands, both, strict=True))
             for run, place in runs:
                 run(place, f"{kind}:table")
             for options, given in steps:
@@ -240,7 +246,7 @@ class MessageTests(Pair):
             text = message.encode()
             return (
                 theirs(self.folder, *arguments, text=text),
-                ours(self.folder, *arguments, text=text),
+                self.ours(self.folder, *arguments, text=text),
             )
 
         for case, (first, second) in zip(cases, at_once(both, cases), strict=True):
@@ -261,11 +267,11 @@ class WordsTests(Pair):
             (place / "h").write_text("a table\nb none\nc table, rules\n")
         theirs(both[0], "hash:table")
         theirs(both[0], "cdb:table")
-        ours(both[1], "cdb:table")
+        self.ours(both[1], "cdb:table")
 
         def run(command: str) -> tuple[Said, Said]:
             arguments = command.split(" ")
-            return theirs(both[0], *arguments), ours(both[1], *arguments)
+            return theirs(both[0], *arguments), self.ours(both[1], *arguments)
 
         for command, (first, second) in zip(
             COMMANDS, at_once(run, COMMANDS), strict=True
