@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import tempfile
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.admin.import_sendmail import main, take
 from txmta.admin.import_sendmail_plan import Line, Plan, Result, Source
+from txmta.admin.import_sendmail_report import as_json, as_table
 from txmta.config.check import check
 from txmta.config.main_cf import read_main_cf
 from txmta.config.settings import Settings
@@ -302,6 +304,26 @@ class BadInputTests(SynchronousTestCase):
         plan.set(source, "x", "a$b")
         plan.set(source, "y", "a\nb")
         self.assertEqual(plan.values, {"x": "a$$b"})
+
+    def test_anything(self) -> None:
+        """
+        Whatever the files have, there is a report, and a main.cf of names and
+        values.
+        """
+        words = "@ %1 +* ++ : . [ ] error: smtp: local: RELAY Connect: IPv6: 10 ::"
+        words += " 1.2.3.4 a.test b # \" \\ ` ' ( ) , define(` FEATURE(` SMART_HOST"
+        words += " MASQUERADE_AS(` LOCAL_CONFIG\n Cw 550 $j $ { } \xe9 \0 | <@> \t \n"
+        pieces = [*words.split(" "), " ", "\n"]
+        chance = random.Random(5)
+        for _ in range(150):
+            files = {
+                name: "".join(chance.choices(pieces, k=40)).encode("latin-1")
+                for name in EXAMPLE
+            }
+            lines, texts = imported(files)
+            "".join([*as_table(lines, None, texts), *as_json(lines, None, texts)])
+            for line in texts["main.cf"].splitlines():
+                self.assertRegex(line, r"^(#.*|    .*||\w+ =( .*)?)$")
 
     def test_many_words(self) -> None:
         """
