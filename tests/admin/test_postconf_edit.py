@@ -5,6 +5,7 @@ L{txmta.admin.postconf_edit}, L{txmta.admin.postconf_edit_master}.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from threading import Thread
 from unittest import skipIf
 
@@ -137,6 +138,32 @@ class MainTests(PostconfCase):
         (self.folder / "main.cf.tmp").symlink_to("victim")
         self.postconf("a=1", status=1)
         self.assertFalse((self.folder / "victim").exists())
+
+    def test_synced(self) -> None:
+        """
+        The new file is on disk before it has the name, and then the name.
+        """
+        done: list[str] = []
+        fsync, rename = os.fsync, os.rename
+
+        def synced(descriptor: int) -> None:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            done.append(f"sync {os.path.basename(path)}")
+            if path.endswith("main.cf.tmp"):
+                self.assertEqual(Path(path).read_text(), f"{MAIN}c = 1\n")
+            fsync(descriptor)
+
+        def renamed(old: str, new: str) -> None:
+            done.append(f"rename {os.path.basename(old)} {os.path.basename(new)}")
+            rename(old, new)
+
+        self.patch(os, "fsync", synced)
+        self.patch(os, "rename", renamed)
+        self.postconf("c=1")
+        folder = f"sync {self.folder.name}"
+        self.assertEqual(
+            done, ["sync main.cf.tmp", "rename main.cf.tmp main.cf", folder]
+        )
 
     def test_left_behind(self) -> None:
         """
