@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "postmap": ("txmta.admin.postmap", "ask or make a lookup table"),
     "postqueue": ("txmta.admin.postqueue", "list the queue, or try it now"),
     "postsuper": ("txmta.admin.postsuper", "delete, hold, release messages"),
+    "reference": ("txmta.admin.reference", "what parameters of main.cf are for"),
     "sendmail": ("txmta.admin.sendmail", "hand a message in"),
 }
 

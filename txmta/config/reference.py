@@ -112,6 +112,14 @@ def documents() -> Mapping[str, str]:
     }
 
 
+def entries() -> Iterator[Entry]:
+    """
+    @return: what is said of each parameter.
+    """
+    for topic in topics():
+        yield from map(_entry, topic.parameters)
+
+
 def status_of(parameter: Parameter[Any]) -> str:
     """
     @return: its status in words.
