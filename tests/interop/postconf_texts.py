@@ -17,9 +17,11 @@ def one_of(*texts: str) -> st.SearchStrategy[str]:
 #: Parameters with the same default on both sides, and names of one's own. Each
 #: refers only to those before it: else, most files would be loops.
 RANKED = (
+    # myhostname is made of it before defaults are known to postconf there
+    "mydomain",
     *("process_name", "service_name", "own_recipient_limit", "own_time_limit"),
     *("foo_domain", "foo_hosts", "foo_query", "foo_bind", "bar_ttl", "foo_nothing"),
-    *("virtual_maps", "fallback_relay", "mail_name", "u1", "mydomain", "u2"),
+    *("virtual_maps", "fallback_relay", "mail_name", "u1", "u2"),
     *("mydestination", "myorigin", "relay_domains", "relayhost", "u3"),
     *("virtual_alias_maps", "virtual_alias_domains", "smtpd_banner", "u4"),
     *("header_checks", "mime_header_checks", "body_checks", "smtp_fallback_relay"),
@@ -27,9 +29,9 @@ RANKED = (
     *("smtpd_helo_restrictions", "smtpd_sender_restrictions", "bounce_size_limit"),
     *("forward_path", "luser_relay", "default_rbl_reply", "mailbox_command"),
 )
-BUILT_IN = one_of(*(n for n in RANKED[12:-4] if n[0] not in "uU"))
+BUILT_IN = one_of(*(n for n in RANKED[13:-4] if n[0] not in "uU"))
 OWN = one_of("u1", "u2", "u3", "u4", "U5")
-OTHER = one_of(*RANKED[:12])
+OTHER = one_of(*RANKED[:13])
 RAW = one_of(*RANKED[-4:])
 NAMES = BUILT_IN | BUILT_IN | BUILT_IN | OWN | OWN | OTHER | RAW
 ASKED = BUILT_IN | OWN | OTHER
