@@ -162,6 +162,35 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("myhostname", self.found(report))
         self.assertIn("! main.cf, line 8: missing '='", table(report))
 
+    def test_bad_input(self) -> None:
+        """
+        Whatever the files hold, there is a report or a line of what is wrong.
+        """
+        long = "x" * 2_000_000
+        for n, (main_cf, master_cf) in enumerate(
+            (
+                (bytes(range(256)) * 9, b""),
+                (b"\0\0\0", b"\xff unix - - n - - smtp\n"),
+                (f"mynetworks = {long}\n".encode(), b"x unix - - n - - smtp -o a={\n"),
+                (b"a = $b\nb = ${a}\nmyhostname = $a\n", b"\n\n  \n#\n"),
+                (b"mydestination = ${a?{${b?{${c\n", b"x y\n" * 3000),
+                (b"alias_maps = proxy:proxy:hash:/x, pcre:{(/\n", b"- - - - - - - -\n"),
+                (b"virtual_mailbox_maps = inline:{a\n", b"x unix - n n - - pipe\n"),
+            )
+        ):
+            (self.folder / "main.cf").write_bytes(main_cf)
+            (self.folder / "master.cf").write_bytes(master_cf)
+            status, out, err = self.run_it("--config", str(self.folder / "main.cf"))
+            self.assertEqual(status, 1, n)
+            self.assertNotIn("Traceback", out + err)
+            self.assertTrue("would not start" in out or "fatal: " in err, n)
+
+    def test_a_directory(self) -> None:
+        (self.folder / "main.cf").mkdir()
+        status, _, err = self.run_it("-c", str(self.folder))
+        self.assertEqual(status, 1)
+        self.assertIn("main.cf: cannot be read: Is a directory", err)
+
     def test_no_file(self) -> None:
         status, out, err = self.run_it("--config", str(self.folder / "none"))
         self.assertEqual((status, out), (1, ""))

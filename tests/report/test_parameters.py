@@ -12,7 +12,7 @@ from txmta.config.master_cf import parse_master_cf
 from txmta.config.parameters.every import later
 from txmta.config.settings import Settings
 from txmta.report.items import Item, Kind, Verdict
-from txmta.report.parameters import Parameters
+from txmta.report.parameters import DIFFERENT_DEFAULTS, Parameters
 
 AGENTS = ("smtp", "local", "virtual", "error", "pipe")
 
@@ -43,15 +43,26 @@ class ParameterTests(SynchronousTestCase):
         """
         The verdict is the declared status, with its note.
         """
-        found = judged("alias_maps =\nbiff = yes\nsun_mailtool_compatibility = yes\n")
+        found = judged(
+            "queue_directory = /x\nbiff = yes\nsun_mailtool_compatibility = yes\n"
+        )
         for name, verdict in (
-            ("alias_maps", Verdict.APPROXIMATED),
+            ("queue_directory", Verdict.APPROXIMATED),
             ("biff", Verdict.NO_EFFECT),
             ("sun_mailtool_compatibility", Verdict.OBSOLETE),
         ):
             self.assertIs(found[name].verdict, verdict, name)
             self.assertTrue(found[name].why, name)
             self.assertFalse(found[name].stops, name)
+
+    def test_different_defaults(self) -> None:
+        """
+        Where only the default differs, what is set is honoured.
+        """
+        self.assertEqual(DIFFERENT_DEFAULTS - {*Settings.names()}, set())
+        found = judged("alias_maps = hash:/etc/aliases\nsmtpd_timeout = 5s\n")
+        for item in found.values():
+            self.assertEqual((item.verdict, item.why), (Verdict.HONOURED, ""))
 
     def test_later(self) -> None:
         """
