@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from tests.delivery.doubles import Content
 from txmta.delivery.generic import Generic, GenericRules
+from txmta.delivery.outgoing_headers import OutgoingHeaders
 from txmta.interfaces import IAddressResolver, ITable
 from txmta.model import AddressClass, Route
 from txmta.rewrite.standard import Form, rewrite
@@ -58,6 +59,7 @@ class GenericWorld:
         addresses = Origin(origin, local)
         warn = self.warnings.append
         self.generic = Generic(tables, addresses, rules, self.clock, warn)
+        self.headers = OutgoingHeaders(self.generic, None, self.clock)
 
     def map(self, address: str) -> Deferred[str]:
         return Deferred.fromCoroutine(self.generic.map(address))
@@ -68,7 +70,7 @@ class GenericWorld:
         """
 
         async def read() -> bytes:
-            made = await self.generic.content(content)
+            made = await self.headers.content("QID", content)
             octets = made.read(0, made.size)
             return await octets if isinstance(octets, Deferred) else octets
 

@@ -34,6 +34,7 @@ recipient_delimiter = +-
 smtpd_recipient_limit = 100
 smtp_generic_maps = texthash:FOLDER/generic, regexp:FOLDER/patterns
 smtp_delivery_status_filter = regexp:FOLDER/statuses
+smtp_header_checks = regexp:FOLDER/checks
 smtp_reply_filter = regexp:FOLDER/replies
 default_delivery_status_filter =
 notify_classes =
@@ -64,6 +65,17 @@ _STATUSES = r"""
 /^5(\S+ .*perhaps.*)/ 4.7.7 wait
 /^2(\S+ .*)/ 2.6.6 taken
 /^(5\S+ .*wrong.*)/ 2.0.0 $1
+"""
+
+_CHECKS = r"""
+/^Cc: ([a-z]+@[a-z.]+),/ REPLACE Cc: $1
+/^Errors-To: a/ IGNORE
+/^Sender: /m PREPEND Reply-To: a@a.test
+/^Resent-Sender:/ STRIP it
+/^List-Post:/ REPLACE To: a@a.test, pat@c.test
+/^X-To:.*\n/ REPLACE X-Folded: yes
+/^Delivered-To:/ PREPEND nothing
+/^Apparently-To:/ REJECT
 """
 
 _REPLY_FILTER = r"""
@@ -254,6 +266,7 @@ class OracleCase(RunningTestCase):
                 ("patterns", _PATTERNS),
                 ("statuses", _STATUSES),
                 ("replies", _REPLY_FILTER),
+                ("checks", _CHECKS),
             ):
                 (folder / name).write_text(text)
             hops = self.hops[server] = Hop(), Hop()

@@ -67,7 +67,6 @@ _DANGEROUS: Mapping[str, str] = {
             "smtp_host_lookup",
             "smtp_dns_support_level",
             "disable_dns_lookups",
-            "smtp_header_checks",
             "smtp_mime_header_checks",
             "smtp_nested_header_checks",
             "smtp_body_checks",

@@ -16,41 +16,28 @@ it would have to be. It must not leave as it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from zope.interface import implementer
 
 from txmta.address import quote, split
 from txmta.config.settings import Settings
-from txmta.delivery.blocks import read_block
 from txmta.delivery.context import AgentContext
 from txmta.errors import MailError, TableUnavailable
 from txmta.header_addresses import HeaderAddress
 from txmta.header_addresses import find as find_addresses
 from txmta.header_addresses import replace as replace_addresses
-from txmta.interfaces import IAddressResolver, IContent, ITable
+from txmta.interfaces import IAddressResolver, ITable
 from txmta.model import AddressClass, Envelope, Recipient
 from txmta.search import Bare, Found, address_keys, find, split_extension
-
-#: Octets of headers that are held in memory. Our own choice, ten times what mail
-#: has; where there are more, the message waits, for nothing may leave unmapped.
-MAX_HEAD = 4 << 20
-
-#: Octets read at a time.
-BLOCK = 1 << 16
 
 #: Addresses after which other work gets a turn.
 TURN = 100
 
-# Header fields of the message, each with the lines that continue it.
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\n]*+\n(?:[ \t][^\n]*+\n)*)")
-
-#: The names of those that hold addresses, in lower case.
+#: The names of headers that hold addresses, in lower case.
 ADDRESS_HEADERS = frozenset(
     (
         *(b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"),
@@ -181,38 +168,20 @@ class Generic:
         sender = envelope.sender and await self.map(envelope.sender)
         return sender, {r.n: await self.map(r.address) for r in recipients}
 
-    async def content(self, content: IContent) -> IContent:
+    async def header(self, value: bytes, known: dict[str, str]) -> bytes:
         """
-        @return: the message with its headers rewritten; the same object, if
-            nothing changes.
+        @param value: what follows the colon of one of L{ADDRESS_HEADERS}.
+        @param known: what addresses have become in the same message.
+        @return: the value; the same object, if nothing changes.
         """
-        head = await _read_head(content)
-        new = await self._head(head)
-        return content if new == head else _Replaced(content, len(head), new)
-
-    async def _head(self, head: bytes) -> bytes:
-        out: list[bytes] = []
-        known: dict[str, str] = {}
-        at = asked = 0
-        while match := _FIELD.match(head, at):
-            name, value = match.groups()
-            if name.lower() in ADDRESS_HEADERS:
-                start = match.start(2)
-                changes: list[tuple[HeaderAddress, str]] = []
-                for each in find_addresses(value, 0):
-                    asked += 1
-                    if asked % TURN == 0:
-                        await deferLater(self._clock, 0)
-                    change = await self._change(each, value, known)
-                    if change is not None:
-                        changes.append((each, change))
-                out.append(head[at:start])
-                out.append(replace_addresses(value, changes) if changes else value)
-            else:
-                out.append(match[0])
-            at = match.end()
-        out.append(head[at:])
-        return b"".join(out)
+        changes: list[tuple[HeaderAddress, str]] = []
+        for count, each in enumerate(find_addresses(value, 0), 1):
+            if count % TURN == 0:
+                await deferLater(self._clock, 0)
+            change = await self._change(each, value, known)
+            if change is not None:
+                changes.append((each, change))
+        return replace_addresses(value, changes) if changes else value
 
     async def _change(
         self, found: HeaderAddress, value: bytes, known: dict[str, str]
@@ -263,53 +232,3 @@ def as_told(recipient: Recipient, addresses: dict[int, str]) -> Recipient:
     @return: the recipient, as the server is told it.
     """
     return replace(recipient, address=addresses[recipient.n])
-
-
-async def _read_head(content: IContent) -> bytes:
-    """
-    @return: at least all headers.
-    """
-    head = b""
-    while len(head) < content.size:
-        head += await read_block(content, len(head), BLOCK)
-        end = head.find(b"\r\n\r\n")
-        if end >= 0:
-            return head[: end + 4]
-        if len(head) > MAX_HEAD:
-            raise NotMapped("message headers are too large to be rewritten")
-    return head
-
-
-@implementer(IContent)
-class _Replaced:
-    """
-    A message with another beginning.
-    """
-
-    def __init__(self, inner: IContent, old: int, head: bytes) -> None:
-        """
-        @param old: octets of C{inner} that C{head} stands for.
-        """
-        self._inner = inner
-        self._head = head
-        self._moved = old - len(head)
-        self.size = inner.size - self._moved
-
-    def read(self, offset: int, length: int) -> bytes | Deferred[bytes]:
-        """
-        See L{IContent.read}.
-        """
-        start = self._head[offset : offset + length]
-        left = length - len(start)
-        if not left:
-            return start
-        rest = self._inner.read(offset + len(start) + self._moved, left)
-        if isinstance(rest, Deferred):
-            return rest.addCallback(lambda octets: start + octets)
-        return start + rest
-
-    def close(self) -> None:
-        """
-        See L{IContent.close}.
-        """
-        self._inner.close()

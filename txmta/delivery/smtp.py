@@ -34,6 +34,7 @@ from txmta.delivery.lmtp import (
     lmtp_settings,
     split_nexthop,
 )
+from txmta.delivery.outgoing_headers import make_headers
 from txmta.delivery.smtp_connections import KeepRules, KeptConnections
 from txmta.delivery.smtp_delivery import DeliveryRules, SmtpDelivery, Tools
 from txmta.delivery.smtp_filters import reply_filter, resolver
@@ -90,6 +91,8 @@ class SmtpAgent:
         if lmtp:
             lookup = LmtpLookup(names, replace(rules, mx=False), warn)
             lookup.myhostname = settings.myhostname
+        name = _named("smtp_generic_maps", lmtp)
+        generic = make_generic(context, settings, name, warn)
         self._tools = Tools(
             delivery,
             lookup,
@@ -97,7 +100,14 @@ class SmtpAgent:
             self.kept,
             context.clock,
             context.sink,
-            make_generic(context, settings, _named("smtp_generic_maps", lmtp), warn),
+            generic,
+            make_headers(
+                context,
+                settings,
+                _named("smtp_header_checks", lmtp),
+                self.name,
+                generic,
+            ),
         )
 
     def deliver(

@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txmta.delivery.generic import Generic, NotMapped, as_told
+from txmta.delivery.outgoing_headers import OutgoingHeaders
 from txmta.delivery.smtp_connections import KeptConnections
 from txmta.delivery.smtp_hosts import Destination, parse_nexthop
 from txmta.delivery.smtp_lookup import HostLookup
@@ -75,6 +76,7 @@ class Tools:
     What all deliveries of one agent share.
 
     @ivar generic: smtp_generic_maps, if set.
+    @ivar headers: what changes headers, if anything does.
     """
 
     rules: DeliveryRules
@@ -84,6 +86,7 @@ class Tools:
     clock: IReactorTime
     sink: IEventSink
     generic: Generic | None = None
+    headers: OutgoingHeaders | None = None
 
 
 @dataclass(slots=True)
@@ -132,8 +135,8 @@ class SmtpDelivery:
         if isinstance(content, Deferred):
             content = await content
         try:
-            if self._tools.generic is not None:
-                content = await self._rewritten(self._tools.generic, content)
+            if self._tools.generic is not None or self._tools.headers is not None:
+                content = await self._rewritten(content)
             self._body = await _read(content)
             self._head = self._body.whole or b""
             if self._request.envelope.smtputf8 and self._body.whole is None:
@@ -149,10 +152,14 @@ class SmtpDelivery:
             self._note(f"{self._request.envelope.queue_id}: {words}")
         self._recipients.give_up()
 
-    async def _rewritten(self, generic: Generic, content: IContent) -> IContent:
-        request = self._request
-        self._mapped = await generic.envelope(request.envelope, request.recipients)
-        return await generic.content(content)
+    async def _rewritten(self, content: IContent) -> IContent:
+        request, tools = self._request, self._tools
+        envelope = request.envelope
+        if tools.generic is not None:
+            self._mapped = await tools.generic.envelope(envelope, request.recipients)
+        if tools.headers is None or envelope.is_probe:
+            return content
+        return await tools.headers.content(envelope.queue_id, content)
 
     async def _deliver(self) -> None:
         recipients, rules = self._recipients, self._tools.rules

@@ -24,8 +24,10 @@ class AgentTests(SynchronousTestCase):
 
     def use(self, table: Table) -> None:
         tools = self.network.agent._tools
-        generic = GenericWorld([table]).generic
-        self.network.agent._tools = replace(tools, generic=generic)
+        world = GenericWorld([table])
+        self.network.agent._tools = replace(
+            tools, generic=world.generic, headers=world.headers
+        )
 
     def deliver(self, **more: object) -> None:
         done = self.network.deliver(

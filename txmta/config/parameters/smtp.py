@@ -209,7 +209,10 @@ class SmtpParameters:
         "that leaves by SMTP.",
     )
     smtp_header_checks = words(
-        "", kind="tables", doc="Header checks at delivery.", status=Status.NOT_YET
+        "",
+        kind="tables",
+        doc="Tables that are asked for each header of a message that leaves: REPLACE, "
+        "PREPEND, IGNORE, STRIP, WARN, INFO, DUNNO.",
     )
     smtp_mime_header_checks = words(
         "", kind="tables", doc="MIME header checks at delivery.", status=Status.NOT_YET
