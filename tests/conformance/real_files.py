@@ -32,7 +32,7 @@ _TAG = re.compile(r"\{%.*?%\}", re.DOTALL)
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _DEFAULT = re.compile(r"\{\{[^{}]*default\(['\"]([^'\"]*)['\"]\)[^{}]*\}\}")
 _WORD = re.compile(
-    r"\{\{.*?\}\}|%\{\w+\}|%\(\w+\)s|<%.*?%>|@@\w+@@|PH_\w+_HP|(?<== )%\w+$",
+    r"\{\{.*?\}\}|%\{\w+\}|%\(\w+\)s|<%.*?%>|@@\w+@@|\bPH_[A-Z0-9_]+|(?<== )%\w+$",
     re.MULTILINE,
 )
 _OFF = re.compile(r"^%\{\w+_disabled\}.*\n", re.MULTILINE)
@@ -108,6 +108,13 @@ def settled_services(master_cf: str) -> str:
         return match[1] + _with_word(*match[2].split("=", 1)).replace(" = ", "=")
 
     text = re.sub(rf"(-o )(\w+=\S*{MARK}\S*)", fill, master_cf)
+    # A number of processes; an address, a port.
+    text = re.sub(
+        rf"^(\w\S*(?:[ \t]+\S+){{5}}[ \t]+){MARK}", r"\g<1>2", text, flags=re.M
+    )
+    text = re.sub(
+        rf"^({MARK}:)?{MARK}(?=[ \t]+inet)", "127.0.0.1:2526", text, flags=re.M
+    )
     return text.replace(MARK, WORDS[0])
 
 
