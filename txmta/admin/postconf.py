@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 
 from txmta.admin.common import Fatal, Tool, write
 from txmta.admin.postconf_databases import Databases
-from txmta.admin.postconf_edit import Edit, edit_main
-from txmta.admin.postconf_edit_master import MasterEditor, What
 from txmta.admin.postconf_files import (
     Files,
     config_directory,
@@ -34,7 +32,7 @@ from txmta.admin.postconf_known import Kind, Known
 from txmta.admin.postconf_names import Names
 from txmta.admin.postconf_show import Show, Style
 from txmta.admin.postconf_values import Values
-from txmta.config.system import this_machine
+from txmta.config.declare import System
 
 USAGE = (
     "postconf [-a (server SASL types)] [-A (client SASL types)] "
@@ -100,11 +98,11 @@ class Options:
         return next(iter(self.letters & set(_MAJOR)))
 
     @property
-    def edit(self) -> Edit | None:
-        for edit in Edit:
-            if edit.value[1] in self.letters:
-                return edit
-        return None
+    def edit(self) -> str:
+        """
+        C{-e}, C{-X} or C{-#}, if the files are to be edited.
+        """
+        return "".join(f"-{letter}" for letter in self.letters & set("eX#"))
 
     @property
     def style(self) -> Style:
@@ -227,8 +225,8 @@ class Command:
         """
         given = self._options
         os.umask(0o022)
-        if given.edit is not None:
-            self._edit(given.edit)
+        if given.edit:
+            self._edit()
         elif given.major in "MFP":
             self._show_master()
         elif given.major == "p":
@@ -239,8 +237,13 @@ class Command:
     def _warn(self, text: str) -> None:
         self._tool.say(f"warning: {text}")
 
-    def _edit(self, edit: Edit) -> None:
+    def _edit(self) -> None:
+        # Here, as other modules below: most calls only show something.
+        from txmta.admin.postconf_edit import Edit, edit_main
+        from txmta.admin.postconf_edit_master import MasterEditor, What
+
         given, files = self._options, self._files
+        edit = Edit(given.edit)
         if not given.rest:
             raise Fatal("missing service argument")
         what = {"M": What.ENTRY, "F": What.FIELD, "P": What.PARAMETER}.get(given.major)
@@ -251,7 +254,12 @@ class Command:
             editor.run(given.rest)
 
     def _known(self) -> Known:
-        return Known(this_machine, "postconf")
+        def machine() -> System:
+            from txmta.config.system import this_machine
+
+            return this_machine()
+
+        return Known(machine, "postconf")
 
     def _show_main(self) -> None:
         given, files = self._options, self._files
@@ -295,7 +303,6 @@ class Command:
         return names
 
     def _show_other(self, major: str) -> None:
-        # Over there, because it takes longer to load.
         from txmta.admin.postconf_other import show_other
 
         given = self._options

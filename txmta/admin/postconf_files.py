@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 
 from txmta.admin.common import DEFAULT_DIRECTORY, Fatal
 from txmta.config.lines import MAX_FILE
-from txmta.config.master_cf import builtin_master_cf
 from txmta.config.master_lines import (
     BadFieldCount,
     MasterLine,
@@ -140,6 +139,9 @@ def read_master(files: Files, warn: Warn, needed: bool) -> None:
         if needed:
             raise
         warn(str(e))
+        # Here, for there usually is one.
+        from txmta.config.master_cf import builtin_master_cf
+
         text = "".join(
             f"{s.name} {s.type} - - - - - {s.program}\n" for s in builtin_master_cf()
         )

@@ -11,7 +11,6 @@ Errors: none.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 
 from txmta.config.master_lines import (
@@ -59,6 +58,9 @@ def json_line(name: str, text: str) -> str:
     """
     @return: an object of one member.
     """
+    # Here, for it is seldom asked for.
+    import json
+
     value = " ".join(text.translate(_ONE_SPACE).split())
     name, value = (json.dumps(each, ensure_ascii=False) for each in (name, value))
     return f"{{{name}: {value}}}\n"
