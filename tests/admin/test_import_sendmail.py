@@ -325,6 +325,21 @@ class BadInputTests(SynchronousTestCase):
             for line in texts["main.cf"].splitlines():
                 self.assertRegex(line, r"^(#.*|    .*||\w+ =( .*)?)$")
 
+    def test_terminal(self) -> None:
+        """
+        Nothing that is told gives a terminal orders.
+        """
+        lines, texts = imported(
+            {
+                "sendmail.mc": "define(`SMART_HOST', `\x1b]0;x\x07\u202e')\n",
+                "access": "a\x1bb.test\tOK\n",
+                "\x1b[2J": "",
+            }
+        )
+        told = "".join(as_table(lines, None, texts)).replace("\n", "")
+        self.assertEqual(len(lines), 3)
+        self.assertTrue(told.isprintable(), ascii(told))
+
     def test_many_words(self) -> None:
         """
         A long list is a file of its own, without what depends on others.

@@ -20,6 +20,7 @@ class M4Tests(SynchronousTestCase):
         text = (
             "dnl define(`no')\n# define(`no')\ndefine(`a', `b, `c' (d')dnl more\n"
             "FEATURE(x, y(1, 2))\n`quoted define(z)'\nMAILER( local )\n"
+            "define(`b',dnl\n`c')dnl\n"
         )
         self.assertEqual(
             list(calls(text)),
@@ -27,6 +28,7 @@ class M4Tests(SynchronousTestCase):
                 Call("define", ("a", "b, `c' (d"), 3),
                 Call("FEATURE", ("x", "y(1, 2)"), 4),
                 Call("MAILER", ("local",), 6),
+                Call("define", ("b", "c"), 7),
             ],
         )
 
@@ -91,6 +93,7 @@ class MacroTests(SynchronousTestCase):
             ("FEATURE(`relay_based_on_MX')", "permit_mx_backup"),
             ("FEATURE(`block_bad_helo')", "reject_non_fqdn_helo_hostname"),
             ("DAEMON_OPTIONS(`Port=smtp,Addr=127.0.0.1')", "inet_interfaces = 127.0"),
+            ("CLIENT_OPTIONS(`Family=inet,Address=0.0.0.0')", "smtpd_sender"),
             ("CLIENT_OPTIONS(`Addr=192.0.2.1')", "smtp_bind_address = 192.0.2.1"),
             ("INPUT_MAIL_FILTER(`x', `S=local:/run/x')", "smtpd_milters = unix:/run/x"),
             ("INPUT_MAIL_FILTER(`x', `S=inet:88@a.b, F=T')", "inet:a.b:88"),

@@ -42,6 +42,8 @@ class Defines:
             self._aliases(source, value)
         elif name == "confPRIVACY_FLAGS":
             self._privacy(source, value)
+        elif name.startswith("_"):
+            self._plan.carried(source, "nothing to do")
         elif name in DEFINES:
             self._option(source, name, value)
         else:

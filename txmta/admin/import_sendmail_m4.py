@@ -74,6 +74,10 @@ def calls(text: str) -> Iterator[Call]:
         at = end
 
 
+#: The rest of a line, among arguments.
+_COMMENT = re.compile(r"(?<!\w)dnl\b[^\n]*\n?")
+
+
 def _quoted(text: str, at: int) -> int:
     """
     @return: behind the quoted text that begins here, or the end.
@@ -99,6 +103,9 @@ def _arguments(text: str, at: int) -> tuple[tuple[str, ...] | None, int]:
             end = _quoted(text, at)
             piece += text[at + 1 : end - 1]
             at = end
+            continue
+        if c == "d" and (comment := _COMMENT.match(text, at)):
+            at = comment.end()
             continue
         depth += (c == "(") - (c == ")")
         if depth == 0:

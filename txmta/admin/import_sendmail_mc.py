@@ -70,7 +70,9 @@ class Macros:
             self._plan.lost(source, "it does not end, and the rest was not read")
         elif not call.name:
             self._line_of_cf(source, first)
-        elif call.name in _NOTHING or first.endswith("m4/cf.m4"):
+        elif call.name in ("include", "sinclude", "DOMAIN"):
+            self._included(source, first)
+        elif call.name in _NOTHING:
             self._plan.carried(source, "nothing to do")
         elif call.name in _MACROS:
             _MACROS[call.name](self, source, first)
@@ -84,6 +86,12 @@ class Macros:
             self._plan.carried(source, f"{_FILES[call.name]}, if it is in this folder")
         else:
             self._plan.lost(source, "not known, or not read: see what it is for")
+
+    def _included(self, source: Source, path: str) -> None:
+        if path.endswith("m4/cf.m4"):
+            self._plan.carried(source, "nothing to do")
+        else:
+            self._plan.lost(source, "it is not read, and what it sets is not seen")
 
     def _line_of_cf(self, source: Source, text: str) -> None:
         match = re.fullmatch(r"(Cw|CR|C\{VirtHost\}|CG|Dj)\s*(.+)", text)
@@ -163,7 +171,11 @@ class Macros:
             self._plan.carried(source, "inet_interfaces")
 
     def _client(self, source: Source, text: str) -> None:
-        address = _options(text).get("addr", "")
+        options = _options(text)
+        address = options.get("addr", options.get("address", ""))
+        if address in ("0.0.0.0", "::"):
+            self._plan.carried(source, "nothing to do")
+            return
         if not re.fullmatch(r"[\d.]+|[\da-fA-F:]*:[\da-fA-F:]*", address):
             self._plan.lost(source, "see smtp_bind_address")
             return

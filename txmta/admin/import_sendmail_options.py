@@ -110,6 +110,7 @@ DEFINES: Mapping[str, How] = {
         ("maximal_queue_lifetime", "bounce_queue_lifetime"), "days"
     ),
     "confTO_QUEUEWARN": _one("delay_warning_time", "hours"),
+    "confCONNECTION_RATE_WINDOW_SIZE": _one("anvil_rate_time_unit", "minutes"),
     "confMIN_QUEUE_AGE": _one("minimal_backoff_time", "minutes"),
     "confTO_COMMAND": _one("smtpd_timeout", "minutes"),
     "confTO_CONNECT": _one("smtp_connect_timeout", "minutes"),

@@ -26,10 +26,10 @@ def as_table(
     where = [_where(line) for line in lines]
     width = max(map(len, where), default=0)
     for line, place in zip(lines, where, strict=True):
-        text = line.source.text
+        text = _plain(line.source.text)
         if len(text) > _WIDTH:
             text = f"{text[: _WIDTH - 3]}..."
-        told = ": ".join(filter(None, (line.target, line.note)))
+        told = _plain(": ".join(filter(None, (line.target, line.note))))
         result = line.result.value
         yield (
             f"{place:<{width}}  {result:<16}  {text:<{_WIDTH}}  {told}".rstrip() + "\n"
@@ -69,6 +69,14 @@ def as_json(
     yield json.dumps(report, indent=1) + "\n"
 
 
+def _plain(text: str) -> str:
+    """
+    @return: what gives a terminal no orders.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text.replace("\t", " "))
+
+
 def _where(line: Line) -> str:
     source = line.source
-    return f"{source.file}:{source.line}" if source.line else source.file
+    file = _plain(source.file)
+    return f"{file}:{source.line}" if source.line else file
