@@ -152,7 +152,7 @@ class QueryTests(Case):
             (["-q", "a", "hash:/nowhere/x"], "open database /nowhere/x.db: No such"),
             (["-q", "a", "cdb:/nowhere/x"], "open database /nowhere/x.cdb: No such"),
             (["-q", "a", "cidr:/nowhere/x"], "open /nowhere/x: No such file"),
-            (["-q", "a", "texthash:/nowhere/x"], "open /nowhere/x: No such file"),
+            (["-q", "a", "texthash:/nowhere/x"], "open database /nowhere/x: No such"),
             (["-s", "static:x"], "table static:x: sequence operation is not supported"),
             (["-s", "proxy:static:x"], "can't sequence maps via the proxy service"),
             (["-d", "a", "cidr:x"], "cidr:x map requires O_RDONLY access mode"),

@@ -92,6 +92,16 @@ COMMANDS = (
     *("-q a hash:table", "-q A hash:table", "-fq A hash:table", "-q a table"),
     *("-q b hash:table", "-q x hash:table", "-q a static:x", "-q zz inline:{a=b}"),
     *("-q a -q b hash:table", "-d a -q b hash:table", "-q a -d b hash:table"),
+    *("-q a texthash:none", "-q a unix:none", "-q a sqlite:/none", "-q a mysql:/none"),
+    *(
+        "-q a pgsql:/none",
+        "-q a socketmap:x",
+        "-q a unionmap:{nosuch:x}",
+        "-q a cidr:{",
+    ),
+    *("-q a pipemap:{nosuch:x}", "-q a unionmap:x", "-q a pipemap:{}", "-q a fail:"),
+    *("-q a cidr:/tmp", "-q a texthash:/tmp", "-q a cidr:{{x}}"),
+    *("-q a pcre:{x}", "-q a regexp:{{/a/}}", "-q a environ:", "-q a static:{x}"),
     *("-q a cidr:rules", "-q a pcre:rules", "-q a regexp:rules", "-uq A hash:table"),
 )
 
@@ -259,6 +269,7 @@ class WordsTests(Pair):
         """
         Exit status, output and errors of commands that are wrong, or not.
         """
+        require_table_types(str(self.folder), "sqlite", "mysql")
         both = self.twins("words", "a 1\nB 2\n")
         for place in both:
             (place / "rules").write_text("/a/ x\n10.0.0.0/8 y\n")

@@ -13,6 +13,8 @@ L{TableUnavailable<txmta.errors.TableUnavailable>}.
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -48,6 +50,9 @@ TEXTS = frozenset({"hash", "btree", "texthash", "cdb", "lmdb"})
 _PATIENCE = 60.0
 
 _NAME = "postmap"
+
+# Of a table that stands inside another one.
+_UNSUPPORTED = re.compile(r"(?:^|: )(unsupported dictionary type: \w+)(?:: |$)")
 
 
 class Opener:
@@ -89,7 +94,9 @@ class Opener:
         try:
             return registry.table(spec, _NAME)
         except ConfigError as e:
-            raise ConfigError([_plain(each) for each in e.problems]) from e
+            raise ConfigError(
+                [_plain(each, prefix, name) for each in e.problems]
+            ) from e
 
 
 def light(prefix: str) -> ITableType:
@@ -165,11 +172,30 @@ def entries(spec: str, table: ITable) -> Iterator[tuple[str, str]]:
     return found
 
 
-def _plain(problem: str) -> str:
+def _plain(problem: str, prefix: str, name: str) -> str:
     """
-    @return: without the parameter that there is not.
+    @return: without the parameter that there is not, and in Postfix's words if it
+        has some.
     """
-    return problem.removeprefix(f"{_NAME}: ")
+    spec = f"{prefix}:{name}"
+    problem = problem.removeprefix(f"{_NAME}: ").removeprefix(f"{spec}: ")
+    if match := _UNSUPPORTED.search(problem):
+        return match[1]
+    if problem.startswith("unknown table: "):
+        return f"unknown table: {spec}"
+    if problem.startswith("no address and name: "):
+        return f"{prefix} requires server:socketmap argument"
+    if problem == f"open {name}: not a regular file" and os.path.isdir(name):
+        reason = "Is a directory"
+        rules = prefix in ("cidr", "pcre", "regexp")
+        return (
+            f"{prefix} map {name}: read error: {reason}"
+            if rules
+            else (f"read {name}: {reason}")
+        )
+    if prefix == "texthash":
+        return problem.replace(f"open {name}: ", f"open database {name}: ", 1)
+    return problem
 
 
 def _ignore(_: str) -> None:
