@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import SkipTest, TestCase
 
@@ -38,9 +38,15 @@ def program(name: str, *folders: str) -> str:
     return found
 
 
-def _listens(path: Path) -> bool:
+def listens(at: Path | int) -> bool:
+    """
+    @param at: a socket, or a port of this machine.
+    """
+    if isinstance(at, int):
+        with socket.socket() as made:
+            return made.connect_ex(("127.0.0.1", at)) == 0
     with socket.socket(socket.AF_UNIX) as made:
-        return made.connect_ex(str(path)) == 0
+        return made.connect_ex(str(at)) == 0
 
 
 class Server:
@@ -85,18 +91,25 @@ class Server:
         """
         Start it, and wait until it listens at its socket.
         """
+        self.run_until(command, lambda: listens(at))
+
+    def run_until(self, command: Sequence[str], ready: Callable[[], bool]) -> None:
+        """
+        Start it, and wait.
+        """
         log = (self.folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
                 command,
                 **self._account,  # type: ignore[call-overload]
                 cwd=self.folder,
+                env={**os.environ, "HOME": str(self.folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         end = time.monotonic() + PATIENCE
-        while not _listens(at):
+        while not ready():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError((self.folder / "log").read_text()[-2000:])
             time.sleep(0.05)
