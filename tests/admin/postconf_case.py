@@ -56,7 +56,7 @@ class PostconfCase(SynchronousTestCase):
         @return: what is on standard output; the folder's name is C{.}.
         """
         tool = Told()
-        output = io.TextIOWrapper(io.BytesIO())
+        output = io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape")
         given = ["-c", str(self.folder), *arguments]
         with contextlib.redirect_stdout(output):
             found = tool.run(lambda: Command(tool, options(tool, given)).run())
