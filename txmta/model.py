@@ -91,6 +91,10 @@ class Notify(IntFlag):
     """
     When the sender wants to hear of a recipient (RFC 3461 section 4.1);
     0 is "as usual": failures and long delays.
+
+    EXPANDED: of a virtual alias, beside the recipients that it stands for: the
+    sender is told so, and nobody gets anything. It is never together with
+    another but SUCCESS.
     """
 
     DEFAULT = 0
@@ -98,6 +102,7 @@ class Notify(IntFlag):
     SUCCESS = 2
     FAILURE = 4
     DELAY = 8
+    EXPANDED = 16
 
 
 class Trace(IntFlag):

@@ -4,6 +4,7 @@ Tests of mapping addresses: canonical, masquerade, copies, virtual aliases.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -229,8 +230,8 @@ class AliasTests(MappingTests):
 
     def test_original(self) -> None:
         """
-        Each has the original recipient, ORCPT and NOTIFY; of several one alone
-        reports success.
+        Each has the original recipient, ORCPT and NOTIFY, but that success is
+        reported once, of the alias.
         """
         self.kitchen(virtual_alias_maps=self.MAPS)
         told = Notify.SUCCESS | Notify.FAILURE
@@ -239,11 +240,27 @@ class AliasTests(MappingTests):
         self.assertEqual(
             envelope.recipients,
             (
-                Recipient(0, "d@x.test", "A@x.test", "rfc822;A@x.test", told),
-                Recipient(
-                    1, "c@here.test", "A@x.test", "rfc822;A@x.test", Notify.FAILURE
-                ),
+                replace(given, notify=Notify.SUCCESS | Notify.EXPANDED),
+                replace(given, n=1, address="d@x.test", notify=Notify.FAILURE),
+                replace(given, n=2, address="c@here.test", notify=Notify.FAILURE),
             ),
+        )
+
+    def test_only_success(self) -> None:
+        """
+        Who wants to hear of success alone hears of the alias alone; what is no
+        alias stays.
+        """
+        self.kitchen(virtual_alias_maps=self.MAPS)
+        given = recipients("b@x.test", "z@x.test", notify=Notify.SUCCESS)
+        _, envelope, _ = self.run_message(recipients=given)
+        self.assertEqual(
+            [(each.address, each.notify) for each in envelope.recipients],
+            [
+                ("b@x.test", Notify.SUCCESS | Notify.EXPANDED),
+                ("d@x.test", Notify.NEVER),
+                ("z@x.test", Notify.SUCCESS),
+            ],
         )
 
     def test_duplicates(self) -> None:

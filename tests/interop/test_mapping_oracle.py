@@ -22,7 +22,7 @@ from tests.interop.postfix_instance import PATIENCE, Postfix, free_port
 from tests.support import PATH, require, require_root
 from txmta.address import parse_path
 from txmta.header_addresses import find
-from txmta.model import Client, Recipient
+from txmta.model import Client, Notify, Recipient
 
 #: Configurations, and messages through each.
 CONFIGURATIONS = 12
@@ -50,6 +50,20 @@ _HEADERS = (
     *("Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", "Resent-Reply-To"),
     *("X-To", "Delivered-To"),
 )
+
+
+_NOTIFY = (
+    *(Notify.NEVER, Notify.SUCCESS, Notify.SUCCESS | Notify.FAILURE),
+    *(Notify.FAILURE, Notify.FAILURE | Notify.DELAY),
+)
+
+
+def words(notify: int) -> str:
+    """
+    @return: as RCPT has it.
+    """
+    names = ("NEVER", "SUCCESS", "FAILURE", "DELAY")
+    return ",".join(name for name in names if notify & Notify[name])
 
 
 class Generator:
@@ -174,11 +188,14 @@ class Generator:
         """
         Envelope and headers.
         """
-        recipients = [self.address() for _ in range(self._random.randint(1, 6))]
+        recipients = [
+            (self.address(), self.choice(_NOTIFY) if self.chance(0.2) else 0)
+            for _ in range(self._random.randint(1, 6))
+        ]
         names = [name for name in _HEADERS if self.chance(0.5)]
         return Question(
             self.address() if self.chance(0.9) else "",
-            [f"<{each}>" for each in recipients],
+            recipients,
             [(name, self.header()) for name in names],
             self.chance(0.8),
         )
@@ -188,12 +205,12 @@ class Generator:
 class Question:
     """
     @ivar sender: in external form.
-    @ivar recipients: what follows C{RCPT TO:}.
+    @ivar recipients: in external form, and NOTIFY.
     @ivar local: the client is one of local_header_rewrite_clients.
     """
 
     sender: str
-    recipients: Sequence[str]
+    recipients: Sequence[tuple[str, int]]
     headers: Sequence[tuple[str, str]]
     local: bool
 
@@ -216,6 +233,7 @@ class Result:
     What becomes of one message.
 
     @ivar recipients: address, original recipient, NOTIFY.
+    @ivar expanded: the sender is told that an alias was.
     @ivar headers: name and addresses of each that may hold some.
     """
 
@@ -223,6 +241,7 @@ class Result:
     sender: str = ""
     recipients: Sequence[tuple[str, str, int]] = ()
     headers: Sequence[tuple[str, Sequence[str]]] = ()
+    expanded: bool = False
 
 
 def headers_of(content: bytes) -> list[tuple[str, Sequence[str]]]:
@@ -261,10 +280,14 @@ class Cleanups(Postfix):
         lines = path.read_text().splitlines(keepends=True)
         text = "".join(each for each in lines if not each.startswith("qmgr "))
         self.servers: list[Mapping[bool, int]] = []
+        free: set[int] = set(self.ports.values())
+        while len(free) < 2 * len(variants) + 2:
+            free.add(free_port())
+        free -= set(self.ports.values())
         for n, parameters in enumerate(variants):
             own = dict(parameters)
             override = own.pop("receive_override_options", "")
-            ports = {True: free_port(), False: free_port()}
+            ports = {True: free.pop(), False: free.pop()}
             self.servers.append(ports)
             for local, port in ports.items():
                 text += f"127.0.0.1:{port} inet n - n - - smtpd"
@@ -308,7 +331,10 @@ class Cleanups(Postfix):
             for command in (
                 "EHLO client.test",
                 f"MAIL FROM:<{question.sender}>",
-                *(f"RCPT TO:{each}" for each in question.recipients),
+                *(
+                    f"RCPT TO:<{each}>" + (f" NOTIFY={words(notify)}" if notify else "")
+                    for each, notify in question.recipients
+                ),
                 "DATA",
             ):
                 s.sendall(command.encode() + b"\r\n")
@@ -351,18 +377,22 @@ class Cleanups(Postfix):
             elif name == "recipient":
                 recipients.append((value, original, notify))
                 notify, original = 0, ""
-        return Result("250", sender, recipients, headers_of(content))
+        expanded = (self.home / "spool/trace" / reply.split()[-1]).exists()
+        return Result("250", sender, recipients, headers_of(content), expanded)
 
 
 def our_result(kitchen: MappingKitchen, question: Question) -> Result:
     rewrite = kitchen.addresses.rewrite
-    recipients = [parse_path(each) for each in question.recipients]
+    recipients = [
+        (parse_path(f"<{each}>"), notify) for each, notify in question.recipients
+    ]
     sender = parse_path(f"<{question.sender}>")
     content, reply = kitchen.run(
         question.content,
         sender=rewrite(sender, True) if sender else "",
         recipients=tuple(
-            Recipient(n, rewrite(each, True), each) for n, each in enumerate(recipients)
+            Recipient(n, rewrite(each, True), each, notify=notify)
+            for n, (each, notify) in enumerate(recipients)
         ),
         client=CLIENT,
         local_origin=question.local,
@@ -376,8 +406,10 @@ def our_result(kitchen: MappingKitchen, question: Question) -> Result:
         [
             (each.address, each.original, int(each.notify))
             for each in envelope.recipients
+            if each.notify < Notify.EXPANDED
         ],
         headers_of(content),
+        any(each.notify >= Notify.EXPANDED for each in envelope.recipients),
     )
 
 

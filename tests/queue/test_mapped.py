@@ -10,9 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.queue.doubles import World, no_user, sent
 from tests.queue.test_postmaster import transcript
+from tests.queue.test_telling import TellingCase, fields
 from txmta.errors import TableUnavailable
 from txmta.events import Warn
-from txmta.model import Action, Envelope, Forward, Outcome, Recipient
+from txmta.model import Action, Envelope, Forward, Notify, Outcome, Recipient
 from txmta.queue.manager import QueueManager
 from txmta.queue.postmaster import Postmaster
 
@@ -80,3 +81,28 @@ class MappedTests(SynchronousTestCase):
         Postmaster(world.parts).transcript(transcript())
         self.assertEqual(len(world.store.rows), 1)
         self.assertIn("table ldap:x: gone", world.sink.of(Warn)[-1].text)
+
+
+class ExpandedTests(TellingCase):
+    def test_report(self) -> None:
+        """
+        A virtual alias that was expanded is reported once, and gets nothing.
+        """
+        world = self.world
+        told = Notify.SUCCESS | Notify.EXPANDED
+        recipients = (
+            Recipient(0, "all@v", "All@v", "rfc822;All@v", told),
+            Recipient(1, "x@a", "All@v", "rfc822;All@v", Notify.NEVER),
+        )
+        queue_id = world.put(recipients=recipients)
+        (hand,) = world.agent.hands
+        self.assertEqual([r.address for r in hand.request.recipients], ["x@a"])
+        hand.end()
+        self.assertNotIn(queue_id, world.store.rows)
+        (report,) = world.store.rows.values()
+        (found,) = fields(report)
+        self.assertEqual(
+            [found[name] for name in ("Action", "Status", "Final-Recipient")],
+            ["expanded", "2.0.0", "rfc822; all@v"],
+        )
+        self.assertEqual(found["Original-Recipient"], "rfc822;All@v")

@@ -195,15 +195,17 @@ def _expand(
         )
     if len(out) + len(addresses) > MAX_RECIPIENTS:
         raise NotMapped(f"too many recipients with those of {recipient.address}")
-    later = recipient.notify
-    for n, address in enumerate(addresses):
-        # Success is reported for one of them, which then stands for all.
-        if n == 1 and later & Notify.SUCCESS:
-            later = int(later & ~Notify.SUCCESS) or int(Notify.NEVER)
-        if address == recipient.address and later == recipient.notify:
+    notify = recipient.notify
+    if notify & Notify.SUCCESS and addresses != [recipient.address]:
+        # One report for all, whatever becomes of them.
+        told = int(Notify.SUCCESS | Notify.EXPANDED)
+        out.append(replace(recipient, notify=told))
+        notify = int(notify & ~Notify.SUCCESS) or int(Notify.NEVER)
+    for address in addresses:
+        if address == recipient.address and notify == recipient.notify:
             out.append(recipient)
         else:
-            out.append(replace(recipient, address=address, notify=later))
+            out.append(replace(recipient, address=address, notify=notify))
 
 
 def map_head(head: bytes, rules: MappingRules) -> Asking[bytes]:

@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txmta.errors import MailError
-from txmta.model import Action, AddressClass, Outcome, Recipient, Route
+from txmta.model import Action, AddressClass, Notify, Outcome, Recipient, Route
 from txmta.queue.active import ActiveMessage
 from txmta.queue.dispatcher import Dispatcher
 from txmta.queue.in_hand import Queue
@@ -37,6 +37,8 @@ from txmta.queue.outcome import (
 )
 from txmta.queue.parts import QueueParts
 from txmta.queue.scheduler import SUSPENDED
+
+_EXPANDED = int(Notify.EXPANDED)
 
 #: How often agents may send a recipient another way in one attempt: a mailbox
 #: transport, then a fallback, are two.
@@ -66,6 +68,9 @@ class Router:
         routing = Routing(self, message)
         resolve, sender = self._resolve, message.envelope.sender
         for recipient in message.envelope.recipients:
+            if recipient.notify >= _EXPANDED:
+                self._tell_expanded(message, recipient)
+                continue
             try:
                 route = resolve(recipient.address, sender)
             except Exception:
@@ -77,6 +82,13 @@ class Router:
             elif (queue := self.place(message, recipient, route)) is not None:
                 routing.queues[queue] = None
         routing.done()
+
+    def _tell_expanded(self, message: ActiveMessage, recipient: Recipient) -> None:
+        """
+        Cleanup has put others in its place, and the sender wants to hear of it.
+        """
+        outcome = Outcome(recipient.n, Action.EXPANDED, "2.0.0", "alias expanded")
+        self._dispatcher.tell(message, recipient, "", "cleanup", outcome)
 
     def place(
         self, message: ActiveMessage, recipient: Recipient, route: Route

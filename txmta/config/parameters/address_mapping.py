@@ -4,7 +4,7 @@ Cleanup: which addresses become others, and who gets copies.
 
 from __future__ import annotations
 
-from txmta.config.declare import Status, count, string, words
+from txmta.config.declare import count, string, words
 
 _CLASSES = (
     *("envelope_sender", "envelope_recipient"),
@@ -110,10 +110,6 @@ class VirtualAliasParameters:
         "$virtual_maps",
         kind="tables",
         doc="Aliases for addresses of any domain, searched for all recipients.",
-        status=Status.APPROXIMATED,
-        note="Of several recipients that an alias stands for, the first alone is "
-        "reported when the sender asked for NOTIFY=SUCCESS; Postfix reports that "
-        "the alias was expanded.",
     )
     virtual_alias_expansion_limit = count(
         "1000",
