@@ -103,6 +103,9 @@ class MysqlTests(MysqlCase):
         limited = self.open("query = SELECT v FROM t\nexpansion_limit = 1")
         self.assertRaises(TableUnavailable, limited.lookup, "k")
         self.assertRaises(ConfigError, self.open, "query = SELECT N'%s'")
+        secret = self.open(f"{QUERY}tls_ciphers = HIGH")
+        error = self.assertRaises(TableUnavailable, secret.lookup, "key")
+        self.assertIn("SSL", error.reason)
         table = self.open("query = SELECT 'v'", f"/no.sock unix:{self.server.socket}")
         self.assertEqual(table.lookup("k"), "v")
 

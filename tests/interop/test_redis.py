@@ -28,12 +28,15 @@ class Redis(Server):
         self.folder.chmod(0o755)
         self.socket = self.folder / "s.sock"
 
+    #: More of its options.
+    options: tuple[str, ...] = ()
+
     def begin(self) -> None:
         self.socket.unlink(missing_ok=True)
         command = (
             *(self._server, "--port", "0", "--unixsocket", str(self.socket)),
             *("--unixsocketperm", "777", "--save", "", "--requirepass", PASSWORD),
-            *("--dir", str(self.folder)),
+            *("--dir", str(self.folder), *self.options),
         )
         self.start(command, self.socket)
 
