@@ -64,7 +64,7 @@ class UsedTests(PostconfCase):
         self.given("deleted-test-only = x\n")
         self.postconf("-n")
         self.warned(
-            './main.cf: support for parameter "deleted-test-only" has been removed; '
+            "./main.cf: support for parameter deleted-test-only has been removed; "
             "instead, do not specify",
             SEE,
         )

@@ -183,10 +183,11 @@ class Names:
         for name, text in sorted(given.items()):
             used = self._is_used(name, service)
             if name in DEPRECATED:
-                will = "will be" if used else "has been"
+                # without quotation marks if it has been removed, as there
+                what = f'"{name}" will be' if used else f"{name} has been"
                 self._warn(
-                    f'{path}: support for parameter "{name}" {will} removed; '
-                    f"instead, {_instead(DEPRECATED[name])}"
+                    f"{path}: support for parameter {what} removed; "
+                    f"instead, {_instead(name)}"
                 )
                 told = True
             elif not used:
@@ -194,7 +195,10 @@ class Names:
         return told
 
 
-def _instead(new: str) -> str:
+def _instead(name: str) -> str:
+    new = DEPRECATED[name]
     if not new:
         return "do not specify"
-    return new if " " in new else f'specify "{new}"'
+    # as there, again
+    plain = " " in new or name == "lmtp_enforce_tls"
+    return new if plain else f'specify "{new}"'
