@@ -1,5 +1,6 @@
 """
-Debian's Postfix with what was imported from Sendmail: who may send to whom.
+Debian's Postfix, and txmta, with what was imported from Sendmail: who may send to
+whom.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.admin.test_import_sendmail import fill
 from tests.interop.postfix_instance import PATIENCE, Postfix
+from tests.interop.running import RunningTestCase
 from tests.support import PATH, require, require_root
 from txmta.admin.import_sendmail import take, write
 from txmta.admin.import_sendmail_plan import Plan
@@ -128,32 +130,85 @@ class ReplyTests(SynchronousTestCase):
         """
         Who is refused by Sendmail is refused, and nobody else.
         """
-        for client, sender, recipient, reply in CASES:
-            said = self.reply(client, sender, recipient)
-            self.assertTrue(said.startswith(reply), f"{client} {recipient}: {said}")
+        for client, sender, recipient, wanted in CASES:
+            said = reply(self.postfix.ports[True], client, sender, recipient)
+            self.assertTrue(said.startswith(wanted), f"{client} {recipient}: {said}")
 
-    def reply(self, client: str, sender: str, recipient: str) -> str:
-        address, name = client.split()
-        where = ("127.0.0.1", self.postfix.ports[True])
-        with (
-            socket.create_connection(where, PATIENCE) as s,
-            s.makefile("rb") as replies,
+
+class OwnReplyTests(RunningTestCase):
+    def test_replies(self) -> None:
+        """
+        txmta says the same of recipients, as far as it has what their tables
+        ask for.
+        """
+        files = {
+            name: text
+            for name, text in FILES.items()
+            if name not in ("access", "sendmail.mc", "relay-domains")
+        }
+        files["virtusertable"] = "".join(
+            line
+            for line in files["virtusertable"].splitlines(keepends=True)
+            if "error:" not in line
+        )
+        server = self.txmta()
+        with tempfile.TemporaryDirectory() as folder:
+            fill(Path(folder), files)
+            written = take(Plan(), folder)
+        for name, text in written.items():
+            if name != "main.cf":
+                server.write(name, text)
+        # Who asks is a stranger, and the users are those of this machine.
+        others = "mynetworks = [::1]/128\nlocal_recipient_maps = unix:passwd.byname\n"
+        server.add(f"{written['main.cf']}\n{others}")
+        server.start()
+        for recipient, wanted in (
+            ("root@here.test", "250"),
+            ("root+tag@here.test", "250"),
+            ("nobody-like-this@here.test", "550 5.1.1"),
+            ("root@in.sub.test", "250"),
+            ("b@out.sub.test", "454 4.7.1"),
+            ("b@route.test", "454 4.7.1"),
+            ("info@virt.test", "250"),
+            ("info+tag@virt.test", "250"),
+            ("anybody@virt.test", "250"),
+            ("who@few.test", "250"),
+            ("other@few.test", "550 5.1.1"),
+            ("root@shut.test", "250"),
+            ("b@old.test", "250"),
+            ("b@y.test", "454 4.7.1"),
         ):
+            said = reply(server.port, "", "a@x.test", recipient)
+            self.assertTrue(said.startswith(wanted), f"{recipient}: {said}")
 
-            def answer() -> str:
+
+def reply(port: int, client: str, sender: str, recipient: str) -> str:
+    """
+    @param client: as whom we talk, address and name; C{""} is as ourselves.
+    @return: the reply to RCPT.
+    """
+    with (
+        socket.create_connection(("127.0.0.1", port), PATIENCE) as s,
+        s.makefile("rb") as replies,
+    ):
+
+        def answer() -> str:
+            line = replies.readline()
+            while line[3:4] == b"-":
                 line = replies.readline()
-                while line[3:4] == b"-":
-                    line = replies.readline()
-                return line.decode().rstrip()
+            return line.decode().rstrip()
 
-            answer()
-            for command in (
-                f"XCLIENT ADDR={address} NAME={name}",
-                "EHLO client.test",
-                f"MAIL FROM:<{sender}>",
-                f"RCPT TO:<{recipient}>",
-            ):
-                s.sendall(command.encode() + b"\r\n")
-                said = answer()
-            s.sendall(b"QUIT\r\n")
-        return said
+        answer()
+        commands = [
+            "EHLO client.test",
+            f"MAIL FROM:<{sender}>",
+            f"RCPT TO:<{recipient}>",
+        ]
+        if client:
+            address, name = client.split()
+            commands.insert(0, f"XCLIENT ADDR={address} NAME={name}")
+        for command in commands:
+            s.sendall(command.encode() + b"\r\n")
+            said = answer()
+        s.sendall(b"QUIT\r\n")
+    return said
