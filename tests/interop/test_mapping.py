@@ -24,7 +24,6 @@ relayhost = [127.0.0.1]:{hop}
 recipient_delimiter = +
 virtual_alias_domains = alias.test
 virtual_alias_maps = hash:$config_directory/virtual
-canonical_maps = hash:$config_directory/canonical
 masquerade_domains = corp.test
 always_bcc = archive@bcc.test
 alias_maps = inline:{{list=team@alias.test}}
@@ -43,6 +42,8 @@ jo@here.test  Jo.Doe@corp.test
 _MASTER_CF = """\
 127.0.0.1:{plain} inet n - n - - smtpd
     -o receive_override_options=no_address_mappings
+cleanup unix n - n - 0 cleanup
+    -o canonical_maps=hash:$config_directory/canonical
 pickup unix n - n 60 1 pickup
 smtp unix - - n - - smtp
 local unix - n n - - local
@@ -187,8 +188,7 @@ class LateTableTests(Case):
         """
         table = f"tcp:127.0.0.1:{self.table_port}"
         server = self.server(
-            f"virtual_alias_maps = {table}\ncanonical_maps = {table}\n"
-            "canonical_classes = header_sender, header_recipient, envelope_sender\n"
+            f"virtual_alias_maps = {table}\nsender_canonical_maps = {table}\n"
             "always_bcc =\nsmtpd_reject_unlisted_recipient = no\n"
         )
         long = _CONTENT + (b"x" * 70 + b"\r\n") * 5000

@@ -39,7 +39,8 @@ def queue_parts(
     """
     settings = shared.settings
     most = settings.default_process_limit
-    mapper = make_mapper(settings, shared.sink, tables)
+    cleanup = shared.of_program("cleanup", settings.cleanup_service_name)
+    mapper = make_mapper(cleanup, shared.sink, tables)
     return QueueParts(
         store,
         tables.addresses,
