@@ -7,6 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.admin.test_import_sendmail import entries, imported, lost
+from tests.admin.test_import_sendmail_tables import mapped
 from txmta.admin.import_sendmail_m4 import Call, calls
 from txmta.admin.import_sendmail_options import define_value
 from txmta.admin.import_sendmail_plan import Result
@@ -154,6 +155,32 @@ class MacroTests(SynchronousTestCase):
         )
         self.assertIn("@$myhostname=@m.example", texts["main.cf"])
         self.assertIn("sender_canonical_classes = header_sender\n", texts["main.cf"])
+
+    def test_masquerade_more(self) -> None:
+        """
+        Subdomains of MASQUERADE_DOMAIN are a table of patterns; recipients in
+        headers are masqueraded if a feature says so.
+        """
+        mc = "MASQUERADE_AS(`m.test')\nMASQUERADE_DOMAIN(`d.test')\n"
+        mc += "FEATURE(`masquerade_entire_domain')\nFEATURE(`allmasquerade')\n"
+        more = "EXPOSED_USER(`root')\nMASQUERADE_EXCEPTION(`k.d.test')\n"
+        for extra, left in (("", ()), (more, ("root@a.d.test", "a@k.d.test"))):
+            lines, texts = imported({"sendmail.mc": mc + extra})
+            self.assertEqual(lost(lines), {})
+            rules = texts["sender_canonical_regexp"]
+            for sender, wanted in (
+                ("joe@a.d.test", "joe@m.test"),
+                ("joe@b.a.d.test", "joe@m.test"),
+                ("joe@d.test", ""),
+                ("joe@axd.test", ""),
+                ("root@a.d.test", "root@m.test"),
+                ("a@k.d.test", "a@m.test"),
+            ):
+                wanted = "" if sender in left else wanted
+                self.assertEqual(mapped(rules, sender), wanted, sender)
+            main_cf = texts["main.cf"]
+            self.assertIn("recipient_canonical_classes = header_recipient", main_cf)
+            self.assertEqual(main_cf.count("sender_canonical_regexp"), 2)
 
     def test_first_counts(self) -> None:
         """

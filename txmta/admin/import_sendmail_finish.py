@@ -15,9 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from txmta.admin import import_sendmail_access as access
 from txmta.admin.import_sendmail_mc import Macros
 from txmta.admin.import_sendmail_plan import Plan, Source
+from txmta.admin.import_sendmail_tables import quoted
 
 #: Words of a list that stand in main.cf; more are a file of their own.
 MAX_WORDS = 50
+
+#: Domains of one pattern.
+MAX_DOMAINS = 1_000
 
 #: Networks that Sendmail always relays for.
 _OWN_NETWORKS = ("127.0.0.0/8", "[::ffff:127.0.0.0]/104", "[::1]/128")
@@ -96,16 +100,36 @@ def _masquerade(plan: Plan, macros: Macros) -> None:
             exposed = f"{user}@{name}"
             plan.entry(source, "sender_canonical", exposed, exposed)
         plan.entry(source, "sender_canonical", f"@{name}", f"@{to}")
+    if "masquerade_entire_domain" in features:
+        _subdomains(plan, macros)
     kept = [f"{u}@$myhostname={u}@$myhostname" for u in macros.exposed]
     inline = ", ".join([*kept, f"@$myhostname=@{to}"])
     plan.add(source, "sender_canonical_maps", [f"inline:{{{inline}}}"])
+
+
+def _subdomains(plan: Plan, macros: Macros) -> None:
+    """
+    What is below the names of MASQUERADE_DOMAIN becomes one, too: a regexp table.
+    """
+    names = list(dict.fromkeys(macros.masqueraded))[:MAX_DOMAINS]
+    if not names:
+        return
+    which = "|".join(map(quoted, names))
+    users = [f"^({'|'.join(map(quoted, macros.exposed))})@"] if macros.exposed else []
+    hosts = [f"@({'|'.join(map(quoted, macros.spared))})$"] if macros.spared else []
+    rule = f"/^(.+)@.+\\.({which})$/ ${{1}}@{macros.masquerade}"
+    kept = "|".join([*users, *hosts])
+    plan.rule(
+        "sender_canonical_regexp",
+        [f"if !/{kept}/", rule, "endif"] if kept else [rule],
+    )
 
 
 def _tables(plan: Plan) -> None:
     tables, rules = plan.tables, plan.rules
     maps: list[tuple[str, list[str]]] = [
         ("canonical_maps", ["canonical"]),
-        ("sender_canonical_maps", ["sender_canonical"]),
+        ("sender_canonical_maps", ["sender_canonical", "sender_canonical_regexp"]),
         ("virtual_alias_maps", ["virtual", "virtual_regexp"]),
         ("transport_maps", ["transport", "transport_regexp"]),
     ]
@@ -124,6 +148,10 @@ def _tables(plan: Plan) -> None:
         envelope = "masquerade_envelope" in plan.facts.features
         classes = ("envelope_sender", "header_sender") if envelope else "header_sender"
         plan.values["sender_canonical_classes"] = classes
+        if "allmasquerade" in plan.facts.features:
+            maps_of = plan.values["sender_canonical_maps"]
+            plan.values["recipient_canonical_maps"] = maps_of
+            plan.values["recipient_canonical_classes"] = "header_recipient"
     if plan.aliases:
         plan.values["alias_maps"] = f"hash:{_file('aliases')}"
         plan.values["alias_database"] = f"hash:{_file('aliases')}"
