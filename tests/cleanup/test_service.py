@@ -281,6 +281,18 @@ class RewriteTests(InUTC):
         self.assertIn(b"From: A <a@here.test>\r\nTo: b@here.test\r\nX: c\r\n", out)
         self.assertTrue(out.endswith(b"\r\nTo: d\r\n"))
 
+    def test_daemon(self) -> None:
+        """
+        MAILER-DAEMON of this machine is the null sender.
+        """
+        for sender, expected in (
+            ("Mailer-Daemon@mx.here.test", ""),
+            ("mailer-daemon@x.test", "mailer-daemon@x.test"),
+        ):
+            kitchen = Kitchen()
+            kitchen.run(b"\r\n", sender=sender)
+            self.assertEqual(kitchen.store.messages[0].envelope.sender, expected)
+
     def test_strangers(self) -> None:
         content = b"From: A <a>\r\nTo: b\r\n\r\n"
         self.assertEqual(Kitchen().run(content)[0], TRACE + content)

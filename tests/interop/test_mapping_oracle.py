@@ -194,7 +194,9 @@ class Generator:
         ]
         names = [name for name in _HEADERS if self.chance(0.5)]
         return Question(
-            self.address() if self.chance(0.9) else "",
+            self.address()
+            if self.chance(0.85)
+            else self.choice(("", "MAILER-DAEMON", "mailer-daemon@x.test")),
             recipients,
             [(name, self.header()) for name in names],
             self.chance(0.8),

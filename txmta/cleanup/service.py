@@ -12,6 +12,8 @@ Errors: none.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zope.interface import implementer
 
 from txmta.cleanup.addresses import AddressCompletion
@@ -54,6 +56,8 @@ class Cleanup:
         self.sink = sink
         self._store = store
         self.mapper = mapper
+        # Bounces whose sender was completed on the way.
+        self._daemon = f"mailer-daemon@{settings.myorigin}".lower()
         self.held = Held()
         local = AddressCompletion(
             settings.myorigin, settings.header_address_token_limit, addresses
@@ -88,6 +92,8 @@ class Cleanup:
     def open(
         self, envelope: Envelope, submission: Submission | None = None
     ) -> CleanupMessage:
+        if envelope.sender.lower() == self._daemon:
+            envelope = replace(envelope, sender="")
         rules = self._local if envelope.local_origin else self._remote
         incoming = self._store.open(envelope)
         section = HeaderSection(rules)
