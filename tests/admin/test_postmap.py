@@ -7,8 +7,10 @@ from __future__ import annotations
 import gc
 import io
 import os
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -341,12 +343,26 @@ class IndexTests(Case):
         require_root("changes the owner of a file")
         self.text.write_text("a 1\n")
         os.chown(self.text, 12345, 12345)
-        self.check((1, ""), f"cdb:{self.text}")
+        other = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, other)
+        (other / "table").write_text("a 1\n")
+        for path in (other / "table", other):
+            os.chown(path, 12346, 12346)
+        self.addCleanup(os.setgroups, os.getgroups())
+        self.addCleanup(os.setegid, 0)
+        self.addCleanup(os.seteuid, 0)
+        self.check((1, ""), f"cdb:{other}/table", f"cdb:{self.text}")
         os.seteuid(0)
         os.setegid(0)
+        self.assertEqual((other / "table.cdb").stat().st_uid, 12346)
         self.assertIn("Permission denied", self.said[-1])
         self.check((0, ""), "-o", f"cdb:{self.text}")
         self.assertEqual((self.folder / "table.cdb").stat().st_uid, 0)
+        self.check((0, ""), "-io", f"hash:{self.text}", given=b"b 2\n")
+        self.assertEqual(self.text.stat().st_uid, 12345)
+        self.check((1, ""), "-d", "b", f"hash:{self.text}")
+        os.seteuid(0)
+        self.assertIn("Permission denied", self.said[-1])
 
 
 class AliasTests(Case):

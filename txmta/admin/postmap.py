@@ -227,7 +227,10 @@ class Run:
         found = False
         for table in self._options.tables:
             prefix, name = self._split(table)
-            found |= delete(prefix, name, keys, self._aliases, self._manner.fold)
+            found |= delete(
+                *(prefix, name, keys, self._aliases, self._manner.fold),
+                self._options.as_owner,
+            )
         return found
 
     def _make(self) -> bool:

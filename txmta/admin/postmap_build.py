@@ -27,6 +27,7 @@ from typing import IO
 
 from txmta.admin.postmap_files import Target, open_target
 from txmta.admin.postmap_options import IGNORE, REPLACE, Mode, Options
+from txmta.admin.replaced_file import become
 from txmta.errors import ConfigError
 from txmta.maps.context import Manner
 from txmta.maps.file_values import encoded
@@ -72,6 +73,9 @@ class Builder:
         """
         @raise ConfigError: nothing was changed.
         """
+        if os.getuid() == 0:
+            os.seteuid(0)  # it may have been another owner's turn
+            os.setegid(os.getgid())
         adding = self.options.mode is Mode.ADD
         if adding:
             self._check_type()
@@ -216,20 +220,6 @@ class Again:
         if self._place > self._told:
             self._told = self._place
             self._warn(text)
-
-
-def become(status: os.stat_result) -> None:
-    """
-    As root, act as the owner of a file from here on.
-    """
-    if os.getuid() != 0 or (status.st_uid, status.st_gid) == (
-        os.geteuid(),
-        os.getegid(),
-    ):
-        return
-    os.setgroups([status.st_gid])
-    os.setegid(status.st_gid)
-    os.seteuid(status.st_uid)
 
 
 def _lines(file: IO[bytes]) -> Iterator[str]:

@@ -120,7 +120,7 @@ class Added:
             text, _ = without(text, self._new.keys() & self._old, read, fold)
             return with_lines(text, lines)
 
-        rewrite(builder.name, change)
+        rewrite(builder.name, change, builder.options.as_owner)
 
 
 class Cdb:
@@ -215,6 +215,7 @@ def delete(
     keys: Collection[str],
     aliases: bool,
     fold: Callable[[str], str],
+    as_owner: bool = True,
 ) -> bool:
     """
     Take entries out of a table.
@@ -248,7 +249,7 @@ def delete(
         text, found = without(text, wanted, _reader(aliases), fold)
         return text
 
-    rewrite(name, change)
+    rewrite(name, change, as_owner)
     return bool(found)
 
 

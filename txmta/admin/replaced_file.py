@@ -2,7 +2,7 @@
 A file that takes the place of another one.
 
 Owns: that it is complete and on disk before it has the name; that two commands
-    which change a file wait for each other.
+    which change a file wait for each other; with whose rights root does so.
 Knows nothing of: what is in it.
 
 Errors: C{OSError}; the old file stays.
@@ -19,27 +19,33 @@ from collections.abc import Callable, Iterator
 from txmta.maps.files import read_file
 
 
-def rewrite(path: str, change: Callable[[str], str]) -> None:
+def rewrite(path: str, change: Callable[[str], str], as_owner: bool = True) -> None:
     """
     Put a changed text in the place of the old one; two that do so wait for each
     other.
+
+    @param as_owner: root does so with the rights of the owner.
     """
     path = os.path.realpath(path)
-    with _locked(path) as mode:
+    if as_owner and os.path.exists(path):
+        become(os.stat(path))
+    with _locked(path) as status:
         old = read_file(path)[1]
         new = change(old)
         if new == old:
             return
-        with fresh(path, mode) as descriptor:
+        with fresh(path, status.st_mode & 0o777) as descriptor:
+            if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(descriptor, status.st_uid, status.st_gid)
             octets = new.encode("utf-8", "surrogateescape")
             while octets:
                 octets = octets[os.write(descriptor, octets) :]
 
 
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[int]:
+def _locked(path: str) -> Iterator[os.stat_result]:
     """
-    @return: permissions of the file.
+    @return: owner and permissions of the file.
     """
     while True:
         descriptor = os.open(
@@ -51,7 +57,7 @@ def _locked(path: str) -> Iterator[int]:
             # Another one may have put a new file here while we waited.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(mine, os.stat(path)):
-                    yield mine.st_mode & 0o777
+                    yield mine
                     return
         finally:
             os.close(descriptor)
@@ -82,3 +88,16 @@ def fresh(path: str, mode: int) -> Iterator[int]:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def become(status: os.stat_result) -> None:
+    """
+    As root, act as the owner of a file from here on.
+    """
+    if os.getuid() != 0:
+        return
+    if (status.st_uid, status.st_gid) == (0, os.getegid()):
+        return
+    os.setgroups([status.st_gid])
+    os.setegid(status.st_gid)
+    os.seteuid(status.st_uid)
