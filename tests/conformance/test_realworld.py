@@ -22,7 +22,7 @@ from tests.conformance.real_files import (
     settled_services,
 )
 from tests.interop.peers import SmtpSink
-from tests.interop.running import MODEL, RunningTestCase
+from tests.interop.running import MODEL, QUEUE_OWNER, RunningTestCase
 from tests.interop.tools import OWNER, answers, free_port, wait_for
 from tests.support import PATH, require
 from txmta.report.gather import gather
@@ -213,7 +213,7 @@ class StartTests(RunningTestCase):
             "mynetworks": "127.0.0.0/8",
             "relayhost": f"[127.0.0.1]:{sink}",
             "smtpd_tls_chain_files": str(pem),
-            "mail_owner": OWNER,
+            "mail_owner": OWNER if MODEL == "single" else QUEUE_OWNER,
             "process_model": MODEL,
         }
         for name in ("cert_file", "key_file", "dh1024_param_file", "CAfile"):
