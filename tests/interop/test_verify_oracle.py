@@ -49,6 +49,8 @@ virtual_gid_maps = static:GID
 virtual_minimum_uid = 1
 mail_spool_directory = FOLDER/spool/
 recipient_delimiter = +
+virtual_alias_domains = va.test
+virtual_alias_maps = inline:{{va@va.test=ok@y.test,games@local.test,nosuch@local.test}}
 mailbox_transport_maps = inline:{{pipe=thepipe:},{lmtpok=lmtp:[127.0.0.1]:HOP},
  {error=error:5.7.1 go away},{retry=retry:4.2.0 later},{discard=discard:eaten}}
 default_privs = games
@@ -98,6 +100,7 @@ RECIPIENTS = (
     *("games@local.test", "Nosuch@local.test", "news@local.test", "games+x@local.test"),
     *("backup@local.test", "pipe@local.test", "lmtpok@local.test"),
     *("error@local.test", "retry@local.test", "discard@local.test"),
+    *("va@va.test", "nova@va.test"),
 )
 
 
