@@ -241,8 +241,10 @@ def main(arguments: Sequence[str]) -> None:
         write(Path(arguments[0]))
         return
     folder = Path(__file__).parents[2] / "docs"
-    write(folder, INDEX)
     sys.stdout.write(documents()[INDEX])
+    if not folder.is_dir():
+        return  # installed, and not a checkout
+    write(folder, INDEX)
     print(
         f"also written: {folder / FOLDER}/ and {folder / SEARCH}: commit them, too",
         file=sys.stderr,
