@@ -173,6 +173,17 @@ class MistakeTests(LoadCase):
                 self.assertEqual(len(found), 1, found)
                 self.assertRegex(found[0], f"^master.cf, line 9: {pattern}")
 
+    def test_old_level(self) -> None:
+        """
+        compatibility_level = 0: "-" means a jail in master.cf; without a level
+        the newest defaults count.
+        """
+        for level, jail in (("0", True), ("1", False), ("3.6", False), ("", False)):
+            line = f"compatibility_level = {level}\n" if level else ""
+            found = self.load(f"{NO_ALIASES}{line}", "x unix - - - - - discard\n")
+            (service,) = (s for s in found.services if s.name == "x")
+            self.assertEqual(service.chroot, jail, level)
+
     def test_all_at_once(self) -> None:
         """
         Whatever else is wrong.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, TextIO
 
 from twisted.application.service import IService
@@ -71,7 +71,7 @@ def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configu
     definitions["config_directory"] = Definition(folder, path)
     doubts: list[str] = []
     try:
-        services = _services(master_cf, doubts)
+        services = _services(master_cf, doubts, _is_old(definitions))
     except ConfigError as e:
         problems += e.problems
         services = ()
@@ -102,10 +102,19 @@ def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configu
     return Configuration(*what, allow_not_yet, ignored, report.notes)
 
 
-def _services(path: str, doubts: list[str]) -> Sequence[MasterService]:
+def _services(path: str, doubts: list[str], old: bool) -> Sequence[MasterService]:
     if os.path.lexists(path):
-        return read_master_cf(path, doubts.append)
+        return read_master_cf(path, doubts.append, chroot=old)
     return builtin_master_cf()
+
+
+def _is_old(definitions: Mapping[str, Definition]) -> bool:
+    """
+    @return: main.cf says that it is of a time when C{-} in master.cf meant a
+        jail.
+    """
+    level = definitions.get("compatibility_level")
+    return level is not None and level.text.partition(".")[0].strip() == "0"
 
 
 def _hidden_from_owner(settings: Settings) -> Callable[[str], bool]:

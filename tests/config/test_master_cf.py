@@ -55,6 +55,15 @@ class ParseTests(SynchronousTestCase):
         )
         self.assertEqual((service.wakeup, service.maxproc), (0.0, None))
 
+    def test_old_level(self) -> None:
+        """
+        Below compatibility level 1, "-" means a jail, and "n" still does not.
+        """
+        rows = "a unix - - - - - x\nb unix - - n - - x\n"
+        for old in (False, True):
+            one, other = parse_master_cf("m", rows, chroot=old)
+            self.assertEqual((one.chroot, other.chroot), (old, False))
+
     def test_overrides(self) -> None:
         """
         C{-o name=value}, C{-o { name = value }} and C{-oname=value}, on lines

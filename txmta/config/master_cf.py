@@ -93,13 +93,14 @@ def _ignore(_warning: str) -> None:
 
 
 def read_master_cf(
-    path: str, warn: Callable[[str], None] = _ignore
+    path: str, warn: Callable[[str], None] = _ignore, chroot: bool = False
 ) -> Sequence[Service]:
     """
     @param warn: told of what Postfix warns of, too.
+    @param chroot: what C{-} means; C{y} below compatibility level 1.
     @raise ConfigError: the file cannot be read or has bad lines.
     """
-    return parse_master_cf(path, read_text(path), warn)
+    return parse_master_cf(path, read_text(path), warn, chroot)
 
 
 def builtin_master_cf() -> Sequence[Service]:
@@ -141,11 +142,14 @@ def _is_off(service: Service, off: Sequence[str]) -> bool:
 
 
 def parse_master_cf(
-    path: str, text: str, warn: Callable[[str], None] = _ignore
+    path: str,
+    text: str,
+    warn: Callable[[str], None] = _ignore,
+    chroot: bool = False,
 ) -> Sequence[Service]:
     """
     @param path: for messages.
-    @param warn: told of what Postfix warns of, too.
+    @param warn: see L{read_master_cf}; so C{chroot}.
     """
     services: dict[tuple[str, str], Service] = {}
     problems: list[str] = []
@@ -160,7 +164,7 @@ def parse_master_cf(
         try:
             if trouble := unfit(line):
                 raise ValueError(trouble)
-            service = _service(line.text, where)
+            service = _service(line.text, where, chroot)
         except ValueError as e:
             problems.append(f"{where}: {e}")
             continue
@@ -179,7 +183,7 @@ def parse_master_cf(
     return tuple(services.values())
 
 
-def _service(text: str, where: str) -> Service:
+def _service(text: str, where: str, jail: bool) -> Service:
     fields = tuple(_fields(text))
     if len(fields) < len(COLUMNS):
         raise ValueError(
@@ -201,7 +205,7 @@ def _service(text: str, where: str) -> Service:
         kind,
         is_private,
         _flag("unprivileged", unprivileged, default=True),
-        _flag("chroot", chroot, default=False),
+        _flag("chroot", chroot, default=jail),
         _wakeup(wakeup),
         _maxproc(maxproc),
         program,
