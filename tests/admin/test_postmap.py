@@ -116,6 +116,19 @@ class QueryTests(Case):
         self.check((1, ""), "-q", "x", spec)
         self.assertIn("query error", self.said.pop())
 
+    def test_closed_output(self) -> None:
+        """
+        Who reads no further is no error.
+        """
+
+        def write(_: str) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        self.patch(postmap, "write", write)
+        self.patch(os, "dup2", lambda old, new: new)
+        self.check((0, ""), "-q", "a", "inline:{a=b}")
+        self.assertEqual(self.said, [])
+
     def test_empty_value(self) -> None:
         """
         It is given, with two warnings.

@@ -92,6 +92,16 @@ class CompiledTests(TableContract, SynchronousTestCase):
         for n in (0, 999, 1000, 4999):
             self.assertEqual(self.ask(table, f"K{n}"), str(n))
 
+    def test_items(self) -> None:
+        """
+        All entries, and nothing else, can be listed.
+        """
+        table = self.make_table()
+        assert isinstance(table, CompiledTable)
+        self.assertEqual(
+            list(table.items()), [("key", "value"), ("strasse", "two words")]
+        )
+
     def test_made_once(self) -> None:
         """
         It is not made again for the same version of the text.

@@ -51,7 +51,11 @@ def main(arguments: Sequence[str] | None = None, name: str = "postmap") -> int:
 
     def work() -> None:
         nonlocal good
-        good = Run(tool, _options(tool, given)).run()
+        try:
+            good = Run(tool, _options(tool, given)).run()
+        except BrokenPipeError:
+            good = True  # "postmap -s ... | head"
+            raise
 
     return tool.run(work) or int(not good)
 
@@ -106,6 +110,8 @@ class Run:
             if not reason.partition(":")[0].endswith("error"):
                 reason = f"query error: {reason}"
             raise Fatal(f"table {e.table}: {reason}") from e
+        except BrokenPipeError:
+            raise
         except OSError as e:
             raise Fatal(f"{e.filename or 'standard output'}: {e.strerror}") from e
 

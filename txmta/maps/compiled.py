@@ -211,7 +211,18 @@ class CompiledTable:
             value = self._file.get(octets)
         except (OSError, ValueError) as e:
             raise TableUnavailable(self._context.spec, str(e)) from e
-        return None if value is None else value.decode("utf-8", "surrogateescape")
+        return None if value is None else _text(value)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """
+        @return: all keys, folded, and their values.
+        """
+        try:
+            for key, value in self._file.items():
+                if key[:1] != b"\0":
+                    yield _text(key), _text(value)
+        except (OSError, ValueError) as e:
+            raise TableUnavailable(self._context.spec, str(e)) from e
 
     def _look(self) -> None:
         """
@@ -237,3 +248,7 @@ class CompiledTable:
                 )
             return
         self._tell(file)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
