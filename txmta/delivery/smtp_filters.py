@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from txmta.delivery.context import AgentContext
-from txmta.errors import ConfigError, ResolverUnavailable, TableUnavailable
+from txmta.errors import ResolverUnavailable, TableUnavailable
 from txmta.events import Note, Warn
 from txmta.interfaces import IResolver, ITable
 from txmta.model import Answer, Mx
@@ -48,12 +48,13 @@ class Filtered(ResolverUnavailable):
 class ReplyFilter:
     """
     @ivar name: of the parameter.
+    @ivar tables: Postfix takes one only.
     @ivar note: for the log.
     @ivar warn: as C{note}, for what an administrator should know.
     """
 
     name: str
-    table: ITable
+    tables: Sequence[ITable]
     note: Callable[[str], None]
     warn: Callable[[str], None]
 
@@ -65,7 +66,7 @@ class ReplyFilter:
         """
         text = line.decode("utf-8", "surrogateescape")
         try:
-            found = self.table.lookup(text)
+            found = search(self.tables, (text,))
         except TableUnavailable as e:
             self.warn(f"{label}: {self.name}: {e}")
             return _INTERNAL
@@ -150,12 +151,10 @@ def reply_filter(
     """
     if not items:
         return None
-    if len(items) > 1:
-        raise ConfigError([f"{name}: takes one table: remove all but the first"])
     emit = context.sink.emit
     return ReplyFilter(
         name,
-        context.table(items[0], name),
+        [context.table(item, name) for item in items],
         lambda text: emit(Note(program, text)),
         lambda text: emit(Warn(program, text)),
     )

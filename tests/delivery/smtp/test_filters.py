@@ -24,7 +24,7 @@ class ReplyTests(SynchronousTestCase):
         self.warnings: list[str] = []
 
     def filter(self, table: ITable) -> ReplyFilter:
-        return ReplyFilter("x", table, self.notes.append, self.warnings.append)
+        return ReplyFilter("x", [table], self.notes.append, self.warnings.append)
 
     def test_replaced(self) -> None:
         """
