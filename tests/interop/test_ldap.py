@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.database_oracle import DatabaseOracle
 from tests.interop.openldap import BASE, PASSWORD, READER, OpenLdap, missing
+from tests.interop.tools import free_port
 from tests.support import SLICE, asked
 from tests.table_contract import TableContract, context
 from txmta.errors import ConfigError, TableUnavailable
@@ -34,6 +35,14 @@ def quoted(name: str) -> str:
 
 def thing(name: str, **attributes: list[str]) -> dict[str, dict[str, list[str]]]:
     return {f"cn={quoted(name)}": entry(name, **attributes)}
+
+
+def referral(name: str, url: str) -> dict[str, list[str]]:
+    return {
+        "objectClass": ["referral", "extensibleObject"],
+        "ou": [name],
+        "ref": [url],
+    }
 
 
 ENTRIES = {
@@ -122,7 +131,7 @@ class LdapTests(LdapCase):
             ("scope = base", "key", None),
             ("bind = no", "key", "value"),
             (f"bind_dn = {READER}\nbind_pw = {PASSWORD}", "key", "value"),
-            ("bind = no\nchase_referrals = 1\ndereference = 3", "key", "value"),
+            ("bind = no\nchase_referrals = yes\ndereference = 3", "key", "value"),
         ):
             self.assertEqual(self.open(text).lookup(key), wanted, text)
 
@@ -203,6 +212,56 @@ class LdapTests(LdapCase):
             "server_host",
         ):
             self.assertIn(f" {name}: ", found)
+
+
+class ReferralTests(LdapCase):
+    def setUp(self) -> None:
+        there, back = free_port(), free_port()
+        # Whom nobody may tell a password.
+        other = OpenLdap(
+            self, "disallow bind_simple", urls=(f"ldap://127.0.0.1:{there}/",)
+        )
+        other.fill(
+            {
+                **thing("only", maildrop=["there"]),
+                "ou=back": referral("back", f"ldap://127.0.0.1:{back}/ou=loop,{BASE}"),
+            }
+        )
+        other.begin()
+        self.server = OpenLdap(self, urls=(f"ldap://127.0.0.1:{back}/",))
+        self.server.fill(
+            {
+                **thing("key", maildrop=["value"]),
+                "ou=away": referral("away", f"ldap://127.0.0.1:{there}/cn=only,{BASE}"),
+                "ou=loop": referral("loop", f"ldap://127.0.0.1:{there}/ou=back,{BASE}"),
+                "ou=dead": referral("dead", "ldap://127.0.0.1:1/dc=x"),
+            }
+        )
+        self.server.begin()
+
+    def test_followed(self) -> None:
+        """
+        If that is wanted, others are asked, in place of an answer and besides;
+        they are not told our password. A circle, and one that is not there,
+        are "cannot say".
+        """
+        login = f"query_filter = cn=%s\nbind_dn = {READER}\nbind_pw = {PASSWORD}\n"
+        follow = f"{login}chase_referrals = yes\n"
+        away = self.open(follow, base=f"ou=away,{BASE}")
+        self.assertEqual(away.lookup("only"), "there")
+        not_followed = self.open(login, base=f"ou=away,{BASE}")
+        self.assertRaises(TableUnavailable, not_followed.lookup, "only")
+        besides = self.open(login)
+        self.assertEqual(besides.lookup("key"), "value")
+        self.assertIsNone(besides.lookup("only"))
+        for base, why in (
+            (f"ou=loop,{BASE}", "referrals"),
+            (f"ou=dead,{BASE}", "127.0.0.1:1"),
+            (BASE, "referral"),
+        ):
+            table = self.open(follow, base=base)
+            error = self.assertRaises(TableUnavailable, table.lookup, "only")
+            self.assertIn(why, error.reason)
 
 
 class OracleTests(DatabaseOracle):

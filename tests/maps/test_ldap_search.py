@@ -26,6 +26,7 @@ from txmta.maps.ldap_search import (
     filter_quoted,
     is_url,
     name_quoted,
+    referred,
 )
 from txmta.maps.ldap_settings import SOCKET, Host, read_host
 
@@ -81,6 +82,23 @@ class UrlTests(SynchronousTestCase):
         for url in ("ldap:///x??all", "ldap:///x????!e=f", "ldap:///%ff"):
             self.assertRaises(ValueError, WANTED.of_url, url)
         self.assertFalse(is_url("cn=x,dc=ldap://y"))
+
+
+class ReferralTests(SynchronousTestCase):
+    def test_parts(self) -> None:
+        """
+        What the URL does not say is as before (RFC 4511 section 4.1.10).
+        """
+        for url, host, base, scope, query in (
+            ("ldap://h", "ldap://h", "", "sub", "(x=y)"),
+            ("ldap://h:1/dc=a%2Cb??one", "ldap://h:1", "dc=a,b", "one", "(x=y)"),
+            ("ldaps://[::1]/", "ldaps://[::1]", "", "sub", "(x=y)"),
+            ("ldap://h/dc=x???(a=b)", "ldap://h", "dc=x", "sub", "(a=b)"),
+        ):
+            wanted = Search(base, scope, query, WANTED.all)
+            self.assertEqual(referred(url, FIRST), (host, wanted))
+        for url in ("ldap:///dc=x", "http://h", "ldap://h/x????!e"):
+            self.assertRaises(ValueError, referred, url, FIRST)
 
 
 class CollectTests(SynchronousTestCase):

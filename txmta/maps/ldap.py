@@ -15,6 +15,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -26,13 +27,14 @@ from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
 from txmta.maps.database import make_table, plan_of, read_settings
 from txmta.maps.hosts import Hosts
-from txmta.maps.ldap_search import Entry, Search, TooMuch, collect
+from txmta.maps.ldap_search import Entry, Search, TooMuch, collect, referred
 from txmta.maps.ldap_settings import (
     NAMES,
     Directory,
     Host,
     Question,
     read_directory,
+    read_host,
     read_hosts,
     read_question,
 )
@@ -46,7 +48,10 @@ CONNECT = 3
 MOST = 4
 
 #: Result codes (RFC 4511, appendix A).
-_SUCCESS, _NO_SUCH_OBJECT = 0, 32
+_SUCCESS, _REFERRAL, _NO_SUCH_OBJECT = 0, 10, 32
+
+#: Referrals to one after the other; as many as OpenLDAP's library follows.
+MAX_HOPS = 5
 
 _SCOPES = {"base": "BASE", "one": "LEVEL", "sub": "SUBTREE"}
 _DEREFERENCE = ("NEVER", "SEARCH", "FINDING_BASE", "ALWAYS")
@@ -65,7 +70,9 @@ class LdapSession:
 
         self._ldap3: Any = ldap3
         self._question = question
+        self._directory = directory
         self._timeout = directory.timeout
+        self._deadline = 0.0
         self._closed = False
         try:
             self._connection = self._made(directory, host)
@@ -86,8 +93,6 @@ class LdapSession:
             get_info=ldap3.NONE,
             tls=_tls(directory.context),
             connect_timeout=CONNECT,
-            # Who a referral names is not told our password.
-            allowed_referral_hosts=[("*", False)],
         )
         simple = directory.bind and directory.bind_dn
         return ldap3.Connection(
@@ -97,7 +102,7 @@ class LdapSession:
             authentication=ldap3.SIMPLE if simple else ldap3.ANONYMOUS,
             version=directory.version,
             client_strategy=ldap3.SYNC,
-            auto_referrals=directory.referrals,
+            auto_referrals=False,
             check_names=False,
             read_only=True,
             receive_timeout=directory.timeout,
@@ -126,7 +131,10 @@ class LdapSession:
         except (TooMuch, ValueError) as e:
             raise Refused(str(e)) from e
 
-    def _search(self, asked: Search) -> Sequence[Entry]:
+    def _search(self, asked: Search, hops: int = MAX_HOPS) -> Sequence[Entry]:
+        """
+        @param hops: from server to server, at most.
+        """
         question = self._question
         begun = time.monotonic()
         if begun > self._deadline:
@@ -144,10 +152,14 @@ class LdapSession:
                 time_limit=self._timeout,
             )
             result = self._connection.result
-            entries = [
+            response = self._connection.response or []
+            entries: list[Entry] = [
                 each["raw_attributes"]
-                for each in self._connection.response or ()
+                for each in response
                 if each["type"] == "searchResEntry"
+            ]
+            elsewhere = [
+                each["uri"] for each in response if each["type"] == "searchResRef"
             ]
         except self._ldap3.core.exceptions.LDAPInvalidFilterError as e:
             raise Refused(f"bad search filter {text!r}: {_words(e)}") from e
@@ -156,7 +168,39 @@ class LdapSession:
             late = time.monotonic() - begun >= self._timeout
             kind = Refused if late else Broken
             raise kind(f"search: {_words(e)}") from e
+        if self._directory.referrals:
+            if result["result"] == _REFERRAL:
+                result = {"result": _SUCCESS}
+                elsewhere.append(self._connection.result["referrals"] or [])
+            for urls in elsewhere:
+                entries += self._referred(urls, asked, hops)
         return self._checked(asked, result, entries, size)
+
+    def _referred(
+        self, urls: Sequence[str], asked: Search, hops: int
+    ) -> Sequence[Entry]:
+        """
+        Ask any of these servers. None is told our password.
+        """
+        trouble = "a referral to nowhere"
+        anonymous = replace(self._directory, bind_dn="", bind_pw="")
+        if not hops:
+            raise Refused(f"more than {MAX_HOPS} referrals")
+        for url in urls:
+            try:
+                host, there = referred(url, asked)
+                session = LdapSession(self._question, anonymous, read_host(host, 389))
+            except (ValueError, Broken) as e:
+                trouble = f"referral to {url}: {e}"
+                continue
+            session._deadline = self._deadline
+            try:
+                return session._search(there, hops - 1)
+            except Broken as e:
+                trouble = f"referral to {url}: {e}"
+            finally:
+                session.close()
+        raise Refused(trouble)
 
     def _checked(
         self, asked: Search, result: Any, entries: list[Entry], size: int

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 #: An entry: octets of its attributes, in the order of the answer.
@@ -108,21 +108,13 @@ class Wanted:
         @return: L{None}: the URL selects nothing that is wanted.
         @raise ValueError: not an LDAP URL.
         """
-        bare = text[start.end() :] if (start := _IS_URL.match(text)) else text
-        match = _URL.fullmatch(bare.removesuffix(">") if text[:1] == "<" else bare)
-        if match is None:
-            raise ValueError(f"malformed URL {text[:200]!r}")
-        base, names, scope, query, extensions = (
-            unquote(part or "", errors="strict") for part in match.groups()
-        )
-        if scope.lower() not in _SCOPES or extensions.startswith("!"):
-            raise ValueError(f"malformed URL {text[:200]!r}")
+        base, names, scope, query = _url_parts(text)
         attributes = self.all
         if asked := [name.strip() for name in names.split(",") if name.strip()]:
             attributes = tuple(self._shared(asked))
         if not attributes:
             return None
-        return Search(base, _SCOPES[scope.lower()], query or ALL, attributes)
+        return Search(base, _SCOPES[scope], query or ALL, attributes)
 
     def of_name(self, name: str) -> Search:
         return Search(name, "base", ALL, self.all)
@@ -157,6 +149,43 @@ class Wanted:
             if any(is_subtype(name, each) for each in getattr(self, kind)):
                 return kind
         return ""
+
+
+def _url_parts(text: str) -> tuple[str, str, str, str]:
+    """
+    @return: base, attributes, scope, filter.
+    """
+    bare = text[start.end() :] if (start := _IS_URL.match(text)) else text
+    match = _URL.fullmatch(bare.removesuffix(">") if text[:1] == "<" else bare)
+    if match is None:
+        raise ValueError(f"malformed URL {text[:200]!r}")
+    base, names, scope, query, extensions = (
+        unquote(part or "", errors="strict") for part in match.groups()
+    )
+    if scope.lower() not in _SCOPES or extensions.startswith("!"):
+        raise ValueError(f"malformed URL {text[:200]!r}")
+    return base, names, scope.lower(), query
+
+
+def referred(url: str, asked: Search) -> tuple[str, Search]:
+    """
+    @param url: of a referral (RFC 4511 section 4.1.10).
+    @return: the server as a URL, and what is to be asked there; what the URL
+        does not say is as before.
+    @raise ValueError: not an LDAP URL, or none with a host.
+    """
+    base, _names, scope, query = _url_parts(url)
+    kind, _, rest = url.partition("://")
+    host = re.split(r"[/?]", rest, maxsplit=1)[0]
+    if not host:
+        raise ValueError(f"a referral to no host: {url[:200]!r}")
+    there = replace(
+        asked,
+        base=base or asked.base,
+        scope=_SCOPES[scope] if scope else asked.scope,
+        filter=query or asked.filter,
+    )
+    return f"{kind}://{host}", there
 
 
 def is_subtype(name: str, of: str) -> bool:

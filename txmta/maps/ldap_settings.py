@@ -205,7 +205,7 @@ def read_directory(found: ClientSettings, hosts: Sequence[Host]) -> Directory:
         *(is_bound, dn, password, version),
         # Nobody waits any longer.
         min(round(found.seconds("timeout", 10, 1, 3600)), int(LIMIT)),
-        bool(found.count("chase_referrals", 0, 0, 1)),
+        found.flag("chase_referrals", False),
         start,
         tls_context(found, secure, LDAP_TLS) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     )
