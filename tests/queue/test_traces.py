@@ -6,12 +6,39 @@ Postfix 3.7.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.queue.doubles import busy, no_user
 from tests.queue.test_notifier import to
 from tests.queue.test_telling import TellingCase, fields, subject, told
 from txmta.model import Action, Branch, Forward, Outcome, Trace
+from txmta.queue.traces import traces
+
+
+class WordsTests(SynchronousTestCase):
+    def test_expanded(self) -> None:
+        """
+        Whoever is told all and asked for success too hears once that an alias was
+        expanded, and where a local one has sent the message.
+        """
+        alias, virtual = to("a@here", 2), to("v@here", 2, 1)
+        forward = Forward("s@x.test", ("x@a",), b"")
+        kept = Outcome(*(0, Action.EXPANDED, "2.0.0", "forwarded as Q", "local"))
+        both = [
+            (alias, replace(kept, forward=(forward,))),
+            (virtual, Outcome(1, Action.EXPANDED, "2.0.0", "alias expanded")),
+        ]
+        self.assertEqual(
+            [(r.address, o.action, o.reason) for r, o in traces(both, both)],
+            [
+                ("a@here", Action.RELAYED, "delivery via local: forwarded as Q"),
+                ("a@here", Action.EXPANDED, "delivery via local: alias expanded"),
+                ("v@here", Action.EXPANDED, "alias expanded"),
+            ],
+        )
 
 
 class TraceTests(TellingCase):

@@ -19,6 +19,10 @@ from txmta.model import Action, Outcome, Recipient
 
 Told = Sequence[tuple[Recipient, Outcome]]
 
+#: What is said of an alias to whom success matters; of a virtual alias there is
+#: nothing else to be said.
+ALIAS_EXPANDED = "alias expanded"
+
 
 def traces(recorded: Told, succeeded: Told) -> Told:
     """
@@ -28,10 +32,10 @@ def traces(recorded: Told, succeeded: Told) -> Told:
     @param recorded: what became of recipients, if the sender is told of all.
     @param succeeded: recipients whose sender wants to hear of success.
     """
-    told = [(recipient, _recorded(outcome)) for recipient, outcome in recorded]
+    told = [(r, _recorded(o)) for r, o in recorded if o.reason != ALIAS_EXPANDED]
     for recipient, outcome in succeeded:
         if _is_expanded(outcome):
-            outcome = replace(outcome, reason="alias expanded")
+            outcome = replace(outcome, reason=ALIAS_EXPANDED)
         elif recorded:
             continue  # it is there already
         told.append((recipient, outcome))
