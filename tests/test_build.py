@@ -173,6 +173,16 @@ class MistakeTests(LoadCase):
                 self.assertEqual(len(found), 1, found)
                 self.assertRegex(found[0], f"^master.cf, line 9: {pattern}")
 
+    def test_turned_off(self) -> None:
+        """
+        master_service_disable: what is turned off does not listen.
+        """
+        for off, left in (("inet", False), ("26/inet", True), ("!25/inet inet", True)):
+            line = f"master_service_disable = {off}\n"
+            row = "25 inet n - n - - smtpd\n26 inet n - n - - smtpd\n"
+            found = {s.name for s in self.load(f"{NO_ALIASES}{line}", row).services}
+            self.assertEqual(("25" in found, "26" in found), (left, False), off)
+
     def test_old_level(self) -> None:
         """
         compatibility_level = 0: "-" means a jail in master.cf; without a level
