@@ -47,7 +47,7 @@ def early_250() -> None:
     """
     250 is said before the store has committed.
     """
-    from txmta.cleanup.service import CleanupMessage
+    from txmta.cleanup.message import CleanupMessage
     from txmta.model import Reply
     from txmta.queue.store.journal import Journal
 
