@@ -1,5 +1,6 @@
 """
-C{pgsql:} tables, with a real PostgreSQL.
+C{pgsql:} tables, with a real PostgreSQL; asked by us and by Postfix's
+C{postmap -q}.
 """
 
 from __future__ import annotations
@@ -11,11 +12,25 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.interop.database_oracle import DatabaseOracle
 from tests.interop.database_servers import Server, program
+from tests.support import SLICE, asked
 from tests.table_contract import context
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITable
 from txmta.maps.pgsql import PgsqlType, host_parameters
+
+#: Tables; each is asked for all keys.
+ROUNDS = 45 if SLICE else 200
+
+_QUERIES = (
+    *("SELECT v FROM t WHERE k = '%s'", "SELECT '%s'", "SELECT '%u|%d'"),
+    *("SELECT '%1.%2' || '%U'", "SELECT v FROM t WHERE k LIKE '%%%d'"),
+    *("SELECT '%D' UNION SELECT '%3'", "SELECT '''%u'''", "SELECT '%%%S'"),
+    *("SELECT v, k FROM t", "SELECT NULL", "SELECT 1.50, '%s', true", ""),
+    *("SELECT v FROM t WHERE k IN ('%u@%d', '%d')", "SELECT 'x%%' -- it's"),
+    *("SELECT $q$ '%%' $q$ || '%s'", "SELECT \"k\" FROM t WHERE v = '%u'", ""),
+)
 
 
 def missing() -> str:
@@ -146,3 +161,52 @@ class PgsqlTests(SynchronousTestCase):
         self.server.begin()
         self.server.fill("SELECT 1")
         self.assertEqual(table.lookup("key"), "value")
+
+
+class OracleTests(DatabaseOracle):
+    """
+    In ASCII: Postfix before 3.8 takes its keys for Latin 1.
+    """
+
+    if missing():
+        skip = missing()
+
+    prefix = "pgsql"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = Postgres(self)
+        self.server.begin()
+        self.keys = [key for key in self.keys if key.isascii()]
+        values = ",".join(
+            f"({quoted(key)}, {'NULL' if value is None else quoted(str(value))})"
+            for key, value in self.rows(None, 5, 2.5)
+            if str(value).isascii()
+        )
+        self.server.fill(
+            f"CREATE TABLE t (k text, v text); INSERT INTO t VALUES {values};"
+            "CREATE FUNCTION f(x text) RETURNS SETOF text LANGUAGE sql AS "
+            "'SELECT v FROM t WHERE k = x ORDER BY v'"
+        )
+
+    def text(self) -> str:
+        query = self.random.choice(_QUERIES)
+        lines = [
+            f"hosts = unix:{self.server.folder}",
+            "user = mail\ndbname = postgres",
+            f"query = {query}" if query else "select_function = f",
+            *self.settings(),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def test_same_answers(self) -> None:
+        """
+        Both give the same answers to the same keys.
+        """
+        questions = self.compare(PgsqlType(), ROUNDS, self.text)
+        asked(questions)
+        self.assertGreater(questions, 5000)
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
