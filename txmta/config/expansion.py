@@ -17,7 +17,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 #: Nesting of conditions inside one value. Ours.
 MAX_DEPTH = 50
@@ -115,7 +114,6 @@ def references(text: str) -> Iterator[str]:
             yield match[1]
 
 
-@dataclass(slots=True)
 class _Macro:
     """
     One macro.
@@ -126,14 +124,22 @@ class _Macro:
     @ivar conditional: one of two texts is the value.
     """
 
-    name: str = ""
-    operator: str = ""
-    level: bool = False
-    left: str = ""
-    right: str = ""
-    conditional: bool = False
-    yes: str = ""
-    no: str = ""
+    # No dataclass: commands that start anew for each message read main.cf.
+    def __init__(
+        self,
+        name: str = "",
+        operator: str = "",
+        level: bool = False,
+        left: str = "",
+        right: str = "",
+    ) -> None:
+        self.name = name
+        self.operator = operator
+        self.level = level
+        self.left = left
+        self.right = right
+        self.conditional = False
+        self.yes = self.no = ""
 
     def value(
         self, lookup: Callable[[str], str], test: Callable[[str], str], depth: int
