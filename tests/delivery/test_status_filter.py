@@ -43,6 +43,7 @@ class Agent:
     """
 
     name = "smtp"
+    answers_probes = True
 
     def __init__(self, *outcomes: Outcome, ending: Deferred[None] | None = None):
         self.outcomes = outcomes
