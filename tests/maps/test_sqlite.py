@@ -17,7 +17,7 @@ from tests.table_contract import TableContract, context
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITable
 from txmta.maps import sqlite
-from txmta.maps.context import Ways
+from txmta.maps.context import Manner, Ways
 from txmta.maps.sqlite import SqliteType
 
 QUERY = "query = SELECT v FROM t WHERE k = '%s'\n"
@@ -75,6 +75,18 @@ class LookupTests(SqliteCase):
         Keys are folded.
         """
         self.assertEqual(self.open().lookup("KEY"), "value")
+
+    def test_not_folded(self) -> None:
+        """
+        Nor are they where nobody wants it (postmap -f).
+        """
+        self.fill(self.path, ("KEY", "upper"))
+        self.cf.write_text(f"dbpath = {self.path}\n{QUERY}")
+        ways = Ways(manner=Manner(fold=str))
+        given = replace(context("sqlite:x"), ways=ways)
+        table = SqliteType().open(str(self.cf), given)
+        self.assertEqual(table.lookup("KEY"), "upper")
+        self.assertEqual(table.lookup("key"), "value")
 
     def test_never_sql(self) -> None:
         """

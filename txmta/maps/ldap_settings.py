@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from txmta.config.declare import to_words
@@ -70,7 +70,7 @@ class Directory:
 
     bind: bool
     bind_dn: str
-    bind_pw: str
+    bind_pw: str = field(repr=False)
     version: int
     timeout: int
     referrals: bool

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.plugin import IPlugin
@@ -79,7 +79,7 @@ class Login:
     """
 
     user: str
-    password: str
+    password: str = field(repr=False)
     dbname: str
     charset: str
     context: ssl.SSLContext | None

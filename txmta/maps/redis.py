@@ -18,7 +18,7 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from twisted.plugin import IPlugin
@@ -70,7 +70,7 @@ class Login:
     """
 
     user: str
-    password: str
+    password: str = field(repr=False)
     dbname: int
     context: ssl.SSLContext | None
 
