@@ -168,7 +168,10 @@ class NextHopTests(RunningTestCase):
 
 class ClientTests(RunningTestCase):
     def setUp(self) -> None:
-        self.server = self.running("smtpd_timeout = 2s\ndefault_transport = retry\n")
+        self.server = self.running(
+            "smtpd_timeout = 2s\ndefault_transport = retry\n"
+            "smtpd_reject_unlisted_recipient = no\n"
+        )
 
     def connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.server.port), PATIENCE)
@@ -346,7 +349,9 @@ class FileTests(RunningTestCase):
         """
         No 250 when there is nowhere to write.
         """
-        server = self.running("default_transport = retry\n")
+        server = self.running(
+            "default_transport = retry\nsmtpd_reject_unlisted_recipient = no\n"
+        )
         queue = server.folder / "queue"
         send(server)
         os.rename(queue, queue.with_name("away"))

@@ -280,7 +280,9 @@ class StopTests(RunningTestCase):
         SIGTERM: a message under way is taken; then the session ends with 421.
         So does one that is idle, at once.
         """
-        server = self.running("default_transport = retry\n")
+        server = self.running(
+            "default_transport = retry\nsmtpd_reject_unlisted_recipient = no\n"
+        )
         busy, idle = session(server), session(server)
         for client in (busy, idle):
             client.ehlo()
