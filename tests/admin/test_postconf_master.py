@@ -116,6 +116,15 @@ class EntryTests(PostconfCase):
         self.assertEqual(self.postconf("-Phx"), "a.b\n")
         self.assertIn("mydomain=a.b\n", self.postconf("-Mx"))
 
+    def test_same_name(self) -> None:
+        """
+        Entries of one name and type share their settings, from the first that
+        has any.
+        """
+        entry = "a unix - - - - - b"
+        self.given("", f"{entry}\n{entry} -o mydomain=x\n{entry}\n")
+        self.assertEqual(self.postconf("-Ph"), "x\nx\n")
+
     def test_bad(self) -> None:
         self.given("", "a unix - - -\n")
         self.refused("file ./master.cf: line 1: bad field count", "-M")

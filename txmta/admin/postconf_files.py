@@ -146,7 +146,7 @@ def read_master(files: Files, warn: Warn, needed: bool) -> None:
             f"{s.name} {s.type} - - - - - {s.program}\n" for s in builtin_master_cf()
         )
     services: list[Service] = []
-    # shared by entries of the same name and type
+    # shared by entries of the same name and type, from the first with any
     spaces: dict[str, dict[str, str]] = {}
     for number, line in logical_lines(text, lambda what: warn(f"{path}: {what}")):
         try:
@@ -155,8 +155,11 @@ def read_master(files: Files, warn: Warn, needed: bool) -> None:
             raise Fatal(f"file {path}: line {number}: {e}") from e
         except ValueError as e:
             raise Fatal(str(e)) from e
-        given = spaces.setdefault(entry.space, {})
-        given.update(entry.parameters())
+        given = entry.parameters()
+        if entry.space in spaces or given:
+            shared = spaces.setdefault(entry.space, {})
+            shared.update(given)
+            given = shared
         services.append(Service(entry, given))
     files.services = services
 
