@@ -5,6 +5,9 @@ C{postmap -q}.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -212,6 +215,50 @@ class LdapTests(LdapCase):
             "server_host",
         ):
             self.assertIn(f" {name}: ", found)
+
+
+class BadServerTests(SynchronousTestCase):
+    if missing():
+        skip = missing()
+
+    def lookup(self, data: bytes) -> str:
+        """
+        @param data: is said again and again.
+        @return: why nobody can say.
+        """
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _address = listening.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    while data:
+                        connection.sendall(data)
+
+        threading.Thread(target=serve, daemon=True).start()
+        cf = Path(self.mktemp()).absolute()
+        port = listening.getsockname()[1]
+        cf.write_text(
+            f"server_host = 127.0.0.1:{port}\nsearch_base = dc=x\nbind = no\n"
+        )
+        table = LdapType().open(str(cf), context("ldap:bad"))
+        error = self.assertRaises(TableUnavailable, table.lookup, "key")
+        listening.shutdown(socket.SHUT_RDWR)
+        return error.reason
+
+    def test_bad(self) -> None:
+        """
+        What is no LDAP, what does not end, and nothing at all.
+        """
+        self.patch(ldap, "MAX_OCTETS", 1_000_000)
+        self.lookup(b"hello\r\n" * 100)
+        self.lookup(b"")
+        endless = self.lookup(b"\x30\x84\x7f\xff\xff\xff" + b"x" * 60_000)
+        self.assertIn("more than 1000000 octets", endless)
 
 
 class ReferralTests(LdapCase):

@@ -47,6 +47,9 @@ CONNECT = 3
 #: Threads, each with a connection.
 MOST = 4
 
+#: Octets of the answer to one search.
+MAX_OCTETS = 32 * 1024 * 1024
+
 #: Result codes (RFC 4511, appendix A).
 _SUCCESS, _REFERRAL, _NO_SUCH_OBJECT = 0, 10, 32
 
@@ -55,6 +58,32 @@ MAX_HOPS = 5
 
 _SCOPES = {"base": "BASE", "one": "LEVEL", "sub": "SUBTREE"}
 _DEREFERENCE = ("NEVER", "SEARCH", "FINDING_BASE", "ALWAYS")
+
+
+class _Bounded:
+    """
+    A socket from which only so much is read, and only for so long; the library
+    would read for ever.
+    """
+
+    def __init__(self, made: Any, deadline: float) -> None:
+        self.bare = made
+        self.allow(deadline)
+
+    def allow(self, deadline: float) -> None:
+        self._deadline, self._left = deadline, MAX_OCTETS
+
+    def recv(self, size: int) -> bytes:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the answer does not end")
+        data: bytes = self.bare.recv(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError(f"more than {MAX_OCTETS} octets")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bare, name)
 
 
 class LdapSession:
@@ -113,10 +142,19 @@ class LdapSession:
     def _begin(self, directory: Directory) -> None:
         connection = self._connection
         connection.open(read_server_info=False)
+        self._bound()
         if directory.start_tls:
             connection.start_tls(read_server_info=False)
+            self._bound()
         if directory.bind and not connection.bind(read_server_info=False):
             raise Broken(f"bind: {connection.result['description']}")
+
+    def _bound(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        if isinstance(self._connection.socket, _Bounded):
+            self._connection.socket.allow(deadline)
+        else:
+            self._connection.socket = _Bounded(self._connection.socket, deadline)
 
     def ask(self, values: Sequence[str]) -> Sequence[str | None]:
         if self._closed:
@@ -141,6 +179,7 @@ class LdapSession:
             raise Refused(f"not done in {LIMIT:g} seconds")
         text = asked.filter
         size = question.size or MAX_VALUES
+        self._bound()
         try:
             self._connection.search(
                 asked.base,
@@ -234,8 +273,9 @@ def _tls(context: ssl.SSLContext) -> Any:
 
     class Tls(ldap3.Tls):
         def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+            made = connection.socket
             connection.socket = context.wrap_socket(
-                connection.socket,
+                made.bare if isinstance(made, _Bounded) else made,
                 do_handshake_on_connect=do_handshake,
                 server_hostname=connection.server.host,
             )
