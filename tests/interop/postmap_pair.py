@@ -92,9 +92,12 @@ class Ours:
     imported them already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, all_types: bool = False) -> None:
+        """
+        @param all_types: types that need Twisted are imported already, too.
+        """
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _RUNNER],
+            [sys.executable, "-c", _ALL_TYPES + _RUNNER if all_types else _RUNNER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(Path(txmta.__file__).parents[1])},
@@ -119,6 +122,11 @@ class Ours:
             stdin.flush()
             return Said(*json.loads(stdout.readline()))
 
+
+_ALL_TYPES = """
+from txmta.maps.registry import TableRegistry
+TableRegistry(float, print)
+"""
 
 #: One order a line; each is done by a child, and its outcome is a line.
 _RUNNER = """

@@ -114,10 +114,12 @@ EXPLAINED = {
 
 
 class Pair(SynchronousTestCase):
+    all_types = False
+
     def setUp(self) -> None:
         require("postmap")
         require_library("lmdb")
-        self.ours = Ours()
+        self.ours = Ours(self.all_types)
         self.addCleanup(self.ours.close)
         self.folder = Path(tempfile.mkdtemp(prefix="tx"))
         self.addCleanup(shutil.rmtree, self.folder)
@@ -265,6 +267,8 @@ class MessageTests(Pair):
 
 
 class WordsTests(Pair):
+    all_types = True
+
     def test_words(self) -> None:
         """
         Exit status, output and errors of commands that are wrong, or not.
