@@ -74,6 +74,14 @@ class DocumentTests(SynchronousTestCase):
                 if anchor:
                     self.assertIn(anchor, anchors(target), f"{path.name}: {link}")
 
+    def test_index(self) -> None:
+        """
+        docs/README.md names each document.
+        """
+        named = set(LINK.findall((ROOT / "docs" / "README.md").read_text("utf-8")))
+        there = {path.name for path in (ROOT / "docs").glob("*.md")}
+        self.assertEqual(there - named, {"README.md"})
+
     def test_targets(self) -> None:
         """
         Each C{make} target that is named exists.
