@@ -248,7 +248,7 @@ class BadServerTests(SynchronousTestCase):
         table = LdapType().open(str(cf), context("ldap:bad"))
         error = self.assertRaises(TableUnavailable, table.lookup, "key")
         listening.shutdown(socket.SHUT_RDWR)
-        return error.reason
+        return str(error.reason)
 
     def test_bad(self) -> None:
         """
