@@ -13,7 +13,7 @@ from tests.queue.test_postmaster import transcript
 from tests.queue.test_telling import TellingCase, fields
 from txmta.errors import TableUnavailable
 from txmta.events import Warn
-from txmta.model import Action, Envelope, Forward, Notify, Outcome, Recipient, Trace
+from txmta.model import Action, Envelope, Forward, Notify, Outcome, Recipient
 from txmta.queue.manager import QueueManager
 from txmta.queue.postmaster import Postmaster
 
@@ -106,20 +106,3 @@ class ExpandedTests(TellingCase):
             ["expanded", "2.0.0", "rfc822; all@v"],
         )
         self.assertEqual(found["Original-Recipient"], "rfc822;All@v")
-
-    def test_copy(self) -> None:
-        """
-        Automatic copies are only in reports of everything, and of nobody.
-        """
-        world = self.world
-        recipients = (
-            Recipient(0, "a@one", "a@one"),
-            Recipient(1, "copy@one", "copy@one", notify=Notify.NEVER),
-        )
-        queue_id = world.put(recipients=recipients, trace=Trace.RECORD)
-        for hand in world.agent.hands:
-            hand.end()
-        self.assertNotIn(queue_id, world.store.rows)
-        (report,) = world.store.rows.values()
-        found = [each.get("Original-Recipient") for each in fields(report)]
-        self.assertEqual(found, ["rfc822;a@one", None])

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from txmta.address import quote
-from txmta.model import Action, Envelope, Notify, Outcome, Recipient
+from txmta.model import Action, Envelope, Outcome, Recipient
 from txmta.queue.templates import Template
 
 #: Columns of a line, and of the indent of the lines after it (Postfix's).
@@ -272,8 +272,7 @@ def _recipient_fields(
     kind = _address_type(address, envelope)
     out = [f"Final-Recipient: {kind}; {safe(quote(address))}\r\n"]
     original = recipient.orcpt
-    # An automatic copy was nobody's recipient.
-    if not original and recipient.original and not recipient.notify & Notify.NEVER:
+    if not original and recipient.original:
         original = f"rfc822;{quote(recipient.original)}"
     if original:
         out.append(f"Original-Recipient: {safe(original)}\r\n")
