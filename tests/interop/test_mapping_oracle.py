@@ -17,6 +17,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import support
 from tests.cleanup.mapping_doubles import MappingKitchen
 from tests.interop.postfix_instance import PATIENCE, Postfix, free_port
 from tests.support import PATH, require, require_root
@@ -459,6 +460,7 @@ class MappingOracleTests(SynchronousTestCase):
                     got, expected = without_originals(got), without_originals(expected)
                 self.assertEqual(got, expected, f"{parameters}\n{question}")
         self.assertGreater(count, 2000)
+        support.asked(count)
 
 
 class StrangersTests(MappingOracleTests):

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.postfix_instance import PATIENCE, Postfix, free_port
 from tests.smtp.server.support import Listed
-from tests.support import require, require_root
+from tests.support import asked, require, require_root
 from txmta.address import quote
 from txmta.config.settings import Settings
 from txmta.model import Client, Reply
@@ -139,6 +139,7 @@ class RecipientOracle(SynchronousTestCase):
                     different.append((question, sender, their, our, configuration))
         self.assertEqual(different, [])
         self.assertGreater(refused, 300)
+        asked(CONFIGURATIONS * RECIPIENTS)
 
     def ask_postfix(
         self, port: int, sender: str, recipients: Sequence[str]

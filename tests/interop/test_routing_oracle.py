@@ -15,6 +15,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import support
 from tests.interop.postfix_instance import Postfix
 from tests.interop.trivial_rewrite import UNKNOWN, Answer, Rewriter, external
 from tests.support import require, require_root
@@ -269,3 +270,4 @@ class RoutingOracle(SynchronousTestCase):
             rewriter.close()
         self.assertEqual(different, [])
         self.assertGreater(asked, 1500)
+        support.asked(asked)
