@@ -185,7 +185,7 @@ class FileTests(TemplateCase):
             ("failure_template = <<\nx\n", "line 1: missing end marker"),
             ("failure_template = <<E\nx\n", 'line 1: missing "E" end marker'),
             ("failure_template = <<E\n\n$nosuch\nE\n", "undefined $nosuch"),
-            ("failure_template = <<E\n\na $ {\nE\n", "has a $ without a name"),
+            ("failure_template = <<E\n\na $ {\nE\n", "empty macro name"),
             (
                 "failure_template = <<E\n\n$delay_warning_time_years\nE\n",
                 'unrecognized suffix "years"',
