@@ -204,9 +204,12 @@ def _names(directory: str) -> set[str]:
 def _text(path: str, limit: int) -> str:
     # O_NONBLOCK: the open of a FIFO must not hang.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with contextlib.closing(os.fdopen(descriptor, "rb", closefd=True)) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is no regular file")
+    # Before the file object is made, which fails on a directory, and leaves it
+    # open.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it is no regular file")
+    with os.fdopen(descriptor, "rb") as file:
         octets = file.read(limit + 1)
     if len(octets) > limit:
         raise OSError(f"it is larger than {limit} octets")

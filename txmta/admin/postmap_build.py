@@ -88,12 +88,12 @@ class Builder:
             descriptor = os.open(self.name, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as e:
             raise ConfigError([f"open {self.name}: {e.strerror}"]) from e
-        with os.fdopen(os.dup(descriptor), "rb", closefd=True) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
+            raise ConfigError([f"open {self.name}: not a regular file"])
+        with os.fdopen(descriptor, "rb") as file:
             self._check_type()
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError([f"open {self.name}: not a regular file"])
             if self.options.as_owner:
                 become(status)
             mode = 0o644
