@@ -274,6 +274,7 @@ class WordsTests(Pair):
         Exit status, output and errors of commands that are wrong, or not.
         """
         require_table_types(str(self.folder), "sqlite", "mysql")
+        require_library("pymysql")
         both = self.twins("words", "a 1\nB 2\n")
         for place in both:
             (place / "rules").write_text("/a/ x\n10.0.0.0/8 y\n")
