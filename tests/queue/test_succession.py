@@ -111,10 +111,11 @@ class SuccessionTests(SynchronousTestCase):
         assert before is not None
         waiting = before.finished()
         self.hand_over()
-        self.successResultOf(waiting)
         self.assertIsNone(world.queue(first))
         self.assertIsNotNone(world.queue(second))
+        self.assertNoResult(waiting)
         world.agent.hands[1].end()
+        self.successResultOf(waiting)
         self.assertIsNone(world.queue(second))
         self.assertEqual(world.agent.attempts, ["a@one", "b@two"])
 

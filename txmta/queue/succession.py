@@ -76,7 +76,9 @@ class Succession:
                 # Whoever waited there is gone.
                 self._places[key] = kept = _Place()
                 kept.outcome = place.outcome
-            earlier._give_up()
+            # Whoever makes these deliveries must not close before they are over.
+            self._waiting += earlier._waiting
+            earlier._waiting, earlier._hands, earlier._places = [], set(), {}
         for hand in hands:
             self._hands.add(hand)
             self._busy[hand.queue.name] += 1
@@ -90,8 +92,8 @@ class Succession:
     def finished(self, limit: float | None = None) -> Deferred[None]:
         """
         @param limit: seconds.
-        @return: fires when nothing is in hand any more, or others have it, or
-            the limit has passed.
+        @return: fires when nothing is in hand any more, here or with whom it
+            has been passed on to, or the limit has passed.
         """
         done: Deferred[None] = Deferred()
         self._waiting.append(done)

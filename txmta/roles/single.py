@@ -128,8 +128,10 @@ class Roles:
         @param limit: seconds for sessions.
         """
         assert heir._succession is not None
+        # Asked now: later the heir may have been replaced, too.
+        deliveries = heir._succession.finished()
         await self._smtpd.drain(limit)
-        await heir._succession.finished()
+        await deliveries
         await self._close()
 
     def hurry(self) -> None:
