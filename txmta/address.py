@@ -102,7 +102,7 @@ def scan(text: str) -> list[Token]:
     at = 0
     while at < len(text):
         if text[at] == "(":
-            at = _after_comment(text, at)
+            at = after_comment(text, at)
             continue
         match = _TOKEN.match(text, at)
         assert match is not None, "every character starts a token"
@@ -126,7 +126,11 @@ def scan(text: str) -> list[Token]:
     return tokens
 
 
-def _after_comment(text: str, start: int) -> int:
+def after_comment(text: str, start: int) -> int:
+    """
+    @param start: where a comment begins; comments nest.
+    @return: where it is over, the end of the text at the latest.
+    """
     depth = 0
     for part in _COMMENT_PART.finditer(text, start):
         depth += (part[0] == "(") - (part[0] == ")")

@@ -18,6 +18,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from txmta.address import after_comment
+
 _TOKEN = re.compile(
     r"[ \t\r\n]+"
     r"|(?P<comment>\()"
@@ -28,7 +30,6 @@ _TOKEN = re.compile(
     r"|(?P<nothing>\\\Z)",
     re.DOTALL,
 )
-_COMMENT_PART = re.compile(r"\\.|[()]", re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _SPACE = re.compile(r"[\t\r\n]")
 _IN_QUOTES = re.compile(r'(["\\\r\n])')
@@ -80,7 +81,7 @@ def _scan(text: str) -> list[Token]:
             continue
         value = match[kind]
         if kind == "comment":
-            at = _after_comment(text, start)
+            at = after_comment(text, start)
             value = text[start:at]
         elif kind == "nothing":
             kind, value = "atom", ""
@@ -92,15 +93,6 @@ def _scan(text: str) -> list[Token]:
             value = _SPACE.sub(" ", value)
         tokens.append(Token(kind, value))
     return tokens
-
-
-def _after_comment(text: str, start: int) -> int:
-    depth = 0
-    for part in _COMMENT_PART.finditer(text, start):
-        depth += (part[0] == "(") - (part[0] == ")")
-        if depth == 0:
-            return part.end()
-    return len(text)
 
 
 def _written(tokens: Sequence[Token], quotes: bool) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -71,6 +72,22 @@ def read_settings(
     except (ConfigError, ValueError) as e:
         problems = e.problems if isinstance(e, ConfigError) else (str(e),)
         raise ConfigError([f"{where}: {each}" for each in problems]) from e
+
+
+def need(context: TableContext, module: str, package: str, extra: str) -> None:
+    """
+    @param extra: of ours, that has the package.
+    @raise ConfigError: the module cannot be imported.
+    """
+    try:
+        import_module(module)
+    except ImportError as e:
+        raise ConfigError(
+            [
+                f"{context.parameter}: {context.spec}: needs {package}, which is "
+                f"not there ({e}): pip install 'txmta[{extra}]'"
+            ]
+        ) from e
 
 
 @dataclass(frozen=True)

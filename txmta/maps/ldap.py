@@ -22,10 +22,9 @@ from urllib.parse import quote
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.context import TableContext
-from txmta.maps.database import make_table, plan_of, read_settings
+from txmta.maps.database import make_table, need, plan_of, read_settings
 from txmta.maps.hosts import Hosts
 from txmta.maps.ldap_search import Entry, Search, TooMuch, collect, referred
 from txmta.maps.ldap_settings import (
@@ -39,7 +38,7 @@ from txmta.maps.ldap_settings import (
     read_question,
 )
 from txmta.maps.wire import LIMIT
-from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session
+from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session, error_words
 
 #: Seconds to connect to a host.
 CONNECT = 3
@@ -106,12 +105,12 @@ class LdapSession:
         try:
             self._connection = self._made(directory, host)
         except Exception as e:  # the library's own, OSError, and what it forgot
-            raise Broken(_words(e)) from e
+            raise Broken(error_words(e)) from e
         try:
             self._begin(directory)
         except Exception as e:
             self.close()
-            raise Broken(_words(e)) from e
+            raise Broken(error_words(e)) from e
 
     def _made(self, directory: Directory, host: Host) -> Any:
         ldap3 = self._ldap3
@@ -201,12 +200,12 @@ class LdapSession:
                 each["uri"] for each in response if each["type"] == "searchResRef"
             ]
         except self._ldap3.core.exceptions.LDAPInvalidFilterError as e:
-            raise Refused(f"bad search filter {text!r}: {_words(e)}") from e
+            raise Refused(f"bad search filter {text!r}: {error_words(e)}") from e
         except Exception as e:  # also for octets that are no LDAP
             self.close()
             late = time.monotonic() - begun >= self._timeout
             kind = Refused if late else Broken
-            raise kind(f"search: {_words(e)}") from e
+            raise kind(f"search: {error_words(e)}") from e
         if self._directory.referrals:
             if result["result"] == _REFERRAL:
                 result = {"result": _SUCCESS}
@@ -283,10 +282,6 @@ def _tls(context: ssl.SSLContext) -> Any:
     return Tls()
 
 
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 @implementer(IPlugin, ITableType)
 class LdapType:
     prefix = "ldap"
@@ -294,15 +289,7 @@ class LdapType:
 
     def open(self, name: str, context: object) -> ITable:
         context = cast(TableContext, context)
-        try:
-            import ldap3  # noqa: F401
-        except ImportError as e:
-            raise ConfigError(
-                [
-                    f"{context.parameter}: {context.spec}: needs ldap3, which is "
-                    f"not there ({e}): pip install 'txmta[ldap]'"
-                ]
-            ) from e
+        need(context, "ldap3", "ldap3", "ldap")
         found = read_settings(name, context, NAMES)
         if not found.text("result_format") and found.text("result_filter"):
             found.texts["result_format"] = found.text("result_filter")

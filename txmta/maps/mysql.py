@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.client_file import ClientSettings
 from txmta.maps.client_tls import SQL_TLS, tls_context
@@ -33,6 +32,7 @@ from txmta.maps.database import (
     make_hosts,
     make_plan,
     make_table,
+    need,
     read_settings,
 )
 from txmta.maps.hosts import host_address
@@ -211,15 +211,7 @@ class MysqlType:
 
     def open(self, name: str, context: object) -> ITable:
         context = cast(TableContext, context)
-        try:
-            import pymysql  # noqa: F401
-        except ImportError as e:
-            raise ConfigError(
-                [
-                    f"{context.parameter}: {context.spec}: needs PyMySQL, which is "
-                    f"not there ({e}): pip install 'txmta[mysql]'"
-                ]
-            ) from e
+        need(context, "pymysql", "PyMySQL", "mysql")
         found = read_settings(name, context, _NAMES)
         login = _login(found)
         hosts = make_hosts(found, host_parameters)

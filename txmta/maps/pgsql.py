@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from txmta.errors import ConfigError
 from txmta.interfaces import ITable, ITableType
 from txmta.maps.client_file import ClientSettings
 from txmta.maps.context import TableContext
@@ -31,11 +30,12 @@ from txmta.maps.database import (
     make_hosts,
     make_plan,
     make_table,
+    need,
     read_settings,
 )
 from txmta.maps.hosts import Hosts
 from txmta.maps.statement import PGSQL, Statement
-from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session
+from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session, error_words
 
 if TYPE_CHECKING:
     import psycopg
@@ -101,7 +101,7 @@ class PgsqlSession:
             )
             self._connection.execute(f"SET statement_timeout = {LONGEST * 1000}")
         except psycopg.Error as e:
-            raise Broken(_words(e)) from e
+            raise Broken(error_words(e)) from e
 
     def ask(self, values: Sequence[str]) -> Sequence[str | None]:
         try:
@@ -119,8 +119,8 @@ class PgsqlSession:
                 ]
         except self._psycopg.Error as e:
             if self._connection.closed or self._connection.broken:
-                raise Broken(_words(e)) from e
-            raise Refused(_words(e)) from e
+                raise Broken(error_words(e)) from e
+            raise Refused(error_words(e)) from e
         # As the server writes it: a number is not read and written again.
         return [
             None if each is None else bytes(each).decode("utf-8", "surrogateescape")
@@ -131,10 +131,6 @@ class PgsqlSession:
         self._connection.close()
 
 
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 @implementer(IPlugin, ITableType)
 class PgsqlType:
     prefix = "pgsql"
@@ -142,15 +138,7 @@ class PgsqlType:
 
     def open(self, name: str, context: object) -> ITable:
         context = cast(TableContext, context)
-        try:
-            import psycopg  # noqa: F401
-        except ImportError as e:
-            raise ConfigError(
-                [
-                    f"{context.parameter}: {context.spec}: needs psycopg, which is "
-                    f"not there ({e}): pip install 'txmta[pgsql]'"
-                ]
-            ) from e
+        need(context, "psycopg", "psycopg", "pgsql")
         found = read_settings(name, context, _NAMES)
         function = found.text("select_function")
         query = f"SELECT {function}('%s')" if function else ""

@@ -41,7 +41,7 @@ from txmta.maps.hosts import host_address
 from txmta.maps.resp import Reply, RespReader, command
 from txmta.maps.statement import Statement
 from txmta.maps.templates import parse
-from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session
+from txmta.maps.workers import MAX_VALUES, Broken, Refused, Session, error_words
 
 #: Seconds to connect to a host, and for an answer.
 CONNECT, LONGEST = 3.0, 5.0
@@ -106,7 +106,7 @@ class RedisSession:
         try:
             self._socket = _connected(_address(host), login.context)
         except (OSError, ValueError) as e:
-            raise Broken(_words(e)) from e
+            raise Broken(error_words(e)) from e
         try:
             if login.password:
                 words = ["AUTH", login.user, login.password]
@@ -139,7 +139,7 @@ class RedisSession:
             raise Refused(f"no answer for {LONGEST:g} seconds") from e
         except OSError as e:
             self.close()
-            raise Broken(_words(e)) from e
+            raise Broken(error_words(e)) from e
         except ValueError as e:
             # Nobody knows what it would say next.
             self.close()
@@ -187,10 +187,6 @@ def _connected(
     except OSError:
         made.close()
         raise
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @implementer(IPlugin, ITableType)

@@ -47,6 +47,13 @@ class Broken(Exception):
     """
 
 
+def error_words(error: Exception) -> str:
+    """
+    @return: what a library's error says, on one line.
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class Session(Protocol):
     """
     A connection to a database.
