@@ -43,6 +43,9 @@ class Client:
     @ivar name: host name verified forward and back, or C{"unknown"}.
     @ivar reverse_name: what PTR says, unverified, or C{"unknown"}.
     @ivar label: C{name[address]}, as log lines show a client.
+    @ivar name_status: 2 there is a name, 5 there is none, 4 nobody could say,
+        6 the name that PTR says does not lead back to the address; 0 is 2 or 5.
+    @ivar reverse_status: 2, 4 or 5, the same of C{reverse_name}.
     """
 
     address: str
@@ -50,10 +53,64 @@ class Client:
     name: str = "unknown"
     reverse_name: str = "unknown"
     label: str = ""
+    name_status: int = 0
+    reverse_status: int = 0
 
     def __post_init__(self) -> None:
+        if not self.name_status:
+            known = self.name != "unknown"
+            object.__setattr__(self, "name_status", 2 if known else 5)
+        if not self.reverse_status:
+            known = self.reverse_name != "unknown"
+            object.__setattr__(self, "reverse_status", 2 if known else 5)
         if not self.label:
             object.__setattr__(self, "label", f"{self.name}[{self.address}]")
+
+
+@dataclass(frozen=True, slots=True)
+class TLSInfo:
+    """
+    What a handshake gave.
+
+    @ivar protocol: C{"TLSv1.3"}.
+    @ivar cipher: its name, as OpenSSL has it.
+    @ivar bits: of the cipher that are secret, and C{all_bits}.
+    @ivar subject: common name in the peer's certificate, or C{""}; C{issuer} of
+        who issued that.
+    @ivar fingerprint: of the peer's certificate in
+        smtpd_tls_fingerprint_digest, C{"AB:CD..."}, or C{""};
+        C{key_fingerprint} of its public key.
+    @ivar trusted: its certificate was verified.
+    @ivar sni: the server name that was asked for, or C{""}.
+    @ivar resumed: there was such a session before.
+    """
+
+    protocol: str
+    cipher: str
+    bits: int
+    all_bits: int
+    subject: str = ""
+    issuer: str = ""
+    fingerprint: str = ""
+    key_fingerprint: str = ""
+    trusted: bool = False
+    sni: str = ""
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """
+    Who logged in (RFC 4954).
+
+    @ivar username: sasl_username.
+    @ivar method: C{"PLAIN"}.
+    @ivar sender: the AUTH parameter of MAIL, decoded, or C{""}.
+    """
+
+    username: str
+    method: str
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from txmta.model import Client, Reply
 from txmta.roles.shared import Tables
 from txmta.smtp.access.check import Check, World
 from txmta.smtp.access.policy import Policy, codes
+from txmta.smtp.session import Session
 
 #: Configurations, and recipients asked of each.
 CONFIGURATIONS = 14
@@ -162,14 +163,14 @@ class RecipientOracle(SynchronousTestCase):
         resolver = Tables.open(found, float, lambda _: None).addresses
         world = World(resolver, Listed(("127.0.0.1",)), (), codes(found))
         policy = Policy.of(found)
-        client = Client("127.0.0.1", 1)
+        session = Session(Client("127.0.0.1", 1))
         origin = resolver.rewrite(sender, True)
 
         def ask(recipient: str) -> str:
             if recipient.lower() == "postmaster":
                 return "ok"
             standard = resolver.rewrite(recipient, True)
-            reply = policy.judge(Check(world, client, recipient, standard, origin))
+            reply = policy.judge(Check(world, session, recipient, standard, origin))
             assert not isinstance(reply, Deferred)
             return _line(reply) if reply else "ok"
 

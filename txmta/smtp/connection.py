@@ -20,36 +20,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
-from twisted.mail.smtp import ESMTP
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from txmta.events import Connected, Disconnected
 from txmta.model import Client, Reply
 from txmta.smtp.context import Context
+from txmta.smtp.counts import shares
 from txmta.smtp.engine import Engine
 from txmta.smtp.exchange import Exchange
 from txmta.smtp.recording import Recording
 from txmta.smtp.requests import Request
+from txmta.smtp.session import Session
+from txmta.smtp.unhurried import Unhurried
 
 T = TypeVar("T")
-
-#: Octets that may wait while we are busy, before we stop to read.
-MAX_WAITING = 65536
-
-#: The order of Postfix's table of commands, for the line of a disconnect.
-ORDER = {
-    verb: n
-    for n, verb in enumerate(
-        (
-            *("helo", "ehlo", "xclient", "xforward", "starttls", "auth"),
-            *("mail", "rcpt", "data", "bdat", "rset", "noop", "vrfy"),
-            *("etrn", "quit", "help", "unknown"),
-        )
-    )
-}
 
 # Answers that are no Deferred for sure: that has an abstract base, which makes
 # isinstance() slow to deny.
@@ -90,30 +76,22 @@ def when(value: T | Deferred[T], then: Callable[[T], Any]) -> None:
         then(value)  # type: ignore[arg-type]  # one that is known at once
 
 
-def _shares(counts: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
-    verbs = sorted(counts, key=ORDER.__getitem__)
-    return {verb: (counts[verb][0], counts[verb][1]) for verb in verbs}
-
-
-@implementer(IPushProducer)
-class Connection(ESMTP):
+class Connection(Unhurried):
     """
-    @ivar client: the peer; its name is C{"unknown"} until it is known.
+    @ivar session: what is known of it.
     @ivar group: what the factory counts it with.
     """
 
     factory: Admission
-    transport: Any = None
-
     #: What is done for the engine, by type of request.
     handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]]
 
     def __init__(self, context: Context, client: Client) -> None:
         super().__init__()
         self._context = context
-        self.client = client
+        self.session = Session(client)
         self.group = client.address
-        self._engine = Engine(context.rules)
+        self._engine = Engine(context.rules, self.session)
         if context.postmaster is not None and context.postmaster.classes:
             self._engine.recording = Recording(context.postmaster)
         self._timer: IDelayedCall | None = None
@@ -122,14 +100,18 @@ class Connection(ESMTP):
         self._sleep: IDelayedCall | None = None
         self._deadline = 0.0
         self._pumping = False
-        # We do not read because we are busy, and because the peer does not.
-        self._paused = False
-        self._unread = False
         self._closing = False
         self._named = False
         self._lost = False
         self._pending: Deferred[Any] | None = None
         self._exchange = Exchange(self)
+
+    @property
+    def client(self) -> Client:
+        """
+        The peer; its name is C{"unknown"} until it is known.
+        """
+        return self.session.client
 
     def connectionMade(self) -> None:
         no_delay = getattr(self.transport, "setTcpNoDelay", None)
@@ -173,31 +155,10 @@ class Connection(ESMTP):
         if pending is not None and not committing:
             pending.cancel()
         self.factory.gone(self)
-        shares = _shares(engine.counts)
-        self._context.sink.emit(Disconnected("smtpd", self.client, shares))
+        counts = shares(engine.counts)
+        self._context.sink.emit(Disconnected("smtpd", self.client, counts))
         if engine.recording is not None:
             engine.recording.tell(self.client.label)
-
-    def pauseProducing(self) -> None:
-        """
-        The peer does not read what we write: neither do we, until it does or
-        its time is up.
-        """
-        self._unread = True
-        self.transport.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """
-        The peer reads again.
-        """
-        self._unread = False
-        if not self._paused:
-            self.transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """
-        Nothing to do: the connection is lost.
-        """
 
     # Beginning and end.
 
@@ -208,7 +169,7 @@ class Connection(ESMTP):
         name, reverse = names
         old = self.client
         if name != "unknown" or reverse != "unknown":
-            self.client = Client(old.address, old.port, name, reverse)
+            self.session.client = Client(old.address, old.port, name, reverse)
         self._context.sink.emit(Connected("smtpd", self.client))
         self._engine.label = self.client.label
         if not self._lost:
@@ -311,11 +272,6 @@ class Connection(ESMTP):
         self._engine.time_out()
         self._pump()
 
-    def _hold_back(self) -> None:
-        if not self._paused and len(self._engine.stream) > MAX_WAITING:
-            self._paused = True
-            self.transport.pauseProducing()
-
     # The engine's side.
 
     def _pump(self) -> None:
@@ -343,6 +299,4 @@ class Connection(ESMTP):
         elif engine.busy:
             self._hold_back()
         elif self._paused:
-            self._paused = False
-            if not self._unread:
-                self.transport.resumeProducing()
+            self._read_on()

@@ -36,6 +36,7 @@ from txmta.model import Client, Envelope, Recipient, Reply
 from txmta.smtp.access.check import Check, World
 from txmta.smtp.access.policy import Policy
 from txmta.smtp.requests import Rcpt, Sender, Verify
+from txmta.smtp.session import Session
 from txmta.smtp.space import Space
 
 
@@ -100,8 +101,7 @@ class Delivery:
             return self._refuse("MAIL", refusal, None)
         if origin.address:
             self._from = desk.world.addresses.rewrite(origin.address, True)
-        client = origin.client
-        assert client is not None, "the server fills it in"
+        client = origin.session.client
         trusted = self._trusts(client)
         if desk.origin_tables and trusted is not True:
             trusted = Deferred.fromCoroutine(self._in_tables(trusted, client))
@@ -140,8 +140,7 @@ class Delivery:
     # RCPT and VRFY
 
     def validateTo(self, user: Rcpt) -> Any:
-        assert self._sender is not None and self._sender.client is not None
-        check = self._check(user.address, self._sender.client)
+        check = self._check(user.address, user.orig.session)
         if user.address.lower() == "postmaster":
             return self._accept(user, check)
         answer = self._desk.policy.judge(check)
@@ -149,12 +148,12 @@ class Delivery:
             return answer.addCallback(lambda reply: self._judged(user, check, reply))
         return self._judged(user, check, answer)
 
-    def _check(self, recipient: str, client: Client) -> Check:
+    def _check(self, recipient: str, session: Session) -> Check:
         # Envelope addresses are completed for everybody, unlike those in
         # headers (Postfix: cleanup, MAIL_ATTR_RWR_LOCAL).
         world = self._desk.world
         address = world.addresses.rewrite(recipient, True)
-        return Check(world, client, recipient, address, self._from)
+        return Check(world, session, recipient, address, self._from)
 
     def _judged(self, user: Rcpt, check: Check, reply: Reply | None) -> Any:
         for warning in check.warnings:
@@ -167,7 +166,9 @@ class Delivery:
         if not self.queue_id:
             self.queue_id = self._desk.store.new_id()
             self._arrival = self._desk.now()
-            self._desk.sink.emit(ClientKnown("smtpd", self.queue_id, check.client))
+            self._desk.sink.emit(
+                ClientKnown("smtpd", self.queue_id, check.session.client)
+            )
         recipients = self._recipients
         params = user.params
         recipients.append(
@@ -182,8 +183,7 @@ class Delivery:
         return self._open
 
     def verify(self, recipient: Any) -> Reply | Deferred[Reply]:
-        assert recipient.client is not None, "the server fills it in"
-        check = self._check(recipient.address, recipient.client)
+        check = self._check(recipient.address, recipient.session)
         answer = self._desk.policy.judge(check)
         if isinstance(answer, Deferred):
             return answer.addCallback(lambda reply: self._verified(recipient, reply))
@@ -192,19 +192,19 @@ class Delivery:
     def _verified(self, recipient: Verify, reply: Reply | None) -> Reply:
         if reply is None:
             return Reply(252, "2.0.0", recipient.text)
-        assert recipient.client is not None, "the server fills it in"
+        session = recipient.session
         sender = self._sender.address if self._sender else None
         self._desk.sink.emit(
             Rejected(
                 "smtpd",
                 self.queue_id,
                 "VRFY",
-                recipient.client,
+                session.client,
                 line(reply),
                 sender,
                 recipient.address,
-                recipient.protocol,
-                recipient.helo,
+                session.protocol,
+                session.helo,
             )
         )
         return reply
@@ -213,18 +213,19 @@ class Delivery:
         self, stage: str, reply: Reply, recipient: str | None, verb: str = "reject"
     ) -> Reply:
         sender = self._sender
-        assert sender is not None and sender.client is not None
+        assert sender is not None, "MAIL came before"
+        session = sender.session
         self._desk.sink.emit(
             Rejected(
                 "smtpd",
                 self.queue_id,
                 stage,
-                sender.client,
+                session.client,
                 line(reply),
                 sender.address,
                 recipient,
-                sender.protocol,
-                sender.helo,
+                session.protocol,
+                session.helo,
                 verb,
             )
         )
@@ -240,7 +241,8 @@ class Delivery:
 
     def _open(self) -> Message:
         sender = self._sender
-        assert sender is not None and sender.client is not None
+        assert sender is not None, "MAIL came before"
+        session = sender.session
         params = sender.params
         return Message(
             self._desk.cleanup.open(
@@ -249,9 +251,9 @@ class Delivery:
                     arrival=self._arrival,
                     sender=self._from,
                     recipients=tuple(self._recipients),
-                    client=sender.client,
-                    helo=sender.helo,
-                    protocol=sender.protocol,
+                    client=session.client,
+                    helo=session.helo,
+                    protocol=session.protocol,
                     body=params.body,
                     smtputf8=params.smtputf8,
                     ret=params.ret,

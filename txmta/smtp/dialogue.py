@@ -17,11 +17,12 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from txmta.model import Reply
+from txmta.model import Client, Reply
 from txmta.smtp.commands import State
 from txmta.smtp.recording import Recording
 from txmta.smtp.requests import Noted, Refused, Request, Sleep, Trouble
 from txmta.smtp.rules import Rules
+from txmta.smtp.session import Session
 from txmta.smtp.stream import Stream
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -38,6 +39,10 @@ _ESCAPES = {
 
 #: Stages after which nobody is told that the client went away.
 _AFTER_DOT = "END-OF-MESSAGE"
+
+
+#: The client of a session that nobody named.
+NOBODY = Client("unknown", 0)
 
 
 def escape(octets: bytes) -> str:
@@ -59,7 +64,8 @@ class Turns:
     """
     Who speaks next.
 
-    @ivar state: where the session is.
+    @ivar session: what is known of it.
+    @ivar state: where it is.
     @ivar stream: what arrived and is not used yet.
     @ivar receive: takes octets that have arrived.
     @ivar recording: keeps what is said, if somebody may want to know.
@@ -68,8 +74,12 @@ class Turns:
     @ivar closed: hang up after the replies that are to be sent.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, session: Session | None = None) -> None:
+        """
+        @param session: what is known of the client already.
+        """
         self.rules = rules
+        self.session = session or Session(NOBODY)
         self.state = State.IDLE
         self.stream = Stream(rules.limits.line)
         self.receive: Callable[[bytes], object] = self.stream.feed
@@ -195,8 +205,8 @@ class Dialogue(Turns):
     _draining = False
     _junk = 0
 
-    def __init__(self, rules: Rules) -> None:
-        super().__init__(rules)
+    def __init__(self, rules: Rules, session: Session | None = None) -> None:
+        super().__init__(rules, session)
         self.counts: dict[str, list[int]] = {}
 
     @property

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 
-from txmta.model import Reply
+from txmta.model import Reply, TLSInfo
 from txmta.smtp.commands import REFUSALS, VERBS, State, chunk_arguments
 from txmta.smtp.dialogue import escape
 from txmta.smtp.envelopes import Envelopes
@@ -54,10 +54,8 @@ def _is_utf8(line: bytes) -> bool:
 
 class Engine(Envelopes):
     """
-    @ivar secure: the session is encrypted.
+    One session.
     """
-
-    secure = False
 
     def _step(self) -> bool:
         if self.state in (State.DATA, State.CHUNK):
@@ -113,7 +111,7 @@ class Engine(Envelopes):
             self._unknown(line)
             return
         if (
-            (verb.last or self.protocol != "ESMTP")
+            (verb.last or self.session.protocol != "ESMTP")
             and self.rules.forbid_unauth_pipelining
             and self.stream.pending
         ):
@@ -156,15 +154,15 @@ class Engine(Envelopes):
     def _ehlo(self, rest: str) -> None:
         if self._greeted(rest, "ESMTP"):
             rules = self.rules
-            self._accept(rules.ehlo_secure if self.secure else rules.ehlo)
+            self._accept(rules.ehlo_secure if self.session.tls else rules.ehlo)
 
     def _greeted(self, rest: str, protocol: str) -> bool:
         if not rest:
             self._fail(Reply(501, "", f"Syntax: {self.where} hostname"))
             return False
         self._forget()
-        self.helo = _NEUTER.sub("?", " ".join(rest.split()))
-        self.protocol = protocol
+        self.session.helo = _NEUTER.sub("?", " ".join(rest.split()))
+        self.session.protocol = protocol
         return True
 
     # Content.
@@ -213,7 +211,7 @@ class Engine(Envelopes):
             self._fail(_NOT_HERE)
         elif rest:
             self._fail(Reply(501, "5.5.4", "Syntax: STARTTLS"))
-        elif self.secure:
+        elif self.session.tls:
             self._fail(Reply(554, "5.5.1", "Error: TLS already active"))
         elif self.stream.pending:
             # CVE-2011-0411: what came in plaintext is not obeyed later.
@@ -224,10 +222,12 @@ class Engine(Envelopes):
             self.state = State.TLS
             self._requests.append(StartTLS())
 
-    def secured(self) -> None:
+    def secured(self, tls: TLSInfo) -> None:
         """
         The handshake is complete: forget what was said in plaintext (RFC 3207
         section 4.2).
+
+        @param tls: what it gave.
         """
         if self.state is not State.TLS:
             return
@@ -236,9 +236,9 @@ class Engine(Envelopes):
             return
         self.state = State.IDLE
         self.stream.clear()
-        self.helo = ""
-        self.protocol = "SMTP"
-        self.secure = True
+        session = self.session
+        session.helo, session.protocol, session.tls = "", "SMTP", tls
+        session.login = None
 
     def _auth(self, rest: str) -> None:
         self._fail(Reply(503, "5.5.1", "Error: authentication not enabled"))

@@ -27,12 +27,8 @@ _TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
 
 class Envelopes(Content):
     """
-    @ivar helo: what the client called itself, or C{""}.
-    @ivar protocol: C{"SMTP"} or C{"ESMTP"}.
+    MAIL, RCPT and VRFY.
     """
-
-    helo = ""
-    protocol = "SMTP"
 
     def _warn(self, text: str, queued: bool = False) -> None:
         self._requests.append(Warning_(text, queued))
@@ -45,7 +41,7 @@ class Envelopes(Content):
         self._say(reply)
 
     def _mail(self, rest: str) -> None:
-        if self.rules.helo_required and not self.helo:
+        if self.rules.helo_required and not self.session.helo:
             self._fail(Reply(503, "5.5.1", "Error: send HELO/EHLO first"))
             return
         arguments = path_arguments("FROM:", rest)
@@ -61,7 +57,7 @@ class Envelopes(Content):
         except BadParameter as e:
             self._fail(e.reply)
             return
-        sender = Sender(address, parameters, self.helo, self.protocol)
+        sender = Sender(address, parameters, self.session)
         self._asked = sender
         self._ask(sender, self._mail_answered)
 
@@ -154,7 +150,7 @@ class Envelopes(Content):
         address = self._path(rest, "VRFY", utf8, _BAD_RCPT)
         if address is None:
             return
-        request = Verify(address, rest, self.helo, self.protocol)
+        request = Verify(address, rest, self.session)
         self._ask(request, self._vrfy_answered)
 
     def _vrfy_answered(self, reply: Reply) -> None:

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.mail.smtp import ESMTP, IMessageDelivery
 
 from txmta.interfaces import ITxmtaDelivery, ITxmtaMessage
-from txmta.model import Client, Reply
+from txmta.model import Reply
 from txmta.smtp.plain import MessageMaker, PlainMessage, login
 from txmta.smtp.requests import Rcpt, Sender, Verify, octets
 
@@ -100,11 +100,11 @@ class Exchange:
 
     def _mail(self, delivery: Any) -> Answer:
         sender = self.sender
-        if sender is None or sender.client is None:
+        if sender is None:
             return _NO_DELIVERY  # the client went away meanwhile
         self._delivery = delivery
         self.ours = ITxmtaDelivery.providedBy(delivery)
-        helo = (octets(sender.helo), sender.client.address.encode())
+        helo = (octets(sender.session.helo), sender.session.client.address.encode())
         answer = delivery.validateFrom(helo, sender)
         return _MAIL_OK if answer is None else read(answer, _sender_ok)
 
@@ -172,7 +172,7 @@ class Exchange:
             self._makers = []
             self._rcpts = []
 
-    def verify(self, request: Verify, client: Client) -> Answer:
+    def verify(self, request: Verify) -> Answer:
         """
         VRFY, inside or outside of a transaction.
         """
@@ -181,7 +181,6 @@ class Exchange:
             delivery = self._server.deliveryFactory.getMessageDelivery()
         if delivery is None or not ITxmtaDelivery.providedBy(delivery):
             return Reply(252, "2.0.0", request.text)
-        request.client = client
         answer: Answer = delivery.verify(request)
         return answer
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from txmta.address import quote, split
-from txmta.model import Client, Reply
+from txmta.model import Reply
+from txmta.smtp.session import Session
 
 
 def octets(text: str) -> bytes:
@@ -103,13 +104,11 @@ class Sender(Path):
     """
     MAIL: a transaction is to begin.
 
-    @ivar client: the peer; filled in by the adapter.
+    @ivar session: that it is said in.
     """
 
     params: MailParameters
-    helo: str
-    protocol: str
-    client: Client | None = None
+    session: Session
 
     asks: ClassVar[bool] = True
 
@@ -135,8 +134,8 @@ class Rcpt(Request):
 
     @property
     def helo(self) -> tuple[bytes, bytes]:
-        client = self.orig.client
-        return octets(self.orig.helo), (client.address if client else "").encode()
+        session = self.orig.session
+        return octets(session.helo), session.client.address.encode()
 
     def __bytes__(self) -> bytes:
         return bytes(self.dest)
@@ -155,9 +154,7 @@ class Verify(Request):
 
     address: str
     text: str
-    helo: str
-    protocol: str
-    client: Client | None = None
+    session: Session
 
     asks: ClassVar[bool] = True
 

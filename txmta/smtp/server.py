@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txmta.events import Event, Note, Rejected, SessionTrouble, Warn
-from txmta.model import Reply
+from txmta.model import Reply, TLSInfo
 from txmta.smtp.connection import Connection
 from txmta.smtp.plain import OUR_FAULT, reply_for
 from txmta.smtp.requests import (
@@ -93,14 +93,13 @@ class SMTPServer(Connection):
     # What the engine wants, by type of request.
 
     def _mail(self, sender: Sender) -> None:
-        sender.client = self.client
         self._ask(self._exchange.mail, sender)
 
     def _rcpt(self, rcpt: Rcpt) -> None:
         self._ask(self._exchange.rcpt_to, rcpt)
 
     def _verify(self, request: Verify) -> None:
-        self._ask(self._exchange.verify, request, self.client)
+        self._ask(self._exchange.verify, request)
 
     def _open(self, request: Open) -> None:
         self._ask(self._exchange.open)
@@ -131,7 +130,7 @@ class SMTPServer(Connection):
         transport = cast(ITLSTransport, self.transport)
         transport.write(self._engine.output())
         transport.startTLS(cast(Any, self.ctx))
-        self._engine.secured()
+        self._engine.secured(TLSInfo("unknown", "unknown", 0, 0))
 
     # The log.
 
@@ -167,8 +166,8 @@ class SMTPServer(Connection):
                 reply,
                 exchange.sender.address if exchange.sender else None,
                 rcpt.address if rcpt else exchange.last_rcpt,
-                engine.protocol,
-                engine.helo,
+                engine.session.protocol,
+                engine.session.helo,
                 verb,
             )
         )

@@ -405,6 +405,19 @@ class OtherErrorTests(SqliteCase):
         self.assertFails(self.begin()[1])
         self.put()
 
+    def test_opened_read_only(self) -> None:
+        """
+        Files that may only be read are replaced, or nothing could be written
+        any more; what must not be lost waits for that.
+        """
+        queue_id = self.put()
+        self.claim()
+        self.faults.at("COMMIT", "SQLITE_READONLY")
+        finished = self.finish(queue_id)
+        self.assertTrue(self.wait(finished))
+        self.assertIn("rebuilt the queue", self.rig.sink.warnings())
+        self.put()
+
     def test_damaged_for_good(self) -> None:
         """
         A database that stays damaged is left as it is: no mail is taken.

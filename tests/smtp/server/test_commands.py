@@ -16,7 +16,7 @@ from txmta.smtp.commands import (
     path_arguments,
     words,
 )
-from txmta.smtp.connection import ORDER
+from txmta.smtp.counts import ORDER
 
 
 class TableTests(SynchronousTestCase):

@@ -10,11 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.smtp.server.driver import HOST, LOOSE, STRICT, YES, Driven
 from txmta.config.settings import Settings
-from txmta.model import Reply
+from txmta.model import Reply, TLSInfo
 from txmta.smtp.commands import State
 from txmta.smtp.requests import Rcpt, Request, Sender
 from txmta.smtp.rules import Limits, Rules, forbidden
 
+TLS = TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, 256)
 NO = Reply(550, "5.7.1", "no")
 
 
@@ -175,9 +176,9 @@ class TLSTests(SynchronousTestCase):
         said = driven.feed(b"STARTTLS\r\n")
         self.assertEqual(said, "220 2.0.0 Ready to start TLS\r\n")
         self.assertEqual(driven.story[-1], "StartTLS")
-        driven.engine.secured()
-        self.assertEqual(driven.engine.helo, "")
-        self.assertEqual(driven.engine.protocol, "SMTP")
+        driven.engine.secured(TLS)
+        self.assertEqual(driven.engine.session.helo, "")
+        self.assertEqual(driven.engine.session.protocol, "SMTP")
         self.assertIsNone(driven.engine.transaction)
         self.assertIn("503 5.5.1", driven.feed(b"DATA\r\n"))
         self.assertNotIn("STARTTLS", driven.feed(b"EHLO x\r\n"))
@@ -203,7 +204,7 @@ class TLSTests(SynchronousTestCase):
             driven.feed(b"EHLO x\r\n")
             driven.feed(b"STARTTLS\r\n")
             driven.feed(octets)
-            driven.engine.secured()
+            driven.engine.secured(TLS)
             driven.run()
             self.assertTrue(driven.engine.closed, octets)
             self.assertEqual(driven.asked, [])
@@ -293,7 +294,7 @@ class EndTests(SynchronousTestCase):
         driven.feed(b"STARTTLS\r\n")
         driven.engine.drain()
         self.assertEqual(driven.run(), "")
-        driven.engine.secured()
+        driven.engine.secured(TLS)
         self.assertEqual(driven.run()[:9], "421 4.3.2")
         fresh = Driven(greet=False)
         fresh.engine.drain()

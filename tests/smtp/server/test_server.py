@@ -35,8 +35,8 @@ from tests.smtp.server.support import (
 )
 from txmta.errors import StoreUnavailable
 from txmta.model import Envelope, Reply, Submission
-from txmta.smtp.connection import MAX_WAITING
 from txmta.smtp.factory import plain_address
+from txmta.smtp.unhurried import MAX_WAITING
 
 HELLO = b"EHLO client.example\r\n"
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<user@example.org>\r\n"
@@ -691,8 +691,8 @@ class TLSTests(SynchronousTestCase):
         t.transport.startTLS = lambda ctx: done.append((ctx, t.heard()))  # type: ignore
         self.assertEqual(t.say(b"STARTTLS\r\n"), b"")
         self.assertEqual(done, [("context", b"220 2.0.0 Ready to start TLS\r\n")])
-        self.assertEqual(engine.helo, "")
-        self.assertTrue(engine.secure)
+        self.assertEqual(engine.session.helo, "")
+        self.assertIsNotNone(engine.session.tls)
 
 
 class AddressTests(SynchronousTestCase):

@@ -42,6 +42,11 @@ _OWN_FAULT = (
     sqlite3.DataError,
 )
 
+#: Errors after which only a new generation helps. Files are read-only for the
+#: whole process when root looks at them just as they are first opened: log and
+#: shared memory belong to root for a moment, and SQLite takes that for good.
+_DOUBT = ("SQLITE_IOERR", "SQLITE_READONLY")
+
 
 class Journal:
     """
@@ -234,7 +239,7 @@ class Journal:
     def _failed(self, batch: list[Operation], error: Exception) -> None:
         files = self._files
         name = _name(error)
-        if files.state is State.DOUBT or name.startswith("SQLITE_IOERR"):
+        if files.state is State.DOUBT or name.startswith(_DOUBT):
             files.doubt(f"cannot write: {name}: {error}")
             self.refuse(batch)
         elif name == "SQLITE_FULL":
@@ -261,7 +266,7 @@ class Journal:
         name = _name(error)
         if name == "SQLITE_FULL":
             files.full()
-        elif name.startswith("SQLITE_IOERR"):
+        elif name.startswith(_DOUBT):
             files.doubt(f"cannot {what}: {name}: {error}")
         else:
             files.warn(f"cannot {what} {files.path}: {name}: {error}")

@@ -18,7 +18,8 @@ from enum import Enum
 from twisted.internet.defer import Deferred
 
 from txmta.interfaces import IAddressResolver, IClientList
-from txmta.model import Client, Reply, Route
+from txmta.model import Reply, Route
+from txmta.smtp.session import Session
 
 
 class Verdict(Enum):
@@ -78,7 +79,7 @@ class Check:
     """
 
     world: World
-    client: Client
+    session: Session
     recipient: str
     address: str
     sender: str = ""

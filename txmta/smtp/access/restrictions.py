@@ -66,7 +66,7 @@ def defer(check: Check) -> Answer:
 
 
 def permit_mynetworks(check: Check) -> Answer | Deferred[Answer]:
-    client = check.client
+    client = check.session.client
     listed = check.world.mynetworks.match_client(client.name, client.address)
     if listed is True:
         return PERMIT
@@ -74,7 +74,7 @@ def permit_mynetworks(check: Check) -> Answer | Deferred[Answer]:
 
 
 def permit_inet_interfaces(check: Check) -> Answer:
-    return _permit_if(check.client.address in check.world.own)
+    return _permit_if(check.session.client.address in check.world.own)
 
 
 def permit_sasl_authenticated(check: Check) -> Answer:

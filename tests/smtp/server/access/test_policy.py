@@ -14,6 +14,7 @@ from txmta.model import AddressClass, Client, Reply, Route
 from txmta.smtp.access.check import Check, Codes, Verdict, World
 from txmta.smtp.access.policy import Policy, codes, compiled, validate_restrictions
 from txmta.smtp.access.restrictions import CLOSING, RESTRICTIONS, authorized
+from txmta.smtp.session import Session
 
 OURS = "user@example.org"
 UNKNOWN = "nobody@example.org"
@@ -27,7 +28,7 @@ class Questions(SynchronousTestCase):
         self.world = World(self.addresses, self.mynetworks, {FRIEND}, Codes())
 
     def check(self, recipient: str, client: str = STRANGER) -> Check:
-        return Check(self.world, Client(client, 1), recipient, recipient)
+        return Check(self.world, Session(Client(client, 1)), recipient, recipient)
 
     def ask(self, policy: Policy, recipient: str, client: str = STRANGER) -> str:
         """
@@ -187,8 +188,8 @@ class RestrictionTests(Questions):
             ("mail.example.net", "mail.example.net", Verdict.PERMIT),
             ("unknown", "mail.example.net", Verdict.NEXT),
         ):
-            client = Client(STRANGER, 1, name, reverse)
-            check = Check(self.world, client, ELSEWHERE, ELSEWHERE)
+            session = Session(Client(STRANGER, 1, name, reverse))
+            check = Check(self.world, session, ELSEWHERE, ELSEWHERE)
             answer = RESTRICTIONS["permit_mynetworks"](check)
             self.assertIs(answer, expected, name)
 

@@ -1,0 +1,36 @@
+"""
+What is known of one SMTP server session.
+
+Owns: these facts; who decides about the session reads them.
+Knows nothing of: how they came about, what is decided.
+
+Sources: Postfix C{smtpd/smtpd.h} (SMTPD_STATE).
+
+Errors: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from txmta.model import Client, Login, TLSInfo
+
+
+@dataclass(slots=True)
+class Session:
+    """
+    @ivar client: the peer, or who XCLIENT or a proxy says is.
+    @ivar helo: what the client called itself, or C{""}.
+    @ivar protocol: C{"SMTP"} or C{"ESMTP"}.
+    @ivar tls: of the encrypted session, or L{None} in plaintext.
+    @ivar login: who logged in, or L{None}.
+    @ivar forwarded: what XFORWARD said, by attribute in upper case.
+    """
+
+    client: Client
+    helo: str = ""
+    protocol: str = "SMTP"
+    tls: TLSInfo | None = None
+    login: Login | None = None
+    forwarded: Mapping[str, str] = field(default_factory=dict)
