@@ -11,14 +11,18 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.table_contract import TableContract
 from txmta.errors import ConfigError, TableUnavailable
 from txmta.interfaces import ITable, ITableType
+from txmta.maps.context import Ways
+from txmta.maps.debug import DebugTable, DebugType
 from txmta.maps.environ import EnvironTable, EnvironType
 from txmta.maps.fail import FailType
+from txmta.maps.inline import InlineType
 from txmta.maps.pipemap import PipeTable, PipeType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomTable, RandomType
@@ -26,6 +30,7 @@ from txmta.maps.refused import RefusedType
 from txmta.maps.registry import TableRegistry
 from txmta.maps.unionmap import UnionTable, UnionType
 
+_DOWN = TableUnavailable("slow:x", "down")
 _FUNCTIONS = "tests.maps.example_functions"
 
 
@@ -49,6 +54,66 @@ class _Slow:
     def lookup(self, key: str) -> Deferred[str | None]:
         self.asked.append(key)
         return self.answer
+
+
+class DebugTests(TableContract, SynchronousTestCase):
+    def setUp(self) -> None:
+        self.lines: list[str] = []
+        self.types = [DebugType(), InlineType(), FailType()]
+
+    def make_type(self) -> ITableType:
+        return DebugType()
+
+    def make_table(self) -> ITable:
+        return self.open("debug:inline:{key=value}")
+
+    def open(self, item: str) -> ITable:
+        ways = Ways(note=self.lines.append)
+        registry = TableRegistry(lambda: 0.0, print, types=self.types, ways=ways)
+        return registry.table(item, "test_maps")
+
+    def test_told(self) -> None:
+        """
+        Each question has a line, whatever comes of it.
+        """
+        table = self.make_table()
+        table.lookup("key")
+        table.lookup("other")
+        failing = self.open("debug:fail:x")
+        self.assertRaises(TableUnavailable, failing.lookup, "key")
+        self.assertEqual(
+            self.lines,
+            [
+                'inline:{key=value} lookup: "key" = "value"',
+                'inline:{key=value} lookup: "other" = "not_found"',
+                'fail:x lookup: "key" = "error"',
+            ],
+        )
+
+    def test_later(self) -> None:
+        """
+        A table that takes its time is told of when it has answered.
+        """
+        for answer, told in (
+            ("v", "v"),
+            (None, "not_found"),
+            (Failure(_DOWN), "error"),
+        ):
+            slow = _Slow()
+            asked = DebugTable("slow:x", slow, self.lines.append).lookup("k")
+            assert isinstance(asked, Deferred)
+            self.assertEqual(self.lines, [])
+            slow.answer.callback(answer)
+            if told == "error":
+                self.failureResultOf(asked, TableUnavailable)
+            else:
+                self.assertEqual(self.successResultOf(asked), answer)
+            self.assertEqual(self.lines.pop(), f'slow:x lookup: "k" = "{told}"')
+
+
+class InternalTests(SynchronousTestCase):
+    def test_empty(self) -> None:
+        self.assertIsNone(open_table("internal:x").lookup("key"))
 
 
 class UnionTests(TableContract, SynchronousTestCase):

@@ -10,11 +10,13 @@ from zope.interface import classImplements
 
 from txmta.delivery.registry import AgentType
 from txmta.maps.cidr import CidrType
+from txmta.maps.debug import DebugType
 from txmta.maps.environ import EnvironType
 from txmta.maps.fail import FailType
 from txmta.maps.hash import TextType
 from txmta.maps.indexed import IndexType, cdb_type, lmdb_type
 from txmta.maps.inline import InlineType
+from txmta.maps.internal import InternalType
 from txmta.maps.ldap import LdapType
 from txmta.maps.memcache import MemcacheType
 from txmta.maps.mysql import MysqlType
@@ -37,7 +39,7 @@ from txmta.maps.unix import UnixType
 # Types that commands use, too, which do without Twisted.
 for kind in (
     *(TextType, IndexType, InlineType, StaticType, CidrType, RegexpType, PcreType),
-    *(ProxyType, RandomType, EnvironType, FailType),
+    *(ProxyType, RandomType, EnvironType, FailType, DebugType, InternalType),
 ):
     classImplements(kind, IPlugin)
 del kind
@@ -64,6 +66,8 @@ table_pipemap = PipeType()
 table_randmap = RandomType()
 table_environ = EnvironType()
 table_fail = FailType()
+table_debug = DebugType()
+table_internal = InternalType()
 table_python = PythonType()
 table_tcp = TcpType()
 table_socketmap = SocketmapType()

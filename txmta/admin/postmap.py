@@ -102,7 +102,7 @@ class Run:
             raise self._tool.misused()
         fold = str.casefold if options.utf8 else ascii_lower
         self._manner = Manner(fold if options.fold else str, options.files, True)
-        self._opener = Opener(self._manner, self._aliases, self._warn)
+        self._opener = Opener(self._manner, self._aliases, self._tool.say)
         try:
             return self._do()
         except TableUnavailable as e:

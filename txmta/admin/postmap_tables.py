@@ -36,6 +36,7 @@ _LIGHT: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "cidr": ("cidr", "CidrType", ()),
     "environ": ("environ", "EnvironType", ()),
     "fail": ("fail", "FailType", ()),
+    "internal": ("internal", "InternalType", ()),
     "inline": ("inline", "InlineType", ()),
     "pcre": ("pcre", "PcreType", ()),
     "randmap": ("randmap", "RandomType", ()),
@@ -61,15 +62,18 @@ class Opener:
     """
 
     def __init__(
-        self, manner: Manner, aliases: bool, warn: Callable[[str], None]
+        self, manner: Manner, aliases: bool, say: Callable[[str], None]
     ) -> None:
         """
         @param aliases: texts are in the format of aliases(5).
-        @param warn: takes warnings.
+        @param say: takes lines that are not errors.
         """
-        self._ways = Ways(manner=manner)
+        self._ways = Ways(manner=manner, note=say)
         self._aliases = aliases
-        self._warn = warn
+        self._say = say
+
+    def _warn(self, text: str) -> None:
+        self._say(f"warning: {text}")
 
     def open(self, prefix: str, name: str) -> ITable:
         """

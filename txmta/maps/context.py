@@ -48,6 +48,7 @@ class Ways:
         until it has an answer.
     @ivar defined: the expanded text of a name in main.cf, if it is defined.
     @ivar manner: how keys and values are taken.
+    @ivar note: puts a line into the log that is no warning.
     @ivar compiles: tells if a large text may be compiled, into a file beside it.
     """
 
@@ -59,6 +60,7 @@ class Ways:
     defined: Callable[[str], str | None] = lambda name: None
     manner: Manner = Manner()
     compiles: Callable[[str], bool] = lambda path: False
+    note: Callable[[str], None] = lambda text: None
 
 
 #: For one process that may do all.

@@ -36,7 +36,17 @@ _TYPES = {
 #: Types that Postfix has besides.
 _OTHERS = frozenset(
     (
-        *("cdb", "cidr", "environ", "fail", "inline", "internal", "ldap", "lmdb"),
+        *(
+            "cdb",
+            "cidr",
+            "debug",
+            "environ",
+            "fail",
+            "inline",
+            "internal",
+            "ldap",
+            "lmdb",
+        ),
         *("memcache", "mongodb", "mysql", "pcre", "pgsql", "pipemap", "proxy"),
         *("randmap", "regexp", "socketmap", "sqlite", "static", "tcp", "texthash"),
         *("unionmap", "unix"),

@@ -36,7 +36,7 @@ from txmta.config.settings import Settings
 from txmta.dns.exchange import Network
 from txmta.dns.resolver import Resolver
 from txmta.dns.udp import QuietUDP
-from txmta.events import Warn
+from txmta.events import Note, Warn
 from txmta.interfaces import IClientList, IEventSink
 from txmta.maps.context import PLAIN, Ways
 from txmta.maps.match import MatchLists
@@ -93,7 +93,11 @@ class Shared:
         """
         rewrite = self.of_program("trivial-rewrite", self.settings.rewrite_service_name)
         return Tables.open(
-            self.settings, self.reactor.seconds, self._warn, self.ways, rewrite
+            self.settings,
+            self.reactor.seconds,
+            self._warn,
+            replace(self.ways, note=self._note),
+            rewrite,
         )
 
     def make_resolver(self) -> Resolver:
@@ -121,6 +125,9 @@ class Shared:
             if (service.program, service.name) == (program, name):
                 return self.of(service)
         return self.settings
+
+    def _note(self, text: str) -> None:
+        self.sink.emit(Note("maps", text))
 
     def _warn(self, text: str) -> None:
         self.sink.emit(Warn("maps", text))
