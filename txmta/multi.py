@@ -38,6 +38,7 @@ from txmta.roles.agents import role_of, transports
 from txmta.roles.log import log_target
 from txmta.roles.proxymap import askable
 from txmta.roles.shared import Reactor, several
+from txmta.smtp.tally import fresh
 
 #: Of the local role: while one waits for a disk, another works. On two cores,
 #: two bring 20 to 35 % more mail to Maildirs than one.
@@ -167,7 +168,7 @@ def make_master(
         kept.extend(ground.public.values())
         # Of all configurations: sessions of earlier ones count.
         seats = {"seats:all": sealed(b"", "seats")}
-        extras = {"qmgr": public, "smtpd": seats}
+        extras = {"qmgr": public, "smtpd": {**seats, "tally:all": fresh()}}
         return Ground(ground.lock, ground.sockets, log, extras)
 
     kept: list[object] = []

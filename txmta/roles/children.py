@@ -57,6 +57,7 @@ from txmta.roles.qmgr import make_manager, queue_parts
 from txmta.roles.smtpd import SmtpdParts, SmtpdRole
 from txmta.smtp.poller import Poller
 from txmta.smtp.seats import Seats
+from txmta.smtp.tally import Tally
 
 if TYPE_CHECKING:
     from txmta.child import ChildContext
@@ -83,6 +84,8 @@ class SmtpdChild(Base):
         self._n = context.n
         self._seat_file = -1
         context.ends.on("seats", self._take_seat_file)
+        self._tally: Tally | None = None
+        context.ends.on("tally", self._take_tally)
         self._smtpd = SmtpdRole(
             self.shared,
             SmtpdParts(
@@ -92,6 +95,7 @@ class SmtpdChild(Base):
                 self.postmaster(self._store),
                 self._poller,
                 self._seats,
+                self._tally,
             ),
         )
         self._smtpd.adopt(context.listening)
@@ -106,6 +110,9 @@ class SmtpdChild(Base):
 
     def _take_seat_file(self, _name: str, descriptor: int) -> None:
         self._seat_file = descriptor
+
+    def _take_tally(self, _name: str, descriptor: int) -> None:
+        self._tally = Tally(descriptor)
 
     def _seats(self, service: MasterService, maxproc: int) -> Seats:
         if self._seat_file < 0:

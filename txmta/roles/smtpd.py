@@ -26,7 +26,9 @@ from txmta.roles.names import sink_of
 from txmta.roles.room import Room, most_connections
 from txmta.roles.services import cleanup_settings
 from txmta.roles.shared import Shared, Tables, maybe_later
+from txmta.smtp.anvil import Counts
 from txmta.smtp.factory import SMTPServerFactory
+from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.poller import Poller
 from txmta.smtp.seats import CountedSeats, Seats
 from txmta.smtp.service import Services, server_factory
@@ -55,6 +57,7 @@ class SmtpdParts:
     @ivar poller: of this process.
     @ivar postmaster: hears of trouble in sessions.
     @ivar seats: makes what counts sessions, of a service and its maxproc.
+    @ivar counts: of what clients do, of all processes; L{None}: there is one.
     """
 
     tables: Tables
@@ -63,6 +66,7 @@ class SmtpdParts:
     postmaster: IPostmaster
     poller: Poller
     seats: Callable[[MasterService, int], Seats] = _counted
+    counts: Counts | None = None
 
 
 class SmtpdRole:
@@ -76,6 +80,7 @@ class SmtpdRole:
         self._own = own_addresses(shared.settings)
         self._smtpds: list[tuple[SMTPServerFactory, Any]] = []
         self._seats: dict[str, Seats] = {}
+        self._counts = parts.counts or OwnTally()
         self._hurried = False
         self._room = Room(shared.reactor, most_connections(), shared.sink)
 
@@ -145,6 +150,7 @@ class SmtpdRole:
                 self._own,
                 parts.postmaster,
                 parts.tables.registry.table,
+                self._counts,
             ),
             service.name,
             seats=self._seats_of(service),

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from txmta.events import Connected, Disconnected
 from txmta.model import Client, Reply
+from txmta.smtp.anvil import Meter
 from txmta.smtp.context import Context
 from txmta.smtp.counts import shares
 from txmta.smtp.engine import Engine
@@ -80,9 +81,11 @@ class Connection(Unhurried):
     """
     @ivar session: what is known of it.
     @ivar group: what the factory counts it with.
+    @ivar meter: counts what the client does, if that is limited.
     """
 
     factory: Admission
+    meter: Meter | None = None
     #: What is done for the engine, by type of request.
     handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]]
 

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from txmta.events import Warn
 from txmta.interfaces import IClientList
 from txmta.model import Client, Reply
+from txmta.smtp.anvil import Anvil, Meter
 from txmta.smtp.connection import Admission, Connection
 from txmta.smtp.context import Context
 from txmta.smtp.seats import Seats
@@ -44,23 +45,21 @@ class Crowd:
     """
     How many clients at a time.
 
-    @ivar per_client: smtpd_client_connection_count_limit; 0 is no limit.
+    @ivar anvil: limits on what one client does; L{None}: none.
     @ivar exempt: smtpd_client_event_limit_exceptions.
     @ivar spared: smtpd_forbid_bare_newline_exclusions.
     @ivar prefixes: bits of an IPv4 and an IPv6 address that make one client.
     @ivar total: connections in all, so that descriptors are left for our own
         files; 0 is no limit.
-    @ivar service: name in master.cf, for the log.
     @ivar seats: for sessions of the service, over all processes; L{None}: no
         limit.
     """
 
     exempt: IClientList
     spared: IClientList
-    per_client: int = 50
+    anvil: Anvil | None = None
     prefixes: tuple[int, int] = (32, 84)
     total: int = 0
-    service: str = "smtp"
     seats: Seats | None = None
 
 
@@ -96,14 +95,12 @@ class SMTPServerFactory(SMTPFactory, Admission):
         """
         super().__init__(portal)
         self.domain = context.rules.hostname.encode()
-        self._hostname = context.rules.hostname
         self._context = context
         self._crowd = crowd
         self._deliveries = deliveries
         self.connections: set[Connection] = set()
         self.counted: Callable[[int], object] = lambda more: None
         self._seated: dict[Connection, int] = {}
-        self._clients: dict[str, int] = {}
         self._drained: Deferred[None] | None = None
         self._last_call: IDelayedCall | None = None
 
@@ -116,8 +113,7 @@ class SMTPServerFactory(SMTPFactory, Admission):
         server.deliveryFactory = self._deliveries
         self.connections.add(server)
         self.counted(1)
-        key = server.group = self._key(host)
-        self._clients[key] = self._clients.get(key, 0) + 1
+        server.group = self._key(host)
         if self._drained is not None:
             server.drain()
         return server
@@ -139,25 +135,17 @@ class SMTPServerFactory(SMTPFactory, Admission):
             return _BUSY
         if crowd.seats is not None and not self._seat(connection, crowd.seats):
             return _BUSY
-        client = connection.client
-        count = self._clients.get(connection.group, 0)
-        if not crowd.per_client or count <= crowd.per_client:
+        anvil = crowd.anvil
+        if anvil is None:
             return None
 
         def judge(exempt: bool) -> Reply | None:
-            if exempt:
+            if exempt or connection not in self.connections:
                 return None
-            self._context.sink.emit(
-                Warn(
-                    "smtpd",
-                    f"Connection concurrency limit exceeded: {count} from "
-                    f"{client.label} for service {crowd.service}",
-                )
-            )
-            words = f"Error: too many connections from {client.address}"
-            return Reply(421, "4.7.0", f"{self._hostname} {words}")
+            connection.meter = Meter(anvil, connection.group)
+            return anvil.enter(connection.client, connection.group)
 
-        exempt = self._matches(crowd.exempt, client)
+        exempt = self._matches(crowd.exempt, connection.client)
         if isinstance(exempt, Deferred):
             return exempt.addCallback(judge)
         return judge(exempt)
@@ -199,12 +187,8 @@ class SMTPServerFactory(SMTPFactory, Admission):
         seat = self._seated.pop(connection, None)
         if seat is not None and self._crowd.seats is not None:
             self._crowd.seats.give(seat)
-        key = connection.group
-        count = self._clients.get(key, 0) - 1
-        if count > 0:
-            self._clients[key] = count
-        else:
-            self._clients.pop(key, None)
+        if connection.meter is not None:
+            connection.meter.leave()
         if self._drained is not None and not self.connections:
             self._finish_drain()
 
@@ -218,6 +202,8 @@ class SMTPServerFactory(SMTPFactory, Admission):
         @param limit: seconds after which those that are left are ended.
         @return: fires when there are no connections any more.
         """
+        if self._crowd.anvil is not None:
+            self._crowd.anvil.stop()
         if not self.connections:
             return succeed(None)
         done: Deferred[None] = Deferred()

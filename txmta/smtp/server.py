@@ -93,9 +93,15 @@ class SMTPServer(Connection):
     # What the engine wants, by type of request.
 
     def _mail(self, sender: Sender) -> None:
+        if self.meter is not None and (no := self.meter.mail(self.client)):
+            self._engine.answer(no)
+            return
         self._ask(self._exchange.mail, sender)
 
     def _rcpt(self, rcpt: Rcpt) -> None:
+        if self.meter is not None and (no := self.meter.recipient(self.client)):
+            self._engine.answer(no)
+            return
         self._ask(self._exchange.rcpt_to, rcpt)
 
     def _verify(self, request: Verify) -> None:

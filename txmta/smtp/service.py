@@ -31,9 +31,11 @@ from txmta.interfaces import (
 )
 from txmta.smtp.access.check import World
 from txmta.smtp.access.policy import Policy, codes, validate_restrictions
+from txmta.smtp.anvil import Anvil, ClientLimits, Counts, Where
 from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
+from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.rules import Rules
 from txmta.smtp.seats import Seats
 from txmta.smtp.space import Space
@@ -50,6 +52,7 @@ class Services:
     @ivar own: IP addresses of inet_interfaces and proxy_interfaces.
     @ivar postmaster: hears of trouble in sessions, if he wants to.
     @ivar open_table: opens C{type:name} of the parameter named, if any has one.
+    @ivar counts: of all processes; L{None}: this one counts alone.
     """
 
     clock: IReactorTime
@@ -63,6 +66,7 @@ class Services:
     own: Container[str]
     postmaster: IPostmaster | None = None
     open_table: Callable[[str, str], ITable] | None = None
+    counts: Counts | None = None
 
 
 def problems(settings: Settings) -> list[str]:
@@ -110,16 +114,32 @@ def server_factory(
     crowd = Crowd(
         exempt=services.open_list("smtpd_client_event_limit_exceptions"),
         spared=services.open_list("smtpd_forbid_bare_newline_exclusions"),
-        per_client=settings.smtpd_client_connection_count_limit,
+        anvil=anvil(settings, services, service),
         prefixes=(
             settings.smtpd_client_ipv4_prefix_length,
             settings.smtpd_client_ipv6_prefix_length,
         ),
         total=total,
-        service=service,
         seats=seats,
     )
     return SMTPServerFactory(context, crowd, Deliveries(desk(settings, services)))
+
+
+def anvil(settings: Settings, services: Services, service: str) -> Anvil | None:
+    """
+    @param service: its name in master.cf.
+    @return: what limits single clients, if anything does.
+    """
+    limits = ClientLimits.of(settings)
+    if not limits:
+        return None
+    return Anvil(
+        services.counts or OwnTally(),
+        limits,
+        Where(service, settings.myhostname),
+        services.clock,
+        services.sink,
+    )
 
 
 def desk(settings: Settings, services: Services) -> Desk:

@@ -48,7 +48,6 @@ PROXIES = warn(
 PRIVATE = stop(
     "it is not there yet, and Received: would tell of the client: remove the line"
 )
-NO_RATES = warn("Rates are not limited yet, but for the count of connections.")
 NO_VERP = warn("XVERP is not offered to clients.")
 OLD = gone("An old name.")
 
@@ -165,12 +164,6 @@ class Access:
     )
     smtpd_client_connection_limit_exceptions = items(
         "$mynetworks", OLD, "The old name of smtpd_client_event_limit_exceptions."
-    )
-    anvil_rate_time_unit = seconds(
-        "60s", NO_RATES, "The time that rates are counted over.", low=1
-    )
-    anvil_status_update_time = seconds(
-        "600s", NO_RATES, "How often the largest rates are logged.", low=1
     )
     authorized_verp_clients = items(
         "$mynetworks", NO_VERP, "The old name of smtpd_authorized_verp_clients."

@@ -67,12 +67,6 @@ class SmtpdSasl:
     smtpd_sender_login_maps = tables(
         "", OWNERS, "The login names that own a sender address."
     )
-    smtpd_client_auth_rate_limit = number(
-        "0",
-        SERVER,
-        "AUTH commands that a client may send in anvil_rate_time_unit; 0 means no "
-        "limit.",
-    )
     send_cyrus_sasl_authzid = flag(
         "no", CLIENT, "Send the login name as the authorization identity, too."
     )

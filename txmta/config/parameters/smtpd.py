@@ -146,6 +146,33 @@ class SmtpdParameters:
     smtpd_client_connection_count_limit = count(
         "50", doc="Connections of one client at a time; 0 is no limit."
     )
+    smtpd_client_connection_rate_limit = count(
+        "0",
+        doc="Connections that one client may make in anvil_rate_time_unit; 0 is no "
+        "limit.",
+    )
+    smtpd_client_message_rate_limit = count(
+        "0", doc="The same for MAIL commands, whether or not they are accepted."
+    )
+    smtpd_client_recipient_rate_limit = count(
+        "0", doc="The same for RCPT commands, whether or not they are accepted."
+    )
+    smtpd_client_new_tls_session_rate_limit = count(
+        "0", doc="The same for TLS sessions that are not old ones resumed."
+    )
+    smtpd_client_auth_rate_limit = count(
+        "0", doc="The same for AUTH commands, whether or not they succeed."
+    )
+    anvil_rate_time_unit = time(
+        "60s", low=1, doc="The time that rates of clients are counted over."
+    )
+    anvil_status_update_time = time(
+        "600s",
+        low=1,
+        doc="How often the largest rates are logged.",
+        status=Status.APPROXIMATED,
+        note="Each process logs those it has seen, of events that are limited.",
+    )
     smtpd_client_event_limit_exceptions = words(
         "$mynetworks", doc="Clients without such a limit."
     )
@@ -310,22 +337,4 @@ class SmtpdParameters:
         doc="The protocol of a proxy in front of the server.",
         status=Status.NOT_YET,
         note="There is no proxy protocol yet.",
-    )
-    smtpd_client_connection_rate_limit = count(
-        "0",
-        doc="New connections of one client per minute; 0 is no limit.",
-        status=Status.NOT_YET,
-        note="Only the count of connections is limited yet.",
-    )
-    smtpd_client_message_rate_limit = count(
-        "0",
-        doc="Messages of one client per minute; 0 is no limit.",
-        status=Status.NOT_YET,
-        note="Only the count of connections is limited yet.",
-    )
-    smtpd_client_recipient_rate_limit = count(
-        "0",
-        doc="Recipients of one client per minute; 0 is no limit.",
-        status=Status.NOT_YET,
-        note="Only the count of connections is limited yet.",
     )

@@ -137,12 +137,6 @@ class SmtpdTls:
     smtpd_starttls_timeout = seconds(
         "${stress?{10}:{300}}s", NO_TLS, "Time for the handshake.", low=1
     )
-    smtpd_client_new_tls_session_rate_limit = number(
-        "0",
-        NO_TLS,
-        "New TLS sessions that a client may make in anvil_rate_time_unit; 0 means no "
-        "limit.",
-    )
     relay_clientcerts = tables(
         "", NO_TLS, "Fingerprints of the clients that permit_tls_clientcerts admits."
     )
