@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 TRIAL := $(BIN)/trial
 
+# Unit tests that run at a time. The long suites measure, kill and fill disks:
+# one after the other.
+JOBS ?= $(shell nproc)
+
 .PHONY: run test crash interop conformance bench lint docs clean
 
 run: $(VENV)/installed run/main.cf
@@ -16,7 +20,7 @@ run: $(VENV)/installed run/main.cf
 	$(BIN)/twistd --nodaemon --pidfile= txmta --config run/main.cf
 
 test: $(VENV)/installed-test
-	$(TRIAL) txmta
+	$(TRIAL) -j $(JOBS) txmta
 
 crash: $(VENV)/installed-test
 	$(TRIAL) tests.crash
