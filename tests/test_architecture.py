@@ -38,7 +38,7 @@ MAY_IMPORT = {
 #: imports them.
 COMPOSITION = {
     *("tap", "build", "check", "report", "roles", "start_check", "test_suite"),
-    *("child", "child_process", "ground", "multi", "single"),
+    *("child", "child_process", "ground", "multi", "single", "start"),
 }
 
 #: Modules that decide and do not act.
@@ -138,6 +138,8 @@ PURE = (
     "smtp/client_events.py",
     "smtp/client_exchange.py",
     "smtp/client_handshake.py",
+    "smtp/client_login.py",
+    "smtp/client_sasl.py",
     "smtp/client_probe.py",
     "smtp/client_trouble.py",
     "smtp/replies.py",

@@ -1,27 +1,17 @@
 """
-Composition root: from main.cf and master.cf to the running server.
+Composition root: from main.cf and master.cf to a configuration that is checked.
 
-Owns: the order of things at start and at stop.
+Owns: what is checked, with what.
 Knows nothing of: what any part does; the parts are made in L{txmta.roles}.
 
-Order at start: configuration read and checked whole (L{load}, before twistd
-becomes a daemon); queue directory, lock, log, sockets, and root's rights given
-away (C{privilegedStartService}); store, queue manager, SMTP server
-(C{startService}). At stop the other way round: no new sessions, sessions and
-deliveries finish within a limit, everything is written down.
-
-Errors: L{ConfigError<txmta.errors.ConfigError>} from L{load}; later ones end
-the process with one line each and exit status 1.
+Errors: L{ConfigError<txmta.errors.ConfigError>}.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NoReturn, TextIO
-
-from twisted.application.service import IService
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from txmta.config.check import check
 from txmta.config.kept_files import HeldFiles
@@ -41,14 +31,8 @@ from txmta.master.privileges import server_account
 from txmta.master.readable import find_obstacle
 from txmta.master.sockets import listens
 from txmta.plugins import places
-from txmta.roles.shared import Reactor
+from txmta.roles.needed import roles_needed
 from txmta.start_check import problems_of_tables
-
-
-class StartFailed(Exception):
-    """
-    The server cannot start, and has said why.
-    """
 
 
 def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configuration:
@@ -99,7 +83,13 @@ def load(path: str, allow_not_yet: bool = False, starts: bool = True) -> Configu
     ignored = tuple(f"--allow-not-yet: ignored: {each}" for each in allowed)
     warnings = (*doubts, *report.warnings, *agents.broken, *ignored)
     what = (path, settings, services, warnings, HeldFiles(keeper.files), places())
-    return Configuration(*what, allow_not_yet, ignored, report.notes)
+    return _with_roles(Configuration(*what, allow_not_yet, ignored, report.notes))
+
+
+def _with_roles(found: Configuration) -> Configuration:
+    if not found.settings.several_processes:
+        return found
+    return replace(found, roles=roles_needed(found))
 
 
 def _services(path: str, doubts: list[str], old: bool) -> Sequence[MasterService]:
@@ -133,49 +123,3 @@ def _hidden_from_owner(settings: Settings) -> Callable[[str], bool]:
         return any(find_obstacle(way, account) for way in ways)
 
     return hidden
-
-
-def say_fatal(problems: Iterable[str]) -> None:
-    """
-    One line each on standard error: our own, as long as we have one, and not
-    what twistd has made of it, which goes to its log.
-    """
-    ours: TextIO | None = sys.stderr if _detached() else sys.__stderr__
-    for problem in problems:
-        print(f"txmta: fatal: {problem}", file=ours, flush=True)
-
-
-def _detached() -> bool:
-    """
-    Whether twistd has made a daemon of us.
-    """
-    return sys.__stderr__ is None or os.path.samestat(os.fstat(2), os.stat(os.devnull))
-
-
-def end_start(error: ConfigError, settings: Settings) -> NoReturn:
-    """
-    The server cannot start.
-    """
-    problems = [with_place(each, settings) for each in error.problems]
-    say_fatal(problems)
-    if _detached():
-        # The twistd that waits for us hears of no other end, and shows the
-        # first words.
-        raise StartFailed(problems[0])
-    raise SystemExit(1)
-
-
-def make_service(
-    configuration: Configuration, reactor: Reactor, now: Callable[[], float]
-) -> IService:
-    """
-    @param reactor: its C{seconds()} must be monotonic.
-    @param now: wall time.
-    """
-    if configuration.settings.several_processes:
-        from txmta.multi import make_master
-
-        return make_master(configuration, reactor, now)
-    from txmta.single import Server
-
-    return Server(configuration, reactor, now)

@@ -42,7 +42,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txmta.child import BlockingContext, ChildContext, Ends, Kit, Role
-from txmta.config.snapshot import Configuration, unpack
+from txmta.config.snapshot import Configuration, unpack, write_result
 from txmta.errors import ConfigError
 from txmta.events import Event, Note
 from txmta.interfaces import IEventSink
@@ -56,7 +56,7 @@ from txmta.master.fork_server import EX_SOFTWARE
 from txmta.master.frames import Record
 from txmta.master.promised_reactor import withdraw
 from txmta.master.records import Flag, Number, Real, Schema, Text
-from txmta.master.reload import CHECK, write_result
+from txmta.master.reload import CHECK
 from txmta.master.sockets import Listen
 from txmta.master.wiring import LOG
 

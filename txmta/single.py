@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from txmta.build import end_start, load
+from txmta.build import load
 from txmta.config.snapshot import Configuration
 from txmta.errors import ConfigError
 from txmta.events import Note, Warn
@@ -44,6 +44,7 @@ from txmta.roles.generations import Generations
 from txmta.roles.log import log_target
 from txmta.roles.shared import Reactor, Shared
 from txmta.roles.single import Roles
+from txmta.start import end_start
 
 #: What the log is opened by.
 _LOG = ("maillog_file", "syslog_facility", "mail_owner")

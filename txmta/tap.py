@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as _Options
 
-from txmta.build import load, make_service, say_fatal
 from txmta.errors import ConfigError
-from txmta.roles.shared import Reactor
+from txmta.start import make_service, read, say_fatal
+
+if TYPE_CHECKING:
+    from txmta.roles.shared import Reactor
 
 
 class Options(_Options):
@@ -42,7 +44,7 @@ class Options(_Options):
         # twistd changes its directory when it becomes a daemon.
         path = os.path.abspath(self["config"])
         try:
-            self.configuration = load(path, bool(self["allow-not-yet"]))
+            self.configuration = read(path, bool(self["allow-not-yet"]))
             self._check_twistd()
         except ConfigError as e:
             # Not UsageError: twistd would print its usage before the errors.
@@ -72,4 +74,4 @@ def makeService(options: Options) -> IService:
     # Timers on a monotonic clock: the stock reactor's seconds() is wall time,
     # and a clock set back by a day would stop every timer for a day.
     cast(Any, reactor).seconds = time.monotonic
-    return make_service(options.configuration, cast(Reactor, reactor), time.time)
+    return make_service(options.configuration, cast("Reactor", reactor), time.time)

@@ -1,10 +1,8 @@
 """
-What Twisted finds of txmta: the C{twistd txmta} command, and the built-in
-table types and delivery agents. Others are added the same way, in a module
-of their own in C{twisted/plugins}.
+The built-in table types and delivery agents. Others are added the same way, in
+a module of their own in C{twisted/plugins}.
 """
 
-from twisted.application.service import ServiceMaker
 from twisted.plugin import IPlugin
 from zope.interface import classImplements
 
@@ -43,8 +41,6 @@ for kind in (
 ):
     classImplements(kind, IPlugin)
 del kind
-
-service = ServiceMaker("txmta", "txmta.tap", "A mail transfer agent.", "txmta")
 
 # Table types.
 table_hash = TextType("hash")

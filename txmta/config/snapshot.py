@@ -22,6 +22,7 @@ from txmta.config.declare import Interface, System
 from txmta.config.kept_files import Files, HeldFiles, KeptFiles, encode_files
 from txmta.config.master_cf import Service
 from txmta.config.settings import Definition, Settings
+from txmta.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Configuration:
     @ivar allow_not_yet: what is not supported yet does not stop the start.
     @ivar allowed: what would have; among the warnings, too.
     @ivar notes: for the log; nothing is wrong.
+    @ivar roles: of a server of several processes, in the order of their start.
     @ivar plugins: see L{places<txmta.plugins.places>}.
     """
 
@@ -47,7 +49,11 @@ class Configuration:
     allow_not_yet: bool = False
     allowed: Sequence[str] = ()
     notes: Sequence[str] = ()
+    roles: Sequence[str] = ()
 
+
+#: Octets of what is wrong with a configuration.
+MAX_RESULT = 64 << 20
 
 _LENGTH = struct.Struct(">Q")
 
@@ -74,6 +80,33 @@ def unpack(descriptor: int, at: int = 0) -> Configuration:
     return replace(found, files=KeptFiles(descriptor, at + length))
 
 
+def write_result(descriptor: int, found: Configuration | Sequence[str]) -> None:
+    """
+    @param found: a configuration, or what is wrong with it.
+    """
+    if isinstance(found, Configuration):
+        data = b"=" + pack(found)
+    else:
+        data = b"!" + json.dumps([*found]).encode("ascii")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+
+
+def read_result(descriptor: int) -> Configuration:
+    """
+    @param descriptor: of what L{write_result} has written; stays open.
+    @raise ConfigError: with what is wrong.
+    """
+    if os.pread(descriptor, 1, 0) == b"!":
+        wrong = json.loads(os.pread(descriptor, MAX_RESULT, 1))
+        raise ConfigError([str(each) for each in wrong])
+    found = unpack(os.dup(descriptor), 1)  # that is its files'
+    assert isinstance(found.files, KeptFiles)
+    held = found.files.held()
+    found.files.close()
+    return replace(found, files=held)
+
+
 def encode(configuration: Configuration) -> bytes:
     """
     @return: everything but what follows from it, and files.
@@ -90,6 +123,7 @@ def encode(configuration: Configuration) -> bytes:
         "allow_not_yet": configuration.allow_not_yet,
         "allowed": list(configuration.allowed),
         "notes": list(configuration.notes),
+        "roles": list(configuration.roles),
         "plugins": {name: [*each] for name, each in configuration.plugins.items()},
     }
     # Text that was not UTF-8 has surrogates, which are plain ASCII here.
@@ -118,6 +152,7 @@ def decode(data: bytes) -> Configuration:
         allow_not_yet=value["allow_not_yet"],
         allowed=tuple(value["allowed"]),
         notes=tuple(value["notes"]),
+        roles=tuple(value["roles"]),
     )
 
 

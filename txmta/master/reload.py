@@ -13,15 +13,11 @@ Errors: L{ConfigError<txmta.errors.ConfigError>} with all that is wrong.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
-from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from txmta.config.kept_files import KeptFiles
-from txmta.config.snapshot import Configuration, pack, unpack
+from txmta.config.snapshot import Configuration, pack, read_result
 from txmta.errors import ConfigError
 from txmta.master.channel import channel_pair
 from txmta.master.children import Child, how_it_ended
@@ -30,9 +26,6 @@ from txmta.master.given import sealed
 
 #: The role of the child that reads it; gets a descriptor C{result}.
 CHECK = "check"
-
-#: Octets of what is wrong with a configuration.
-MAX_RESULT = 64 << 20
 
 _FIXED = ("queue_directory", "mail_owner", "process_model", "queue_store")
 
@@ -54,34 +47,13 @@ async def read_again(
             raise ConfigError(
                 child.fatal.splitlines() or [f"the configuration cannot be read: {how}"]
             )
-        if kind == b"!":
-            wrong = json.loads(os.pread(result, MAX_RESULT, 1))
-            raise ConfigError([str(each) for each in wrong])
-        new = unpack(os.dup(result), 1)  # that is its files'
-        assert isinstance(new.files, KeptFiles)
-        held = new.files.held()
-        new.files.close()
-        new = replace(new, files=held)
+        new = read_result(result)
     finally:
         os.close(result)
     problems = what_cannot_change(old, new)
     if problems:
         raise ConfigError(problems)
     return new
-
-
-def write_result(descriptor: int, found: Configuration | Sequence[str]) -> None:
-    """
-    In the child.
-
-    @param found: a configuration, or what is wrong with it.
-    """
-    if isinstance(found, Configuration):
-        data = b"=" + pack(found)
-    else:
-        data = b"!" + json.dumps([*found]).encode("ascii")
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
 
 
 def what_cannot_change(old: Configuration, new: Configuration) -> list[str]:

@@ -9,7 +9,6 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -205,17 +204,6 @@ class Tables:
         @return: the list of addresses that a parameter holds.
         """
         return self.lists.addresses(parameter, getattr(settings, parameter))
-
-
-def several(settings: Settings) -> int:
-    """
-    @return: how many processes a role gets that may have several. Two roles
-        may, and the queue manager works as much as either: with one process
-        for each core they are in each other's way, and commit in smaller
-        batches. On two cores one each relays 1,040 messages a second, two
-        each 490, at 80 % of the CPU (one run after the other, beside other work).
-    """
-    return settings.processes_per_role or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def approving(settings: Settings, ways: Ways) -> Ways:
