@@ -140,6 +140,8 @@ PURE = (
     "smtp/client_handshake.py",
     "smtp/client_login.py",
     "smtp/client_sasl.py",
+    "smtp/client_login.py",
+    "smtp/client_sasl.py",
     "smtp/client_probe.py",
     "smtp/client_trouble.py",
     "smtp/replies.py",

@@ -21,6 +21,7 @@ from txmta.config.settings import Settings
 from txmta.delivery.pipe import problems as pipe_problems
 from txmta.delivery.plugin import problems as plugin_problems
 from txmta.delivery.registry import AgentRegistry
+from txmta.delivery.smtp_logins import all_login_problems
 from txmta.errors import ConfigError
 from txmta.maps.context import PLAIN, Ways
 from txmta.maps.match import MatchLists
@@ -50,6 +51,7 @@ def problems_of_tables(
         names.add("alias_maps")  # if only by default
     found = [
         *smtpd_problems(settings),
+        *all_login_problems(settings),
         *_problems_of_classes(settings, ways),
         *_problems_of_templates(settings),
         *_problems_of_lists(settings, (*NETWORKS, *STRINGS, *RESTRICTIONS), ways),
@@ -76,6 +78,8 @@ def _problems_of_overrides(
         *_problems_of_lists(special, service.overrides, ways),
         *problems_of_agents(special, service.overrides, ways),
     ]
+    if service.program in ("smtp", "lmtp"):
+        found += all_login_problems(special)
     if service.type == "inet" and service.program == "smtpd":
         found += smtpd_problems(special)
     return [with_place(each, special) for each in found]

@@ -115,7 +115,6 @@ class EffectTests(SynchronousTestCase):
         for line in (
             "smtpd_tls_cert_file = /etc/x.pem",
             "smtp_tls_loglevel = 1",
-            "smtp_sasl_password_maps = inline:{a=b}",
             "postscreen_greet_wait = 3s",
             "address_verify_poll_count = 5",
             "smtpd_policy_service_timeout = 5s",

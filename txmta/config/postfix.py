@@ -82,8 +82,6 @@ _DANGEROUS: Mapping[str, str] = {
         ),
         _REMOVE,
     ),
-    # the next hop would refuse, and the mail be returned
-    "smtp_sasl_auth_enable": "there is no SASL yet: " + _REMOVE,
     # encryption that was asked for
     **dict.fromkeys(
         (

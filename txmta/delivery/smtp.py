@@ -17,6 +17,7 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -39,7 +40,9 @@ from txmta.delivery.smtp_connections import KeepRules, KeptConnections
 from txmta.delivery.smtp_delivery import DeliveryRules, SmtpDelivery, Tools
 from txmta.delivery.smtp_filters import reply_filter, resolver
 from txmta.delivery.smtp_hosts import OrderRules, numeric, plain_host, port_number
+from txmta.delivery.smtp_logins import Logins, make_logins
 from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
+from txmta.delivery.tokens import make_tokens
 from txmta.errors import ConfigError
 from txmta.events import Warn
 from txmta.interfaces import IDeliveryAgent
@@ -108,6 +111,7 @@ class SmtpAgent:
                 self.name,
                 generic,
             ),
+            _logins(context, settings, lmtp),
         )
 
     def deliver(
@@ -189,7 +193,12 @@ def dial_rules(settings: Settings, lmtp: bool = False) -> DialRules:
 
 
 def _named(name: str, lmtp: bool) -> str:
-    return LMTP_NAMES[name] if lmtp else name
+    return LMTP_NAMES.get(name, name) if lmtp else name
+
+
+def _logins(context: AgentContext, settings: Settings, lmtp: bool) -> Logins | None:
+    tokens = make_tokens(context, settings, _named("smtp_sasl_token_maps", lmtp))
+    return make_logins(context, settings, partial(_named, lmtp=lmtp), tokens)
 
 
 def limits(settings: Settings) -> Limits:
@@ -203,6 +212,7 @@ def limits(settings: Settings) -> Limits:
         helo,  # HELO
         helo,  # LHLO
         helo,  # STARTTLS
+        helo,  # AUTH
         helo,  # TLS
         0,  # idle
         settings.smtp_rset_timeout,

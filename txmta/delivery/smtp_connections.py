@@ -4,6 +4,9 @@ Connections that are kept for more mail.
 Owns: which connections wait, for what, and for how long.
 Knows nothing of: messages, how connections are made.
 
+Whoever we are at the server, we are only that: a connection is taken for
+nobody else.
+
 A connection waits under its destination (the next hop, if it leads to a most
 preferred host) and under the address it leads to: many domains share a host.
 The newest is taken first, so that the others grow old and go away.
@@ -21,6 +24,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_events import Event, Target
+from txmta.smtp.client_sasl import Credentials
+
+# A next hop, with the sender if it matters; or an address, and who we are there.
+_Key = str | tuple[str, Credentials]
 
 #: Connections kept for one destination: more than any
 #: destination_concurrency_limit of good sense.
@@ -51,8 +58,8 @@ class KeptConnections:
     def __init__(self, clock: IReactorTime, rules: KeepRules) -> None:
         self._clock = clock
         self._rules = rules
-        self._kept: dict[ClientConnection, tuple[float, str, str]] = {}
-        self._by_key: dict[str, dict[ClientConnection, None]] = {}
+        self._kept: dict[ClientConnection, tuple[float, str, _Key]] = {}
+        self._by_key: dict[_Key, dict[ClientConnection, None]] = {}
         self._sweep: IDelayedCall | None = None
         self._stopped = False
 
@@ -69,7 +76,7 @@ class KeptConnections:
         if not self._worth_keeping(connection, nexthop):
             connection.quit()
             return
-        endpoint = _endpoint(connection.target)
+        endpoint = _endpoint(connection.target, connection.engine.who)
         self._kept[connection] = (self._clock.seconds(), nexthop, endpoint)
         if nexthop:
             self._by_key.setdefault(nexthop, {})[connection] = None
@@ -84,11 +91,14 @@ class KeptConnections:
         """
         return self._take(nexthop)
 
-    def take_to(self, target: Target) -> ClientConnection | None:
+    def take_to(
+        self, target: Target, who: Credentials | None = None
+    ) -> ClientConnection | None:
         """
+        @param who: we are to be there.
         @return: a connection to this address and port, if one waits.
         """
-        return self._take(_endpoint(target))
+        return self._take(_endpoint(target, who))
 
     def stop(self) -> None:
         """
@@ -110,10 +120,11 @@ class KeptConnections:
             return False
         if self._clock.seconds() - connection.opened >= rules.age:
             return False
-        waiting = self._by_key.get(nexthop or _endpoint(connection.target), ())
+        endpoint = _endpoint(connection.target, connection.engine.who)
+        waiting = self._by_key.get(nexthop or endpoint, ())
         return len(waiting) < MAX_KEPT_FOR_ONE
 
-    def _take(self, key: str) -> ClientConnection | None:
+    def _take(self, key: _Key) -> ClientConnection | None:
         waiting = self._by_key.get(key)
         if not waiting:
             return None
@@ -150,6 +161,7 @@ class KeptConnections:
             connection.quit()
 
 
-def _endpoint(target: Target) -> str:
+def _endpoint(target: Target, who: Credentials | None) -> _Key:
     # No next hop contains a space.
-    return f"{target.address} {target.port}"
+    endpoint = f"{target.address} {target.port}"
+    return (endpoint, who) if who else endpoint

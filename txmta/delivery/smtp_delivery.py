@@ -21,23 +21,22 @@ from twisted.internet.interfaces import IReactorTime
 from txmta.delivery.generic import Generic, NotMapped, as_told
 from txmta.delivery.outgoing_headers import OutgoingHeaders
 from txmta.delivery.smtp_connections import KeptConnections
+from txmta.delivery.smtp_content import needs_smtputf8, read, start
 from txmta.delivery.smtp_hosts import Destination, parse_nexthop
+from txmta.delivery.smtp_logins import Logins, NoAnswer
 from txmta.delivery.smtp_lookup import HostLookup
 from txmta.delivery.smtp_recipients import RecipientsLeft, Where
 from txmta.delivery.smtp_session import Session
 from txmta.events import Note, Warn
 from txmta.interfaces import IContent, IEventSink
-from txmta.mime import Mime, MimeRules
 from txmta.model import DeliveryRequest, Outcome
 from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_dial import Dialler, NoConnection
 from txmta.smtp.client_events import Target
+from txmta.smtp.client_login import Account
 from txmta.smtp.client_trouble import Trouble
 from txmta.smtp.client_upload import Body
-
-#: Content up to this size is read at once and sent in one write.
-SMALL = 65536
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ class Tools:
 
     @ivar generic: smtp_generic_maps, if set.
     @ivar headers: what changes headers, if anything does.
+    @ivar logins: who we are at servers, if anybody.
     """
 
     rules: DeliveryRules
@@ -87,6 +87,7 @@ class Tools:
     sink: IEventSink
     generic: Generic | None = None
     headers: OutgoingHeaders | None = None
+    logins: Logins | None = None
 
 
 @dataclass(slots=True)
@@ -137,10 +138,10 @@ class SmtpDelivery:
         try:
             if self._tools.generic is not None or self._tools.headers is not None:
                 content = await self._rewritten(content)
-            self._body = await _read(content)
+            self._body = await read(content)
             self._head = self._body.whole or b""
             if self._request.envelope.smtputf8 and self._body.whole is None:
-                self._head = await _start(content)
+                self._head = await start(content)
             await self._deliver()
         except NotMapped as e:
             self._recipients.not_found(Trouble("4.3.0", str(e)))
@@ -187,7 +188,7 @@ class SmtpDelivery:
         handshake. Dead ones do not count.
         """
         while True:
-            connection = self._tools.kept.take_for(self._request.nexthop)
+            connection = self._tools.kept.take_for(self._key)
             if connection is None:
                 return
             if await self._try_connection(connection, True):
@@ -211,18 +212,48 @@ class SmtpDelivery:
             if target.address not in self._visited:
                 self._visited.add(target.address)
                 self._tries.addresses += 1
-                await self._try_target(target, first=position == 0)
+                await self._try_target(target, destination, first=position == 0)
         return found.myself
 
-    async def _try_target(self, target: Target, first: bool) -> None:
+    @property
+    def _key(self) -> str:
+        """
+        What connections wait under: the next hop, and the sender if it decides
+        who we are there.
+        """
+        logins = self._tools.logins
+        who = logins.kind(self._request.envelope.sender) if logins else ""
+        return f"{self._request.nexthop} {who}" if who else self._request.nexthop
+
+    async def _account(
+        self, target: Target, destination: Destination
+    ) -> Account | None:
+        logins, envelope = self._tools.logins, self._request.envelope
+        if logins is None:
+            return None
+        return await logins.find(envelope.sender, target.host, destination.text)
+
+    async def _try_target(
+        self, target: Target, destination: Destination, first: bool
+    ) -> None:
         for reason in self._recipients.skipped():
             self._note(f"{self._request.envelope.queue_id}: {reason}")
         tools = self._tools
         best = first and target.best
-        while (kept := tools.kept.take_to(target)) is not None:
+        try:
+            account = await self._account(target, destination)
+        except NoAnswer as e:
+            self._warn(str(e))
+            words = f"local data error while talking to {target.label}"
+            self._not_connected(
+                NoConnection(Trouble("4.3.0", words), target.relay), target
+            )
+            return
+        who = account.who if account else None
+        while (kept := tools.kept.take_to(target, who)) is not None:
             if await self._try_connection(kept, best):
                 return
-        dialled = await tools.dialler.dial(target, self._request.nexthop)
+        dialled = await tools.dialler.dial(target, self._request.nexthop, account)
         if isinstance(dialled, ClientConnection):
             await self._try_connection(dialled, best)
         else:
@@ -243,9 +274,8 @@ class SmtpDelivery:
         if session.unused:
             return False
         if reusable:
-            nexthop = self._request.nexthop
-            if tools.rules.keep(nexthop):
-                tools.kept.keep(connection, nexthop if best else "")
+            if tools.rules.keep(self._request.nexthop):
+                tools.kept.keep(connection, self._key if best else "")
             else:
                 connection.quit()
         self._tries.sessions += 1
@@ -261,7 +291,7 @@ class SmtpDelivery:
         kind, whole = envelope.body, body.whole
         if whole is not None and not whole.isascii():
             kind = "8BITMIME"
-        utf8 = envelope.smtputf8 and _needs_smtputf8(
+        utf8 = envelope.smtputf8 and needs_smtputf8(
             (envelope.sender, *(r.address for r in recipients)), self._head
         )
         return Transaction(
@@ -295,31 +325,3 @@ class SmtpDelivery:
 
     def _warn(self, text: str) -> None:
         self._tools.sink.emit(Warn(self._tools.rules.program, text))
-
-
-async def _start(content: IContent) -> bytes:
-    start = content.read(0, SMALL)
-    return start if isinstance(start, bytes) else await start
-
-
-async def _read(content: IContent) -> Body:
-    if content.size > SMALL:
-        return Body(content)
-    whole = await _start(content)
-    # Too little is left to the upload, which knows what that means.
-    return Body(content, whole if len(whole) == content.size else None)
-
-
-def _needs_smtputf8(addresses: Sequence[str], start: bytes) -> bool:
-    """
-    Whether a server without SMTPUTF8 cannot have it (RFC 6531 section 3.2):
-    an address, or a header of the message or of a part, as far as it is in the
-    start of the content, is not ASCII.
-    """
-    if not all(address.isascii() for address in addresses):
-        return True
-    if start.isascii():
-        return False
-    mime = Mime(MimeRules())
-    mime.feed(start)
-    return mime.eight_bit_header()

@@ -37,6 +37,8 @@ class Features:
     What a server offers (its EHLO answer), less what we are told to ignore.
 
     @ivar size_limit: octets, 0 for none.
+    @ivar auth: mechanisms, perhaps none; L{None}: there is no AUTH.
+    @ivar dummy_auth: AUTH=<> is said with MAIL.
     """
 
     esmtp: bool = False
@@ -47,6 +49,8 @@ class Features:
     smtputf8: bool = False
     dsn: bool = False
     starttls: bool = False
+    auth: tuple[str, ...] | None = None
+    dummy_auth: bool = False
 
 
 @dataclass(slots=True)
@@ -108,6 +112,7 @@ def features(reply: ServerReply, ignore: Collection[str] = ()) -> Features:
         smtputf8=utf8,
         dsn="DSN" in offered,
         starttls="STARTTLS" in offered,
+        auth=tuple(offered["AUTH"].split()) if "AUTH" in offered else None,
     )
 
 
@@ -130,6 +135,8 @@ def mail_from(transaction: Transaction, offered: Features, quoting: bool) -> str
             command += f" RET={envelope.ret}"
     if offered.smtputf8 and envelope.smtputf8:
         command += " SMTPUTF8"
+    if offered.dummy_auth:
+        command += " AUTH=<>"
     # isprintable() is quick and right for nearly all; it also says no to
     # octets that are not UTF-8, which may pass.
     return command if command.isprintable() else _safe(command)

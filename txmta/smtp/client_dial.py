@@ -34,6 +34,7 @@ from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client import ClientConnection, Limits
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import ClientRules, Event, Failed, Peer, Ready, Target
+from txmta.smtp.client_login import Account
 from txmta.smtp.client_recording import PROTOCOL, ClientRecording
 from txmta.smtp.client_trouble import Trouble
 
@@ -127,12 +128,16 @@ class Dialler:
         wanted = postmaster is not None and PROTOCOL in postmaster.classes
         self._postmaster = postmaster if wanted else None
 
-    def dial(self, target: Target, nexthop: str) -> Deferred[Dialled]:
+    def dial(
+        self, target: Target, nexthop: str, account: Account | None = None
+    ) -> Deferred[Dialled]:
         """
         @param nexthop: for the words of a loop.
+        @param account: who we are there, if anybody.
         @return: never fails.
         """
-        attempt = _Attempt(self._clock, self._rules, target, nexthop)
+        peer = Peer(target.label, nexthop, target.best, account)
+        attempt = _Attempt(self._clock, self._rules, target, peer)
         if self._postmaster is not None:
             connection = attempt.connection
             connection.recording = ClientRecording(self._postmaster, connection.relay)
@@ -187,14 +192,14 @@ class _Attempt:
     """
 
     def __init__(
-        self, clock: IReactorTime, rules: DialRules, target: Target, nexthop: str
+        self, clock: IReactorTime, rules: DialRules, target: Target, peer: Peer
     ) -> None:
         self.done: Deferred[Dialled] = Deferred()
         self.target = target
         client = rules.client
         if target.port == 25:
             client = replace(client, myhostname=rules.loop_name)
-        engine = ClientEngine(client, Peer(target.label, nexthop, target.best))
+        engine = ClientEngine(client, peer)
         self.connection = ClientConnection(
             engine, target, clock, rules.limits, self._event
         )

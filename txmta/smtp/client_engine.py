@@ -62,6 +62,7 @@ class ClientEngine:
     @ivar transactions: how many were begun.
     @ivar replies: how many were received; who counts them sees progress.
     @ivar out: lines that C{take} gives.
+    @ivar who: we are for the server, whether or not it asked; L{None}: nobody.
     """
 
     def __init__(self, rules: ClientRules, peer: Peer) -> None:
@@ -70,6 +71,7 @@ class ClientEngine:
         self.replies = 0
         self._quoting = rules.quote_envelope
         self._label = peer.label
+        self.who = peer.account.who if peer.account else None
         self._handshake = Handshake(rules, peer)
         self._new_exchange = LmtpExchange if rules.lmtp else Exchange
         self._exchange: Exchange | None = None
@@ -236,7 +238,7 @@ class ClientEngine:
         else:
             # Nothing was asked, or only goodbye was said.
             raise BadReply("unexpected response", reply.lines[-1][:80])
-        if command:
+        if command or self.stage is Stage.AUTH:  # whose answers may be empty
             self.out.append(command)
 
     def _shaken(self, events: list[Event]) -> None:

@@ -15,9 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from txmta.smtp.client_trouble import Trouble
 from txmta.smtp.replies import ServerReply
+
+if TYPE_CHECKING:
+    from txmta.smtp.client_login import Account
 
 
 class Stage(IntEnum):
@@ -30,17 +34,18 @@ class Stage(IntEnum):
     HELO = 2
     LHLO = 3
     STARTTLS = 4
-    TLS = 5  # the driver shakes hands; nothing is expected in clear text
-    IDLE = 6
-    RSET = 7
-    MAIL = 8
-    RCPT = 9
-    DATA = 10
-    CONTENT = 11  # we send; nothing is expected
-    DOT = 12
-    NOBODY = 13  # of the lone dot that ends a message for nobody
-    QUIT = 14
-    CLOSED = 15
+    AUTH = 5
+    TLS = 6  # the driver shakes hands; nothing is expected in clear text
+    IDLE = 7
+    RSET = 8
+    MAIL = 9
+    RCPT = 10
+    DATA = 11
+    CONTENT = 12  # we send; nothing is expected
+    DOT = 13
+    NOBODY = 14  # of the lone dot that ends a message for nobody
+    QUIT = 15
+    CLOSED = 16
 
 
 #: What was being done, for "lost connection with ... while ...".
@@ -50,6 +55,7 @@ DOING = (
     "performing the HELO handshake",
     "performing the LHLO handshake",
     "receiving the STARTTLS response",
+    "performing the EHLO handshake",  # as Postfix calls it while logging in, too
     "performing the TLS handshake",
     "waiting for work",
     "sending RSET probe",
@@ -143,11 +149,13 @@ class Peer:
     @ivar label: C{host[address]}.
     @ivar nexthop: what the mail is routed to, for the words of a loop.
     @ivar best: among the most preferred hosts of C{nexthop}.
+    @ivar account: who we are there, if anybody.
     """
 
     label: str
     nexthop: str = ""
     best: bool = True
+    account: Account | None = None
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
 """
-From the greeting to the first transaction: EHLO, HELO or LHLO; STARTTLS.
+From the greeting to the first transaction: EHLO, HELO or LHLO; STARTTLS; AUTH.
 
 Owns: how a server and we introduce ourselves.
 Knows nothing of: messages, sockets, how TLS is done.
@@ -13,9 +13,12 @@ Errors: L{Broken}: with this server there will be no transaction.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client_commands import Features, features
 from txmta.smtp.client_events import REQUESTS, Broken, ClientRules, Peer, Stage
+from txmta.smtp.client_login import LoginDialogue
 from txmta.smtp.replies import ServerReply
 
 
@@ -25,13 +28,15 @@ class Handshake:
     @ivar offered: what the server can do, then.
     """
 
-    __slots__ = ("_peer", "_rules", "offered", "stage")
+    __slots__ = ("_login", "_peer", "_rules", "_tls", "offered", "stage")
 
     def __init__(self, rules: ClientRules, peer: Peer) -> None:
         self._rules = rules
         self._peer = peer
         self.stage = Stage.GREETING
         self.offered = Features()
+        self._login: LoginDialogue | None = None
+        self._tls = False
 
     def reply(self, reply: ServerReply) -> str:
         """
@@ -43,6 +48,8 @@ class Handshake:
             return self._ehlo_answered(reply)
         if self.stage is Stage.HELO:
             return self._helo_answered(reply)
+        if self.stage is Stage.AUTH:
+            return self._auth_answered(reply)
         return self._starttls_answered(reply)
 
     def start_tls(self) -> str:
@@ -59,6 +66,7 @@ class Handshake:
         @return: the next command.
         """
         self.offered = Features()
+        self._tls = True
         return self._introduce(Stage.LHLO if self._rules.lmtp else Stage.EHLO)
 
     def _greeted(self, reply: ServerReply) -> str:
@@ -84,14 +92,39 @@ class Handshake:
             return self._introduce(Stage.HELO)
         self._check_loop(reply)
         self.offered = features(reply, self._rules.ignore)
-        self.stage = Stage.IDLE
-        return ""
+        return self._log_in()
 
     def _helo_answered(self, reply: ServerReply) -> str:
         if reply.code >= 300:
             raise self._refused(reply)
         self.stage = Stage.IDLE
         return ""
+
+    def _log_in(self) -> str:
+        """
+        As Postfix, without credentials for the server, or where it has no AUTH,
+        we go on as strangers.
+
+        @return: the next command.
+        """
+        account, offered = self._peer.account, self.offered.auth
+        if account is None or offered is None:
+            self.stage = Stage.IDLE
+            return ""
+        self._login = LoginDialogue(account, self._peer.label)
+        command = self._login.start(offered, self._tls, verified=False)
+        self.stage = Stage.AUTH
+        return command
+
+    def _auth_answered(self, reply: ServerReply) -> str:
+        assert self._login is not None and self._peer.account is not None, "asked"
+        again = reply.code // 100 == 3
+        answer = self._login.reply(reply)
+        if not again:
+            self.stage, self._login = Stage.IDLE, None
+            if self._peer.account.rules.dummy:
+                self.offered = replace(self.offered, dummy_auth=True)
+        return answer
 
     def _starttls_answered(self, reply: ServerReply) -> str:
         if reply.code != 220:

@@ -17,7 +17,7 @@ from txmta.config.parameters.filters import Filters, Milters, Policy
 from txmta.config.parameters.lmtp_tls import LmtpTls
 from txmta.config.parameters.mapping import Addresses, Delivery
 from txmta.config.parameters.postscreen import Postscreen, PostscreenTls
-from txmta.config.parameters.sasl import LmtpSasl, SmtpdSasl, SmtpSasl
+from txmta.config.parameters.sasl import SmtpdSasl
 from txmta.config.parameters.smtp_tls import SmtpTls
 from txmta.config.parameters.smtpd_tls import SmtpdTls
 from txmta.config.parameters.tls import Tls, TlsProxy
@@ -37,8 +37,6 @@ GROUPS: tuple[type, ...] = (
     Tls,
     TlsProxy,
     SmtpdSasl,
-    SmtpSasl,
-    LmtpSasl,
     Postscreen,
     PostscreenTls,
     Processes,

@@ -5,6 +5,7 @@ The SMTP client.
 from __future__ import annotations
 
 from txmta.config.declare import Status, boolean, choice, count, string, time, words
+from txmta.config.parameters.smtp_sasl import SmtpSaslParameters
 
 
 def _tls_level(text: str) -> str:
@@ -13,7 +14,7 @@ def _tls_level(text: str) -> str:
     return text.lower()
 
 
-class SmtpParameters:
+class SmtpParameters(SmtpSaslParameters):
     """
     Postfix: C{src/smtp}.
     """
@@ -193,9 +194,6 @@ class SmtpParameters:
         check=_tls_level,
         status=Status.APPROXIMATED,
         note="may means none until the client can do TLS; more is refused.",
-    )
-    smtp_sasl_auth_enable = boolean(
-        "no", doc="Authenticate to servers.", status=Status.NOT_YET
     )
     smtp_delivery_status_filter = words(
         "$default_delivery_status_filter",
