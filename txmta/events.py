@@ -120,10 +120,13 @@ class Rejected(Event):
 class ClientKnown(Event):
     """
     C{ID: client=name[address]}
+
+    @ivar more: what else is known, C{", sasl_method=..."}, or C{""}.
     """
 
     queue_id: str
     client: Client
+    more: str = ""
 
 
 @dataclass(slots=True)

@@ -217,6 +217,8 @@ class Envelope:
         missing headers are added, as Postfix does for trusted clients
         (local_header_rewrite_clients) and for mail made here.
     @ivar trace: a L{Trace}.
+    @ivar forwarded: what XFORWARD said of its client, by attribute in upper case;
+        C{""} is what nobody knows. For the log, and for other servers.
     """
 
     queue_id: str
@@ -232,6 +234,7 @@ class Envelope:
     envid: str = ""
     local_origin: bool = False
     trace: int = 0
+    forwarded: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_probe(self) -> bool:

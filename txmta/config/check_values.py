@@ -26,6 +26,8 @@ NETWORKS = (
     "mynetworks",
     "smtpd_client_event_limit_exceptions",
     "smtpd_forbid_bare_newline_exclusions",
+    "smtpd_authorized_xclient_hosts",
+    "smtpd_authorized_xforward_hosts",
 )
 
 #: Transports whose next hop is that of smtp(8), in any usual master.cf.

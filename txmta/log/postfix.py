@@ -170,7 +170,7 @@ _LINES: dict[type[events.Event], Callable[[Any], str]] = {
         f"{e.trouble} after {e.after} from {e.client.label}"
     ),
     events.Rejected: rejected,
-    events.ClientKnown: lambda e: f"{e.queue_id}: client={e.client.label}",
+    events.ClientKnown: lambda e: f"{e.queue_id}: client={e.client.label}{e.more}",
     events.MessageId: lambda e: f"{e.queue_id}: message-id={e.message_id}",
     events.Activated: activated,
     events.Delivery: _Deliveries().line,

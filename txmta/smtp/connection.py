@@ -175,6 +175,14 @@ class Connection(Unhurried):
             self.session.client = Client(old.address, old.port, name, reverse)
         self._context.sink.emit(Connected("smtpd", self.client))
         self._engine.label = self.client.label
+        privileges = self._context.privileges
+        if privileges is not None and not self._lost:
+            when(privileges.of(self.client), self._weighed)
+        else:
+            self._weighed(())
+
+    def _weighed(self, may: tuple[str, ...]) -> None:
+        self._engine.may = may
         if not self._lost:
             when(self.factory.admit(self), self._admit)
 

@@ -96,6 +96,16 @@ class Content(Dialogue):
             self._open = False
             self._requests.append(Forget())
 
+    def _warn(self, text: str, queued: bool = False) -> None:
+        self._requests.append(Warning_(text, queued))
+
+    def _accept(self, reply: Reply) -> None:
+        """
+        The command under way succeeded.
+        """
+        self._counted[0] += 1
+        self._say(reply)
+
     # DATA
 
     def _data_opened(self, reply: Reply) -> None:

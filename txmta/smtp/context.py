@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 from txmta.interfaces import IClientNames, IEventSink, IPostmaster
+from txmta.smtp.privileges import Privileges
 from txmta.smtp.rules import Rules
 
 
@@ -43,6 +44,7 @@ class Context:
     @ivar clock: monotonic.
     @ivar lookup: smtpd_peername_lookup.
     @ivar postmaster: hears of trouble, if he wants to.
+    @ivar privileges: which clients may speak for others; L{None}: none.
     """
 
     rules: Rules
@@ -52,3 +54,4 @@ class Context:
     timeouts: Timeouts = Timeouts()
     lookup: bool = True
     postmaster: IPostmaster | None = None
+    privileges: Privileges | None = None

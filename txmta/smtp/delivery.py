@@ -35,6 +35,7 @@ from txmta.interfaces import (
 from txmta.model import Client, Envelope, Recipient, Reply
 from txmta.smtp.access.check import Check, World
 from txmta.smtp.access.policy import Policy
+from txmta.smtp.known import forwarded, known
 from txmta.smtp.requests import Rcpt, Sender, Verify
 from txmta.smtp.session import Session
 from txmta.smtp.space import Space
@@ -102,6 +103,10 @@ class Delivery:
         if origin.address:
             self._from = desk.world.addresses.rewrite(origin.address, True)
         client = origin.session.client
+        source = origin.session.forwarded.get("SOURCE")
+        if source:
+            self._local_origin = source == "LOCAL"
+            return None
         trusted = self._trusts(client)
         if desk.origin_tables and trusted is not True:
             trusted = Deferred.fromCoroutine(self._in_tables(trusted, client))
@@ -167,7 +172,12 @@ class Delivery:
             self.queue_id = self._desk.store.new_id()
             self._arrival = self._desk.now()
             self._desk.sink.emit(
-                ClientKnown("smtpd", self.queue_id, check.session.client)
+                ClientKnown(
+                    "smtpd",
+                    self.queue_id,
+                    check.session.client,
+                    known(check.session),
+                )
             )
         recipients = self._recipients
         params = user.params
@@ -259,6 +269,7 @@ class Delivery:
                     ret=params.ret,
                     envid=params.envid,
                     local_origin=self._local_origin,
+                    forwarded=forwarded(session),
                 )
             )
         )

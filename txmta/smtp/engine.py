@@ -154,7 +154,8 @@ class Engine(Envelopes):
     def _ehlo(self, rest: str) -> None:
         if self._greeted(rest, "ESMTP"):
             rules = self.rules
-            self._accept(rules.ehlo_secure if self.session.tls else rules.ehlo)
+            tls = self.session.tls
+            self._greet_extended(rules.ehlo_secure if tls else rules.ehlo)
 
     def _greeted(self, rest: str, protocol: str) -> bool:
         if not rest:
@@ -246,12 +247,6 @@ class Engine(Envelopes):
     def _etrn(self, rest: str) -> None:
         self._fail(_NOT_HERE)
 
-    def _xclient(self, rest: str) -> None:
-        if not rest:
-            self._fail(Reply(501, "5.5.4", f"Syntax: {self.where} attribute=value..."))
-        else:
-            self._fail(Reply(550, "5.7.0", "Error: insufficient authorization"))
-
 
 _COMMANDS = {
     b"HELO": Engine._helo,
@@ -269,5 +264,5 @@ _COMMANDS = {
     b"AUTH": Engine._auth,
     b"ETRN": Engine._etrn,
     b"XCLIENT": Engine._xclient,
-    b"XFORWARD": Engine._xclient,
+    b"XFORWARD": Engine._xforward,
 }

@@ -15,9 +15,9 @@ from __future__ import annotations
 from txmta.address import parse_path
 from txmta.model import Reply
 from txmta.smtp.commands import State, path_arguments, words
-from txmta.smtp.content import Content
 from txmta.smtp.parameters import BadParameter, mail_parameters, rcpt_parameters
-from txmta.smtp.requests import Rcpt, Sender, Transaction, Verify, Warning_
+from txmta.smtp.privileged import Privileged
+from txmta.smtp.requests import Rcpt, Sender, Transaction, Verify
 
 _BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 _BAD_RCPT = Reply(501, "5.1.3", "Bad recipient address syntax")
@@ -25,20 +25,10 @@ _NEEDS_UTF8 = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address
 _TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
 
 
-class Envelopes(Content):
+class Envelopes(Privileged):
     """
     MAIL, RCPT and VRFY.
     """
-
-    def _warn(self, text: str, queued: bool = False) -> None:
-        self._requests.append(Warning_(text, queued))
-
-    def _accept(self, reply: Reply) -> None:
-        """
-        The command under way succeeded.
-        """
-        self._counted[0] += 1
-        self._say(reply)
 
     def _mail(self, rest: str) -> None:
         if self.rules.helo_required and not self.session.helo:

@@ -253,6 +253,16 @@ class Sleep(Request):
     seconds: float
 
 
+class Impersonated(Request):
+    """
+    XCLIENT: the session is that of another client from now on. Answered with
+    what that one is greeted with.
+    """
+
+    __slots__ = ()
+    asks: ClassVar[bool] = True
+
+
 class StartTLS(Request):
     """
     C{220} to STARTTLS has been said: send it, start the handshake, and call

@@ -51,6 +51,7 @@ class Rules:
     @ivar forbidden: says whether a command line ends the session with 221.
     @ivar noop: upper-case commands of smtpd_noop_commands.
     @ivar tls: STARTTLS is offered.
+    @ivar ipv6: XCLIENT and XFORWARD may name such addresses.
     """
 
     hostname: str
@@ -68,6 +69,7 @@ class Rules:
     smtputf8: bool = True
     strict_smtputf8: bool = False
     tls: bool = False
+    ipv6: bool = True
 
     @cached_property
     def greeting(self) -> Reply:
@@ -147,6 +149,7 @@ class Rules:
             vrfy=not settings.disable_vrfy_command,
             smtputf8=settings.smtputf8_enable,
             strict_smtputf8=settings.strict_smtputf8,
+            ipv6="ipv6" in settings.inet_protocols,
         )
 
 

@@ -28,6 +28,7 @@ from txmta.smtp.requests import (
     Chunk,
     End,
     Forget,
+    Impersonated,
     Noted,
     Open,
     Rcpt,
@@ -138,6 +139,18 @@ class SMTPServer(Connection):
         transport.startTLS(cast(Any, self.ctx))
         self._engine.secured(TLSInfo("unknown", "unknown", 0, 0))
 
+    def _impersonated(self, request: Impersonated) -> None:
+        privileges = self._context.privileges
+        assert privileges is not None, "it was allowed"
+        client, engine = self.client, self._engine
+        engine.label = client.label
+
+        def greet(may: tuple[str, ...]) -> Reply:
+            engine.may = may
+            return engine.rules.greeting
+
+        self._ask(lambda: privileges.again(client, engine.may).addCallback(greet))
+
     # The log.
 
     def _emit(self, event: Event) -> None:
@@ -188,6 +201,7 @@ class SMTPServer(Connection):
         Forget: _forget,
         Sleep: _sleep_on,
         StartTLS: _start_tls,
+        Impersonated: _impersonated,
         Warning_: _warn,
         Noted: _note,
         Trouble: _trouble,

@@ -36,6 +36,7 @@ from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
+from txmta.smtp.privileges import privileges
 from txmta.smtp.rules import Rules
 from txmta.smtp.seats import Seats
 from txmta.smtp.space import Space
@@ -110,6 +111,11 @@ def server_factory(
         ),
         lookup=settings.smtpd_peername_lookup,
         postmaster=services.postmaster,
+        privileges=privileges(
+            services.sink,
+            services.open_list,
+            lambda name: bool(getattr(settings, name)),
+        ),
     )
     crowd = Crowd(
         exempt=services.open_list("smtpd_client_event_limit_exceptions"),

@@ -253,6 +253,8 @@ class World:
             "mynetworks",
             "smtpd_client_event_limit_exceptions",
             "smtpd_forbid_bare_newline_exclusions",
+            "smtpd_authorized_xclient_hosts",
+            "smtpd_authorized_xforward_hosts",
         ):
             self.lists.setdefault(name, friends)
         self.factory = server_factory(self.settings, self.services())

@@ -52,12 +52,6 @@ class Filters:
     smtpd_proxy_timeout = seconds(
         "100s", NO_FILTER, "Time for each step with it.", low=1
     )
-    smtpd_authorized_xclient_hosts = items(
-        "", NO_FILTER, "Clients that may use XCLIENT, which is not offered."
-    )
-    smtpd_authorized_xforward_hosts = items(
-        "", NO_FILTER, "Clients that may use XFORWARD, which is not offered."
-    )
     smtp_xforward_timeout = seconds(
         "300s", NO_FILTER, "Time for an XFORWARD command, which is not sent.", low=1
     )
