@@ -137,6 +137,19 @@ class IClientNames(Interface):
         """
 
 
+class IPolicyServers(Interface):
+    """
+    Asks other programs what they think of a request (SMTPD_POLICY_README).
+    """
+
+    def ask(server: Any, request: bytes) -> Deferred[str | None]:
+        """
+        @param server: a L{txmta.smtp.access.policy_request.PolicyServer}.
+        @return: fires with the action; with L{None} when all attempts have
+            failed, which is in the log. Never fails, but when it is cancelled.
+        """
+
+
 class ICleanupMessage(Interface):
     """
     One message on its way into the queue.
