@@ -249,25 +249,17 @@ class ProblemTests(SynchronousTestCase):
             report(
                 "best_mx_transport = local\n"
                 "content_filter = scan:[127.0.0.1]:10025\n"
-                "smtpd_sender_restrictions = reject_unknown_sender_domain\n"
+                "smtpd_upstream_proxy_protocol = haproxy\n"
                 "smtp_tls_policy_maps = hash:/etc/p\n"
                 "fallback_relay = [192.0.2.1]\n"
             ),
             "main.cf, line 1: best_mx_transport = local: is not supported yet: "
             "remove the line",
             "main.cf, line 2: content_filter",
-            "main.cf, line 3: smtpd_sender_restrictions = "
-            "reject_unknown_sender_domain: is not supported yet: move its rules",
+            "main.cf, line 3: smtpd_upstream_proxy_protocol",
             "main.cf, line 4: smtp_tls_policy_maps",
             "main.cf, line 5: fallback_relay",
         )
-
-    def test_permits_only(self) -> None:
-        """
-        A list that can refuse nobody may be ignored.
-        """
-        found = report("smtpd_client_restrictions = permit_mynetworks, permit\n")
-        self.assertEqual(found.problems, ())
 
     def test_in_master_cf(self) -> None:
         """
@@ -380,5 +372,4 @@ class PostfixTests(SynchronousTestCase):
     def test_values(self) -> None:
         self.assertEqual(danger("smtp_tls_security_level", "May"), "")
         self.assertNotEqual(danger("smtp_tls_security_level", "dane"), "")
-        self.assertNotEqual(danger("smtpd_helo_restrictions", "permit, reject"), "")
         self.assertEqual(danger("biff", "no"), "")

@@ -25,23 +25,12 @@ _DANGEROUS: Mapping[str, str] = {
     # refuses mail
     **dict.fromkeys(
         (
-            "smtpd_client_restrictions",
-            "smtpd_helo_restrictions",
-            "smtpd_sender_restrictions",
-            "smtpd_data_restrictions",
-            "smtpd_end_of_data_restrictions",
-        ),
-        "move its rules to smtpd_recipient_restrictions, or remove the line",
-    ),
-    **dict.fromkeys(
-        (
             "smtpd_milters",
             "smtpd_proxy_filter",
             "header_checks",
             "mime_header_checks",
             "nested_header_checks",
             "body_checks",
-            "smtpd_reject_unlisted_sender",
             "reject_code",
             "smtpd_upstream_proxy_protocol",
         ),
@@ -112,8 +101,6 @@ DANGEROUS = _for_lmtp(_DANGEROUS)
 #: Values of the above that ask for nothing that matters.
 HARMLESS_VALUES = _for_lmtp(_HARMLESS_VALUES)
 
-_LISTS = re.compile(r"smtpd_(client|helo|sender|data|end_of_data)_restrictions")
-
 #: What these say does not exist here, and nobody misses it.
 SILENT = re.compile(
     r"(readme|html|manpage|shlib|meta|daemon|command)_directory"
@@ -142,14 +129,4 @@ def danger(name: str, text: str) -> str:
     remedy = DANGEROUS.get(name, "")
     if not remedy or text.strip().lower() in HARMLESS_VALUES.get(name, ()):
         return ""
-    if _LISTS.fullmatch(name) and only_permits(text):
-        return ""
     return remedy
-
-
-def only_permits(restrictions: str) -> bool:
-    """
-    @return: such a list refuses nobody, and may as well be ignored.
-    """
-    words = re.split(r"[,\s]+", restrictions.strip())
-    return all(re.fullmatch(r"permit\w*", word) for word in words)

@@ -37,6 +37,7 @@ from txmta.config.parameters.qmgr import QmgrParameters
 from txmta.config.parameters.rewrite import RewriteParameters
 from txmta.config.parameters.smtp import SmtpParameters
 from txmta.config.parameters.smtpd import SmtpdParameters
+from txmta.config.parameters.smtpd_access import SmtpdAccessParameters
 from txmta.config.parameters.smtpd_extras import SmtpdExtrasParameters
 from txmta.config.parameters.virtual import VirtualParameters
 from txmta.errors import ConfigError
@@ -99,6 +100,7 @@ class Settings(
     RewriteParameters,
     ProcessParameters,
     SmtpdParameters,
+    SmtpdAccessParameters,
     SmtpdExtrasParameters,
     CleanupParameters,
     MappingParameters,

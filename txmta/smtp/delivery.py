@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.mail.smtp import IMessageDeliveryFactory
 from zope.interface import implementer
 
-from txmta.events import ClientKnown, Rejected
+from txmta.events import ClientKnown, Note, Rejected, Warn
 from txmta.interfaces import (
     ICleanup,
     ICleanupMessage,
@@ -33,7 +33,7 @@ from txmta.interfaces import (
     ITxmtaMessage,
 )
 from txmta.model import Client, Envelope, Recipient, Reply
-from txmta.smtp.access.check import Check, World
+from txmta.smtp.access.check import Actions, Check, World
 from txmta.smtp.access.policy import Policy
 from txmta.smtp.known import forwarded, known
 from txmta.smtp.requests import Rcpt, Sender, Verify
@@ -91,6 +91,7 @@ class Delivery:
         self._from = ""
         self._local_origin = False
         self._recipients: list[Recipient] = []
+        self._actions = Actions()
 
     # MAIL
 
@@ -158,11 +159,50 @@ class Delivery:
         # headers (Postfix: cleanup, MAIL_ATTR_RWR_LOCAL).
         world = self._desk.world
         address = world.addresses.rewrite(recipient, True)
-        return Check(world, session, recipient, address, self._from)
+        sender = self._sender
+        return Check(
+            world,
+            session,
+            recipient,
+            address,
+            self._from,
+            sender.address if sender is not None else None,
+            recipients=len(self._recipients),
+            queue_id=self.queue_id,
+            actions=self._actions,
+        )
+
+    def _note(self, check: Check) -> None:
+        """
+        Log what restrictions had to say.
+        """
+        emit = self._desk.sink.emit
+        for verb, text in check.notes:
+            if verb == "warning":
+                emit(Warn("smtpd", text))
+            elif verb == "info:":
+                emit(Note("smtpd", text))
+            else:
+                session = check.session
+                emit(
+                    Rejected(
+                        "smtpd",
+                        self.queue_id,
+                        check.stage,
+                        session.client,
+                        text,
+                        check.said,
+                        check.recipient or None,
+                        session.protocol,
+                        session.helo,
+                        verb,
+                    )
+                )
+        check.notes.clear()
 
     def _judged(self, user: Rcpt, check: Check, reply: Reply | None) -> Any:
-        for warning in check.warnings:
-            self._refuse("RCPT", warning, user.address, "reject_warning")
+        if check.notes:
+            self._note(check)
         if reply is not None:
             return self._refuse("RCPT", reply, user.address)
         return self._accept(user, check)
@@ -194,6 +234,7 @@ class Delivery:
 
     def verify(self, recipient: Any) -> Reply | Deferred[Reply]:
         check = self._check(recipient.address, recipient.session)
+        check.stage, check.actions = "VRFY", Actions()
         answer = self._desk.policy.judge(check)
         if isinstance(answer, Deferred):
             return answer.addCallback(lambda reply: self._verified(recipient, reply))

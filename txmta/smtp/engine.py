@@ -110,14 +110,12 @@ class Engine(Envelopes):
         if verb is None:
             self._unknown(line)
             return
-        if (
-            (verb.last or self.session.protocol != "ESMTP")
-            and self.rules.forbid_unauth_pipelining
-            and self.stream.pending
-        ):
-            self.where = verb.name
-            self._out_of_step()
-            return
+        if self.stream.pending and (verb.last or self.session.protocol != "ESMTP"):
+            self.session.ahead = True
+            if self.rules.forbid_unauth_pipelining:
+                self.where = verb.name
+                self._out_of_step()
+                return
         self.where = verb.name
         counted = self._counted = self.counts.setdefault(verb.key, [0, 0])
         counted[1] += 1

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError
@@ -30,7 +32,9 @@ from txmta.interfaces import (
     ITable,
 )
 from txmta.smtp.access.check import World
-from txmta.smtp.access.policy import Policy, codes, validate_restrictions
+from txmta.smtp.access.kinds import Tools as AccessTools
+from txmta.smtp.access.policy import Policy, codes
+from txmta.smtp.access.validate import problems_of_lists
 from txmta.smtp.anvil import Anvil, ClientLimits, Counts, Where
 from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
@@ -74,7 +78,7 @@ def problems(settings: Settings) -> list[str]:
     """
     @return: why a server with these settings must not start, one line each.
     """
-    found = validate_restrictions(settings)
+    found = problems_of_lists(settings)
     try:
         Rules.of(settings)
     except ValueError as e:
@@ -153,17 +157,19 @@ def desk(settings: Settings, services: Services) -> Desk:
     @return: what the deliveries of this server share.
     """
     sink = services.sink
+    world = World(
+        services.addresses,
+        services.open_list("mynetworks"),
+        services.own,
+        codes(settings),
+        partial(deferLater, services.clock),
+    )
     return Desk(
         sink=sink,
         cleanup=services.cleanup,
         store=services.store,
-        world=World(
-            services.addresses,
-            services.open_list("mynetworks"),
-            services.own,
-            codes(settings),
-        ),
-        policy=Policy.of(settings),
+        world=world,
+        policy=Policy.of(settings, _access_tools(settings, services, world)),
         space=Space(
             (settings.queue_minfree, settings.message_size_limit),
             services.store.free_space,
@@ -173,6 +179,18 @@ def desk(settings: Settings, services: Services) -> Desk:
         origin=tuple(w.lower() for w in settings.local_header_rewrite_clients),
         origin_tables=_tables("local_header_rewrite_clients", settings, services),
     )
+
+
+def _access_tools(settings: Settings, services: Services, world: World) -> AccessTools:
+    """
+    @return: what the restrictions of this server are made of.
+    """
+
+    def open_table(item: str) -> ITable:
+        assert services.open_table is not None, "who has no tables gets none"
+        return services.open_table(item, "smtpd_recipient_restrictions")
+
+    return AccessTools(settings, world, open_table, services.open_list)
 
 
 def _tables(

@@ -26,6 +26,7 @@ class Session:
     @ivar tls: of the encrypted session, or L{None} in plaintext.
     @ivar login: who logged in, or L{None}.
     @ivar forwarded: what XFORWARD said, by attribute in upper case.
+    @ivar ahead: commands came that had to wait for an answer first.
     @ivar server_address: our own, which the client connected to, with
         C{server_port}.
     """
@@ -36,5 +37,6 @@ class Session:
     tls: TLSInfo | None = None
     login: Login | None = None
     forwarded: Mapping[str, str] = field(default_factory=dict)
+    ahead: bool = False
     server_address: str = ""
     server_port: int = 0

@@ -60,29 +60,11 @@ class Access:
     Postfix: C{smtpd/smtpd_check.c}.
     """
 
-    access_map_defer_code = number(
-        "450", RESTRICTION, "The code for the result DEFER of an access table."
-    )
-    access_map_reject_code = number(
-        "554", RESTRICTION, "The code for the result REJECT of an access table."
-    )
-    invalid_hostname_reject_code = number(
-        "501", RESTRICTION, "The code of reject_invalid_helo_hostname."
-    )
     maps_rbl_domains = items(
         "", HARD_LISTS, "The old way to name DNS lists, for reject_maps_rbl."
     )
     maps_rbl_reject_code = number(
         "554", RESTRICTION, "The code of reject_rbl_client and its kin."
-    )
-    multi_recipient_bounce_reject_code = number(
-        "550", RESTRICTION, "The code of reject_multi_recipient_bounce."
-    )
-    non_fqdn_reject_code = number(
-        "504", RESTRICTION, "The code of reject_non_fqdn_sender and its kin."
-    )
-    plaintext_reject_code = number(
-        "450", RESTRICTION, "The code of reject_plaintext_session."
     )
     unknown_address_reject_code = number(
         "450", RESTRICTION, "The code of reject_unknown_sender_domain and its kin."
@@ -116,9 +98,6 @@ class Access:
     rbl_reply_maps = tables("", RESTRICTION, "As default_rbl_reply, by list.")
     permit_mx_backup_networks = items(
         "", RESTRICTION, "Networks of the primary hosts for permit_mx_backup."
-    )
-    smtpd_null_access_lookup_key = text(
-        "<>", RESTRICTION, "What access tables are asked for the null sender."
     )
     smtpd_dns_reply_filter = tables(
         "", NO_DNS_FILTER, "Table that changes or drops answers of the DNS for smtpd."

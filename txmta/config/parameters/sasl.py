@@ -58,6 +58,3 @@ class SmtpdSasl:
         "smtp", SERVER, "The service name that the backend is told."
     )
     smtpd_sasl_type = text("cyrus", SERVER, "The kind of backend.")
-    smtpd_sender_login_maps = tables(
-        "", OWNERS, "The login names that own a sender address."
-    )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from txmta.config.declare import Status, boolean, choice, count, string, time, words
 
-_LATER = "Restrictions other than those at RCPT come later."
-
 
 class SmtpdParameters:
     """
@@ -201,12 +199,6 @@ class SmtpdParameters:
         "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
         doc="Which of the two lists comes first.",
     )
-    smtpd_delay_reject = boolean(
-        "yes",
-        doc="Ask client, helo and sender restrictions at RCPT.",
-        status=Status.NO_EFFECT,
-        note="There are only restrictions at RCPT yet.",
-    )
     smtpd_reject_unlisted_recipient = boolean(
         "yes", doc="Refuse unknown recipients even if no restriction says so."
     )
@@ -254,60 +246,6 @@ class SmtpdParameters:
 
     # Not built yet: refused at start when set.
 
-    smtpd_client_restrictions = words(
-        "",
-        kind="restrictions",
-        doc="Restrictions on the client.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
-    smtpd_helo_restrictions = words(
-        "",
-        kind="restrictions",
-        doc="Restrictions on HELO and EHLO.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
-    smtpd_sender_restrictions = words(
-        "",
-        kind="restrictions",
-        doc="Restrictions on MAIL.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
-    smtpd_data_restrictions = words(
-        "",
-        kind="restrictions",
-        doc="Restrictions on DATA.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
-    smtpd_end_of_data_restrictions = words(
-        "",
-        kind="restrictions",
-        doc="Restrictions on a whole message.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
-    smtpd_etrn_restrictions = words(
-        "",
-        kind="restrictions",
-        doc="Restrictions on ETRN.",
-        status=Status.NO_EFFECT,
-        note="There is no ETRN yet; it is answered with 502.",
-    )
-    smtpd_restriction_classes = words(
-        "",
-        doc="Names for lists of restrictions.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
-    smtpd_reject_unlisted_sender = boolean(
-        "no",
-        doc="Refuse unknown senders in our domains.",
-        status=Status.NOT_YET,
-        note=_LATER,
-    )
     smtpd_tls_security_level = string(
         "",
         doc="none, may or encrypt.",

@@ -137,6 +137,3 @@ class SmtpdTls:
     smtpd_starttls_timeout = seconds(
         "${stress?{10}:{300}}s", NO_TLS, "Time for the handshake.", low=1
     )
-    relay_clientcerts = tables(
-        "", NO_TLS, "Fingerprints of the clients that permit_tls_clientcerts admits."
-    )

@@ -1,8 +1,8 @@
 """
 The restriction lists of main.cf, ready to be asked.
 
-Owns: the order of lists, what permits and refusals do to them, what a table that
-    cannot be asked means.
+Owns: which lists are asked at which stage, in which order, what permits and
+    refusals do to them, what a table that cannot be asked means.
 Knows nothing of: what single restrictions say, sessions, replies to other commands.
 
 Sources: Postfix C{smtpd/smtpd_check.c} (smtpd_check_rcpt, generic_checks);
@@ -13,33 +13,31 @@ Errors: none; a table that cannot be asked is 451.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from txmta.config.settings import Settings
-from txmta.errors import TableUnavailable
 from txmta.model import Reply
-from txmta.smtp.access.check import Answer, Check, Codes, Restriction, Verdict
+from txmta.smtp.access.check import (
+    CLIENT,
+    HELO,
+    RECIPIENT,
+    SENDER,
+    Check,
+    Codes,
+    Step,
+    Tracer,
+    World,
+)
+from txmta.smtp.access.compiler import Compiler
+from txmta.smtp.access.judgement import Judgement, Part
+from txmta.smtp.access.kinds import Tools
 from txmta.smtp.access.restrictions import (
-    CLOSING,
-    RESTRICTIONS,
     reject_unlisted_recipient,
-    warned,
+    reject_unlisted_sender,
 )
-
-#: What local_header_rewrite_clients may list, besides C{type:table}.
-ORIGIN = (
-    *("permit_inet_interfaces", "permit_mynetworks", "permit_sasl_authenticated"),
-    "check_address_map",
-)
-
-_TLS_ORIGIN = ("permit_tls_clientcerts", "permit_tls_all_clientcerts")
-
-_LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 
 
 def codes(settings: Settings) -> Codes:
@@ -58,157 +56,94 @@ def codes(settings: Settings) -> Codes:
     )
 
 
-def validate_restrictions(settings: Settings) -> list[str]:
-    """
-    @return: what is wrong with the restriction lists, one line each, with what
-        to do; a server must not start if there is anything.
-    """
-    problems: list[str] = []
-    closed = False
-    for name in _LISTS:
-        items = [word.lower() for word in getattr(settings, name)]
-        closed = closed or any(
-            item in CLOSING and (i == 0 or items[i - 1] != "warn_if_reject")
-            for i, item in enumerate(items)
-        )
-        problems += [
-            problem
-            for item in items
-            if item != "warn_if_reject"
-            and (problem := _unknown(name, item, tuple(RESTRICTIONS)))
-        ]
-        if items and items[-1] == "warn_if_reject":
-            problems.append(f"{name}: warn_if_reject needs a restriction after it")
-    if not closed:
-        problems.append(
-            f"{_LISTS[0]}, {_LISTS[1]}: anybody could relay: specify at least one "
-            "working instance of: reject_unauth_destination, "
-            "defer_unauth_destination, reject, defer or defer_if_permit"
-        )
-    return problems + _origin_problems(settings)
+#: Lists by name: subject, and what a table alone stands for.
+LISTS: Mapping[str, tuple[str, str]] = {
+    "smtpd_client_restrictions": (CLIENT, "check_client_access"),
+    "smtpd_helo_restrictions": (HELO, "check_helo_access"),
+    "smtpd_sender_restrictions": (SENDER, "check_sender_access"),
+    "smtpd_relay_restrictions": (RECIPIENT, "check_recipient_access"),
+    "smtpd_recipient_restrictions": (RECIPIENT, "check_recipient_access"),
+    "smtpd_data_restrictions": ("Data command", ""),
+    "smtpd_end_of_data_restrictions": ("End-of-data", ""),
+    "smtpd_etrn_restrictions": ("Etrn command", "check_etrn_access"),
+}
 
-
-def _origin_problems(settings: Settings) -> list[str]:
-    name = "local_header_rewrite_clients"
-    items = settings.local_header_rewrite_clients
-    problems: list[str] = []
-    for item, after in pairwise((*items, "")):
-        if ":" in item:
-            continue
-        if item.lower() in _TLS_ORIGIN:
-            problems.append(f"{name}: {item}: is not supported yet: remove it")
-        elif item.lower() == "check_address_map" and ":" not in after:
-            problems.append(f"{name}: {item} needs type:table after it")
-        elif problem := _unknown(name, item.lower(), ORIGIN):
-            problems.append(problem)
-    return problems
-
-
-def _unknown(parameter: str, item: str, known: Sequence[str]) -> str:
-    if item in known:
-        return ""
-    near = difflib.get_close_matches(item, known, 1)
-    hint = f"did you mean {near[0]}?" if near else "remove it"
-    return f"{parameter}: {item}: no such restriction here; {hint}"
-
-
-def compiled(items: Sequence[str]) -> tuple[Restriction, ...]:
-    """
-    @param items: of a list that L{validate_restrictions} likes.
-    """
-    steps: list[Restriction] = []
-    warn = False
-    for item in items:
-        if item.lower() == "warn_if_reject":
-            warn = True
-            continue
-        step = RESTRICTIONS[item.lower()]
-        steps.append(warned(step) if warn else step)
-        warn = False
-    return tuple(steps)
+_UNLISTED_SENDER = (Step("reject_unlisted_sender", "", reject_unlisted_sender),)
+_UNLISTED = (Step("reject_unlisted_recipient", "", reject_unlisted_recipient),)
+_LAST = Part("", (), RECIPIENT, fresh=False, last=True)
 
 
 class Policy:
     """
-    What is asked at RCPT.
+    What is asked at each stage of a session.
     """
 
-    def __init__(self, lists: Sequence[Sequence[str]], unlisted: bool) -> None:
+    def __init__(self, stages: Mapping[str, Sequence[Part]]) -> None:
         """
-        @param lists: asked one after the other; a permit ends a list, a
-            refusal ends it all.
-        @param unlisted: smtpd_reject_unlisted_recipient.
+        @param stages: what is asked, one after the other; a permit ends a list,
+            a refusal ends it all. C{"EHLO"} is C{"HELO"}, C{"BDAT"} is C{"DATA"}
+            and C{"VRFY"} is C{"RCPT"}.
         """
-        self._lists = [steps for items in lists if (steps := compiled(items))]
-        if unlisted:
-            self._lists.append((reject_unlisted_recipient,))
+        self._stages = dict(stages)
+        for name, other in (("EHLO", "HELO"), ("BDAT", "DATA"), ("VRFY", "RCPT")):
+            self._stages[name] = self._stages.get(other, ())
 
     @classmethod
-    def of(cls, settings: Settings) -> Policy:
-        relay = settings.smtpd_relay_restrictions
-        recipient = settings.smtpd_recipient_restrictions
+    def of(cls, settings: Settings, tools: Tools | None = None) -> Policy:
+        """
+        @param tools: L{None}: no list names tables.
+        """
+        if tools is None:
+            # Nothing that is made without tables needs a world.
+            tools = Tools(settings, World(None, None, ()))  # type: ignore[arg-type]
+        compiler = Compiler(tools)
+
+        def part(name: str, fresh: bool = True) -> list[Part]:
+            subject, default = LISTS[name]
+            steps = compiler.steps(getattr(settings, name), default)
+            return [Part(name, steps, subject, default, fresh)] if steps else []
+
+        client = part("smtpd_client_restrictions")
+        helo = part("smtpd_helo_restrictions")
+        sender = part("smtpd_sender_restrictions")
+        if settings.smtpd_reject_unlisted_sender:
+            sender.append(Part("", _UNLISTED_SENDER, SENDER, fresh=False))
+        relay = part("smtpd_relay_restrictions")
+        recipient = part("smtpd_recipient_restrictions")
         first = settings.smtpd_relay_before_recipient_restrictions
-        return cls(
-            (relay, recipient) if first else (recipient, relay),
-            settings.smtpd_reject_unlisted_recipient
-            and "no_unknown_recipient_checks" not in settings.receive_override_options,
-        )
+        both = [*relay, *recipient] if first else [*recipient, *relay]
+        both = [replace(each, fresh=i == 0) for i, each in enumerate(both)]
+        both.append(_LAST)
+        if settings.smtpd_reject_unlisted_recipient and (
+            "no_unknown_recipient_checks" not in settings.receive_override_options
+        ):
+            both.append(Part("", _UNLISTED, RECIPIENT, fresh=False))
+        etrn = [*part("smtpd_etrn_restrictions"), _LAST]
+        stages = {
+            "DATA": part("smtpd_data_restrictions"),
+            "END-OF-MESSAGE": part("smtpd_end_of_data_restrictions"),
+        }
+        stages = {n: [*parts, _LAST] if parts else [] for n, parts in stages.items()}
+        if settings.smtpd_delay_reject:
+            stages["RCPT"] = [*client, *helo, *sender, *both]
+            stages["ETRN"] = [*client, *helo, *etrn]
+        else:
+            stages.update(CONNECT=client, HELO=helo, MAIL=sender)
+            stages.update(RCPT=both, ETRN=etrn)
+        return cls(stages)
 
-    def judge(self, check: Check) -> Reply | Deferred[Reply | None] | None:
+    def asks(self, stage: str) -> bool:
         """
-        @return: why the recipient is refused.
+        @return: there is something to ask then.
         """
-        try:
-            answer = self._from(check, 0, 0)
-        except TableUnavailable:
-            return _unavailable(check)
-        if answer is not None and isinstance(answer, Deferred):
-            return answer.addErrback(lambda failure: _table(check, failure))
-        return answer
+        return bool(self._stages.get(stage))
 
-    def _from(
-        self, check: Check, which: int, step: int
+    def judge(
+        self, check: Check, tracer: Tracer | None = None
     ) -> Reply | Deferred[Reply | None] | None:
-        lists = self._lists
-        while which < len(lists):
-            steps = lists[which]
-            while step < len(steps):
-                answer = steps[step](check)
-                step += 1
-                if answer is Verdict.NEXT:
-                    continue
-                if answer is Verdict.PERMIT:
-                    break
-                if isinstance(answer, Deferred):
-                    return self._later(check, answer, which, step)
-                return _refused(check, answer)
-            which, step = which + 1, 0
-        return check.if_permit
-
-    def _later(
-        self, check: Check, answer: Deferred[Answer], which: int, step: int
-    ) -> Deferred[Reply | None]:
-        def go_on(answer: Answer) -> Reply | Deferred[Reply | None] | None:
-            if answer is Verdict.NEXT:
-                return self._from(check, which, step)
-            if answer is Verdict.PERMIT:
-                return self._from(check, which + 1, 0)
-            return _refused(check, answer)
-
-        return answer.addCallback(go_on)
-
-
-def _refused(check: Check, answer: Answer | Deferred[Answer]) -> Reply:
-    assert isinstance(answer, Reply), "neither permitted nor undecided"
-    if check.if_reject is not None and answer.code >= 500:
-        return check.if_reject
-    return answer
-
-
-def _unavailable(check: Check) -> Reply:
-    return check.reply(451, "4.3.0", "Temporary lookup failure")
-
-
-def _table(check: Check, failure: Failure) -> Reply:
-    failure.trap(TableUnavailable)
-    return _unavailable(check)
+        """
+        @param tracer: watches.
+        @return: why it is refused.
+        """
+        check.tracer = tracer
+        return Judgement(check, self._stages.get(check.stage, ())).go()
