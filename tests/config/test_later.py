@@ -151,7 +151,7 @@ class EffectTests(SynchronousTestCase):
         """
         Postfix would not run with it.
         """
-        for line in ("ipc_timeout = soon", "broken_sasl_auth_clients = 1"):
+        for line in ("ipc_timeout = soon", "strict_8bitmime = 1"):
             problems, _warnings = report(line + "\n")
             self.assertEqual(len(problems), 1, line)
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from txmta.admin.common import Fatal, write
 from txmta.admin.postconf_files import Files, read
+from txmta.config.parameters.smtpd_sasl import TYPES
 
 Warn = Callable[[str], None]
 
@@ -47,6 +48,8 @@ def _lines(
             return _table_types()
         case "l":
             return iter(("flock", "fcntl", "dotlock"))
+        case "a":
+            return iter(TYPES)
         case "T":
             return _tls(tls)
         case _:

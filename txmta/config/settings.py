@@ -39,6 +39,7 @@ from txmta.config.parameters.smtp import SmtpParameters
 from txmta.config.parameters.smtpd import SmtpdParameters
 from txmta.config.parameters.smtpd_access import SmtpdAccessParameters
 from txmta.config.parameters.smtpd_extras import SmtpdExtrasParameters
+from txmta.config.parameters.smtpd_sasl import SmtpdSaslParameters
 from txmta.config.parameters.virtual import VirtualParameters
 from txmta.errors import ConfigError
 
@@ -100,6 +101,7 @@ class Settings(
     RewriteParameters,
     ProcessParameters,
     SmtpdParameters,
+    SmtpdSaslParameters,
     SmtpdAccessParameters,
     SmtpdExtrasParameters,
     CleanupParameters,

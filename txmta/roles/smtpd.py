@@ -18,7 +18,9 @@ from twisted.internet.task import deferLater
 
 from txmta.config.addresses import own_addresses
 from txmta.config.master_cf import Service as MasterService
+from txmta.config.settings import Settings
 from txmta.dns.client_names import ClientNames
+from txmta.events import Warn
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
 from txmta.roles.cleanup import make_cleanup
@@ -30,6 +32,7 @@ from txmta.smtp.anvil import Counts
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.poller import Poller
+from txmta.smtp.sasl.backends import Tools
 from txmta.smtp.seats import CountedSeats, Seats
 from txmta.smtp.service import Services, server_factory
 from txmta.smtp.transport import write_at_once
@@ -122,6 +125,8 @@ class SmtpdRole:
             await deferLater(self._shared.reactor, LOOK)
         for drained in [factory.drain(min(limit, SESSIONS)) for factory in factories]:
             await drained
+        for factory in factories:
+            factory.stop_logins()
 
     def hurry(self) -> None:
         """
@@ -151,6 +156,7 @@ class SmtpdRole:
                 parts.postmaster,
                 parts.tables.registry.table,
                 self._counts,
+                self._login_tools(settings),
             ),
             service.name,
             seats=self._seats_of(service),
@@ -162,6 +168,17 @@ class SmtpdRole:
         factory.counted = self._room.count
         self._room.add(port)
         self._smtpds.append((factory, port))
+
+    def _login_tools(self, settings: Settings) -> Tools:
+        tables = self._parts.tables
+        sink = sink_of(self._shared, settings)
+        return Tools(
+            self._shared.reactor,
+            lambda name: tables.lists.strings(name, getattr(settings, name)),
+            partial(tables.open_list, settings),
+            tables.registry.table,
+            lambda text: sink.emit(Warn("smtpd", text)),
+        )
 
     def _seats_of(self, service: MasterService) -> Seats | None:
         """

@@ -36,6 +36,7 @@ class State(Enum):
     CHUNKS = auto()  # between two BDAT chunks
     CHUNKS_FAILED = auto()  # between them, after an error
     CHUNKS_STRAY = auto()  # after a BDAT without transaction
+    AUTH = auto()  # after 334, until the response
     TLS = auto()  # after 220 to STARTTLS, until the handshake
     CLOSED = auto()
 
@@ -115,6 +116,7 @@ REFUSALS: Mapping[State, Mapping[bytes, Reply]] = {
     },
     State.DATA: {},
     State.CHUNK: {},
+    State.AUTH: {},
     State.TLS: {},
     State.CLOSED: {},
 }

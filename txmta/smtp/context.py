@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 from txmta.interfaces import IClientNames, IEventSink, IPostmaster
+from txmta.smtp.login import Logins
 from txmta.smtp.privileges import Privileges
 from txmta.smtp.rules import Rules
 
@@ -44,6 +45,7 @@ class Context:
     @ivar clock: monotonic.
     @ivar lookup: smtpd_peername_lookup.
     @ivar postmaster: hears of trouble, if he wants to.
+    @ivar logins: who may log in; L{None}: nobody.
     @ivar privileges: which clients may speak for others; L{None}: none.
     """
 
@@ -54,4 +56,5 @@ class Context:
     timeouts: Timeouts = Timeouts()
     lookup: bool = True
     postmaster: IPostmaster | None = None
+    logins: Logins | None = None
     privileges: Privileges | None = None

@@ -20,10 +20,10 @@ from __future__ import annotations
 import re
 
 from txmta.model import Reply, TLSInfo
+from txmta.smtp.authentication import Authentication
 from txmta.smtp.commands import REFUSALS, VERBS, State, chunk_arguments
 from txmta.smtp.dialogue import escape
-from txmta.smtp.envelopes import Envelopes
-from txmta.smtp.requests import Open, StartTLS
+from txmta.smtp.requests import Abort, Offer, Open, StartTLS
 
 _OK = Reply(250, "2.0.0", "Ok")
 _SYNTAX = Reply(500, "5.5.2", "Error: bad syntax")
@@ -52,7 +52,7 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-class Engine(Envelopes):
+class Engine(Authentication):
     """
     One session.
     """
@@ -75,6 +75,8 @@ class Engine(Envelopes):
             return False
         if self.state is State.TLS:
             self._out_of_step()
+        elif self.state is State.AUTH:
+            self._auth_response(line)
         else:
             self._line(line)
         return True
@@ -153,7 +155,10 @@ class Engine(Envelopes):
         if self._greeted(rest, "ESMTP"):
             rules = self.rules
             tls = self.session.tls
-            self._greet_extended(rules.ehlo_secure if tls else rules.ehlo)
+            if rules.auth:
+                self._ask(Offer(), self._greet_extended)
+            else:
+                self._greet_extended(rules.ehlo_secure if tls else rules.ehlo)
 
     def _greeted(self, rest: str, protocol: str) -> bool:
         if not rest:
@@ -238,9 +243,7 @@ class Engine(Envelopes):
         session = self.session
         session.helo, session.protocol, session.tls = "", "SMTP", tls
         session.login = None
-
-    def _auth(self, rest: str) -> None:
-        self._fail(Reply(503, "5.5.1", "Error: authentication not enabled"))
+        self._requests.append(Abort())
 
     def _etrn(self, rest: str) -> None:
         self._fail(_NOT_HERE)

@@ -192,6 +192,13 @@ class SMTPServerFactory(SMTPFactory, Admission):
         if self._drained is not None and not self.connections:
             self._finish_drain()
 
+    def stop_logins(self) -> None:
+        """
+        There are no sessions any more, and nobody can log in.
+        """
+        if self._context.logins is not None:
+            self._context.logins.backend.stop()
+
     # The end.
 
     def drain(self, limit: float = DRAIN) -> Deferred[None]:

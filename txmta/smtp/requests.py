@@ -52,6 +52,7 @@ class MailParameters:
     @ivar body: C{"7BIT"}, C{"8BITMIME"} or C{""}.
     @ivar ret: C{"FULL"}, C{"HDRS"} or C{""}.
     @ivar envid: decoded, printable ASCII, or C{""}.
+    @ivar auth: who it comes from, as the client says; decoded, or C{""}.
     """
 
     size: int | None = None
@@ -59,6 +60,7 @@ class MailParameters:
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
+    auth: str = ""
 
 
 @dataclass(slots=True)
@@ -261,6 +263,51 @@ class Impersonated(Request):
 
     __slots__ = ()
     asks: ClassVar[bool] = True
+
+
+class Offer(Request):
+    """
+    EHLO, where mechanisms belong to the answer: the whole reply is asked for.
+    """
+
+    __slots__ = ()
+    asks: ClassVar[bool] = True
+
+
+@dataclass(slots=True)
+class Authenticate(Request):
+    """
+    AUTH. Answered with 334 and a challenge, with 235, or with a refusal.
+
+    @ivar mechanism: in upper case.
+    @ivar response: as it came, in base64, or L{None} for none.
+    """
+
+    mechanism: str
+    response: str | None
+
+    asks: ClassVar[bool] = True
+
+
+@dataclass(slots=True)
+class Respond(Request):
+    """
+    What a client says to a challenge. Answered likewise.
+
+    @ivar text: as it came, in base64.
+    """
+
+    text: str
+
+    asks: ClassVar[bool] = True
+
+
+class Abort(Request):
+    """
+    The client gives up logging in; or the session forgets who logged in.
+    """
+
+    __slots__ = ()
 
 
 class StartTLS(Request):

@@ -51,6 +51,8 @@ class Rules:
     @ivar forbidden: says whether a command line ends the session with 221.
     @ivar noop: upper-case commands of smtpd_noop_commands.
     @ivar tls: STARTTLS is offered.
+    @ivar auth: clients may log in; C{auth_tls_only}: inside TLS only.
+    @ivar auth_line: octets of a response.
     @ivar ipv6: XCLIENT and XFORWARD may name such addresses.
     """
 
@@ -69,6 +71,9 @@ class Rules:
     smtputf8: bool = True
     strict_smtputf8: bool = False
     tls: bool = False
+    auth: bool = False
+    auth_tls_only: bool = False
+    auth_line: int = 12288
     ipv6: bool = True
 
     @cached_property
@@ -149,6 +154,8 @@ class Rules:
             vrfy=not settings.disable_vrfy_command,
             smtputf8=settings.smtputf8_enable,
             strict_smtputf8=settings.strict_smtputf8,
+            auth=settings.smtpd_sasl_auth_enable,
+            auth_line=settings.smtpd_sasl_response_limit,
             ipv6="ipv6" in settings.inet_protocols,
         )
 

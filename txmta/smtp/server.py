@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from txmta.events import Event, Note, Rejected, SessionTrouble, Warn
 from txmta.model import Reply, TLSInfo
-from txmta.smtp.connection import Connection
+from txmta.smtp.logging_in import LoggingIn
 from txmta.smtp.plain import OUR_FAULT, reply_for
 from txmta.smtp.requests import (
     Chunk,
@@ -48,7 +48,7 @@ _log = Logger()
 NOBODY = Reply(421, "4.4.2", "Error: connection lost")
 
 
-class SMTPServer(Connection):
+class SMTPServer(LoggingIn):
     """
     One session.
     """
@@ -192,6 +192,7 @@ class SMTPServer(Connection):
         )
 
     handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]] = {
+        **LoggingIn.login_handlers,
         Sender: _mail,
         Rcpt: _rcpt,
         Verify: _verify,

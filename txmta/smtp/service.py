@@ -42,6 +42,8 @@ from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.privileges import privileges
 from txmta.smtp.rules import Rules
+from txmta.smtp.sasl.backends import Tools, logins
+from txmta.smtp.sasl.backends import problems as login_problems
 from txmta.smtp.seats import Seats
 from txmta.smtp.space import Space
 
@@ -58,6 +60,7 @@ class Services:
     @ivar postmaster: hears of trouble in sessions, if he wants to.
     @ivar open_table: opens C{type:name} of the parameter named, if any has one.
     @ivar counts: of all processes; L{None}: this one counts alone.
+    @ivar login: for smtpd_sasl_auth_enable, if that is set.
     """
 
     clock: IReactorTime
@@ -72,6 +75,7 @@ class Services:
     postmaster: IPostmaster | None = None
     open_table: Callable[[str, str], ITable] | None = None
     counts: Counts | None = None
+    login: Tools | None = None
 
 
 def problems(settings: Settings) -> list[str]:
@@ -83,7 +87,7 @@ def problems(settings: Settings) -> list[str]:
         Rules.of(settings)
     except ValueError as e:
         found.append(f"smtpd_forbidden_commands: {e}")
-    return found
+    return [*found, *login_problems(settings)]
 
 
 def server_factory(
@@ -115,6 +119,7 @@ def server_factory(
         ),
         lookup=settings.smtpd_peername_lookup,
         postmaster=services.postmaster,
+        logins=logins(settings, services.login),
         privileges=privileges(
             services.sink,
             services.open_list,

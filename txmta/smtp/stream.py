@@ -15,21 +15,19 @@ from __future__ import annotations
 
 class Stream:
     """
+    @ivar limit: octets of a line, line end not counted.
     @ivar overlong: the line given last was cut.
     @ivar bare: the line given last ended in LF without CR.
     @ivar pending: there is anything.
     """
 
     __slots__ = (
-        *("_at", "_buffer", "_cr", "_cut", "_limit", "_more"),
-        *("bare", "overlong", "pending"),
+        *("_at", "_buffer", "_cr", "_cut", "_more"),
+        *("bare", "limit", "overlong", "pending"),
     )
 
     def __init__(self, limit: int) -> None:
-        """
-        @param limit: octets of a line, line end not counted.
-        """
-        self._limit = limit
+        self.limit = limit
         self._buffer = b""
         self._at = 0
         self._more: list[bytes] = []
@@ -71,10 +69,10 @@ class Stream:
         self.pending = self._at < len(self._buffer)
         self.bare = not (line.endswith(b"\r") or (not line and self._cr))
         self._cr = False
-        self.overlong = self._cut is not None or len(line) > self._limit
+        self.overlong = self._cut is not None or len(line) > self.limit
         if self._cut is not None:
             line, self._cut = self._cut, None
-        return line[: self._limit] if self.overlong else line.rstrip(b"\r")
+        return line[: self.limit] if self.overlong else line.rstrip(b"\r")
 
     def take(self) -> bytes:
         """
@@ -126,9 +124,9 @@ class Stream:
         """
         rest = self._buffer[self._at :]
         if self._cut is None:
-            if len(rest) <= self._limit:
+            if len(rest) <= self.limit:
                 return
-            self._cut = rest[: self._limit]
+            self._cut = rest[: self.limit]
         if rest:
             self._cr = rest.endswith(b"\r")
         self.push(b"")

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from txmta.address import split
 from txmta.config.settings import Settings
 from txmta.errors import TableUnavailable
-from txmta.events import Event
+from txmta.events import Event, Warn
 from txmta.interfaces import (
     IAddressResolver,
     ICleanup,
@@ -47,6 +47,9 @@ class Sink:
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
+
+    def warn(self, text: str) -> None:
+        self.emit(Warn("smtpd", text))
 
     @property
     def lines(self) -> list[str]:

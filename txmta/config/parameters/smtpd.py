@@ -252,12 +252,6 @@ class SmtpdParameters:
         status=Status.NOT_YET,
         note="There is no TLS yet; STARTTLS is answered with 502.",
     )
-    smtpd_sasl_auth_enable = boolean(
-        "no",
-        doc="Let clients authenticate.",
-        status=Status.NOT_YET,
-        note="There is no AUTH yet; it is answered with 503.",
-    )
     smtpd_milters = words(
         "",
         doc="Content filters asked before the queue.",

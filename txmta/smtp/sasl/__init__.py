@@ -1,0 +1,3 @@
+"""
+SASL, the server's side of logging in.
+"""
