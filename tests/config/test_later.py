@@ -117,7 +117,6 @@ class EffectTests(SynchronousTestCase):
             "smtp_tls_loglevel = 1",
             "postscreen_greet_wait = 3s",
             "address_verify_poll_count = 5",
-            "smtpd_policy_service_timeout = 5s",
             "smtp_tls_dane_insecure_mx_policy = dane",
             "transport_destination_rate_delay = 1s",
         ):

@@ -31,6 +31,7 @@ from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.anvil import Counts
 from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
+from txmta.smtp.policy_servers import PolicyServers
 from txmta.smtp.poller import Poller
 from txmta.smtp.sasl.backends import Tools
 from txmta.smtp.seats import CountedSeats, Seats
@@ -85,6 +86,11 @@ class SmtpdRole:
         self._seats: dict[str, Seats] = {}
         self._counts = parts.counts or OwnTally()
         self._hurried = False
+        self._policy_servers = PolicyServers(
+            shared.reactor,
+            lambda text: shared.sink.emit(Warn("smtpd", text)),
+            shared.settings.queue_directory,
+        )
         self._room = Room(shared.reactor, most_connections(), shared.sink)
 
     def adopt(self, sockets: Iterable[Bound]) -> None:
@@ -127,6 +133,7 @@ class SmtpdRole:
             await drained
         for factory in factories:
             factory.stop_logins()
+        self._policy_servers.stop()
 
     def hurry(self) -> None:
         """
@@ -157,6 +164,7 @@ class SmtpdRole:
                 parts.tables.registry.table,
                 self._counts,
                 self._login_tools(settings),
+                policy_servers=self._policy_servers,
             ),
             service.name,
             seats=self._seats_of(service),

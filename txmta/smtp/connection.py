@@ -120,6 +120,7 @@ class Connection(Unhurried):
         no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if no_delay is not None:
             no_delay(True)
+        self.session.reached(self.transport.getHost())
         self.transport.registerProducer(self, True)
         if self._context.lookup:
             when(self._context.names.name(self.client.address), self._name)

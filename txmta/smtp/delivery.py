@@ -35,6 +35,7 @@ from txmta.interfaces import (
 from txmta.model import Client, Envelope, Recipient, Reply
 from txmta.smtp.access.check import Actions, Check, World
 from txmta.smtp.access.policy import Policy
+from txmta.smtp.instances import make_instance
 from txmta.smtp.known import forwarded, known
 from txmta.smtp.requests import Rcpt, Sender, Verify
 from txmta.smtp.session import Session
@@ -92,6 +93,7 @@ class Delivery:
         self._local_origin = False
         self._recipients: list[Recipient] = []
         self._actions = Actions()
+        self._instance = make_instance(desk.now())
 
     # MAIL
 
@@ -169,6 +171,8 @@ class Delivery:
             sender.address if sender is not None else None,
             recipients=len(self._recipients),
             queue_id=self.queue_id,
+            instance=self._instance,
+            size=sender.params.size or 0 if sender is not None else 0,
             actions=self._actions,
         )
 

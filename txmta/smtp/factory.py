@@ -31,6 +31,7 @@ from txmta.smtp.connection import Admission, Connection
 from txmta.smtp.context import Context
 from txmta.smtp.seats import Seats
 from txmta.smtp.server import SMTPServer
+from txmta.smtp.session import plain_address as plain_address
 
 _log = Logger()
 
@@ -61,17 +62,6 @@ class Crowd:
     prefixes: tuple[int, int] = (32, 84)
     total: int = 0
     seats: Seats | None = None
-
-
-def plain_address(host: str) -> str:
-    """
-    @return: an address without scope, and IPv4 as IPv4.
-    """
-    if ":" not in host:
-        return host
-    host = host.partition("%")[0]
-    lower = host.lower()
-    return host[7:] if lower.startswith("::ffff:") and "." in host else host
 
 
 class SMTPServerFactory(SMTPFactory, Admission):

@@ -27,13 +27,15 @@ from txmta.interfaces import (
     IClientList,
     IClientNames,
     IEventSink,
+    IPolicyServers,
     IPostmaster,
     IQueueEntrance,
     ITable,
 )
 from txmta.smtp.access.check import World
 from txmta.smtp.access.kinds import Tools as AccessTools
-from txmta.smtp.access.policy import Policy, codes
+from txmta.smtp.access.policy import LISTS, Policy, codes
+from txmta.smtp.access.policy_service import problems as policy_problems
 from txmta.smtp.access.validate import problems_of_lists
 from txmta.smtp.anvil import Anvil, ClientLimits, Counts, Where
 from txmta.smtp.context import Context, Timeouts
@@ -61,6 +63,7 @@ class Services:
     @ivar open_table: opens C{type:name} of the parameter named, if any has one.
     @ivar counts: of all processes; L{None}: this one counts alone.
     @ivar login: for smtpd_sasl_auth_enable, if that is set.
+    @ivar policy_servers: for check_policy_service; L{None}: none can be asked.
     """
 
     clock: IReactorTime
@@ -76,13 +79,14 @@ class Services:
     open_table: Callable[[str, str], ITable] | None = None
     counts: Counts | None = None
     login: Tools | None = None
+    policy_servers: IPolicyServers | None = None
 
 
 def problems(settings: Settings) -> list[str]:
     """
     @return: why a server with these settings must not start, one line each.
     """
-    found = problems_of_lists(settings)
+    found = [*problems_of_lists(settings), *policy_problems(settings, tuple(LISTS))]
     try:
         Rules.of(settings)
     except ValueError as e:
@@ -168,6 +172,7 @@ def desk(settings: Settings, services: Services) -> Desk:
         services.own,
         codes(settings),
         partial(deferLater, services.clock),
+        services.policy_servers,
     )
     return Desk(
         sink=sink,

@@ -40,3 +40,22 @@ class Session:
     ahead: bool = False
     server_address: str = ""
     server_port: int = 0
+
+    def reached(self, host: object) -> None:
+        """
+        @param host: the address that the client connected to, as a transport
+            has it.
+        """
+        self.server_address = plain_address(getattr(host, "host", None) or "")
+        self.server_port = getattr(host, "port", 0)
+
+
+def plain_address(host: str) -> str:
+    """
+    @return: an address without scope, and IPv4 as IPv4.
+    """
+    if ":" not in host:
+        return host
+    host = host.partition("%")[0]
+    lower = host.lower()
+    return host[7:] if lower.startswith("::ffff:") and "." in host else host

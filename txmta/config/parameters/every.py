@@ -13,7 +13,7 @@ from txmta.config.later import Later
 from txmta.config.parameters.access import Access, Verify
 from txmta.config.parameters.daemons import Odds, Processes, Tables
 from txmta.config.parameters.families import Families
-from txmta.config.parameters.filters import Filters, Milters, Policy
+from txmta.config.parameters.filters import Filters, Milters
 from txmta.config.parameters.lmtp_tls import LmtpTls
 from txmta.config.parameters.mapping import Addresses, Delivery
 from txmta.config.parameters.postscreen import Postscreen, PostscreenTls
@@ -28,7 +28,6 @@ GROUPS: tuple[type, ...] = (
     Verify,
     Filters,
     Milters,
-    Policy,
     Addresses,
     Delivery,
     SmtpdTls,

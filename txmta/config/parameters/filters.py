@@ -6,7 +6,7 @@ See L{txmta.config.later} for the form.
 
 from __future__ import annotations
 
-from txmta.config.later import flag, items, number, seconds, stop, tables, text, warn
+from txmta.config.later import flag, items, seconds, stop, tables, text, warn
 
 FILTER = stop(
     "there is no such filter yet, and mail would pass unseen: remove the line, or "
@@ -18,9 +18,6 @@ REWRITES = stop(
 )
 NO_FILTER = warn("There is no such filter yet.")
 NO_MILTER = warn("There are no milters yet.")
-NO_POLICY = warn(
-    "There are no policy servers yet; check_policy_service stops the start."
-)
 STRICT = stop(
     "it is not there yet, and what it refuses would be let in: remove the line"
 )
@@ -143,40 +140,4 @@ class Milters:
     )
     milter_unknown_command_macros = items(
         "", NO_MILTER, "Macros that are sent with an unknown command."
-    )
-
-
-class Policy:
-    """
-    Postfix: C{smtpd/smtpd_check.c}.
-    """
-
-    smtpd_policy_service_default_action = text(
-        "451 4.3.5 Server configuration problem",
-        NO_POLICY,
-        "The action when a policy server cannot be asked.",
-    )
-    smtpd_policy_service_max_idle = seconds(
-        "300s",
-        NO_POLICY,
-        "How long an unused connection to a policy server is kept.",
-        low=1,
-    )
-    smtpd_policy_service_max_ttl = seconds(
-        "1000s", NO_POLICY, "How long a connection to a policy server is used.", low=1
-    )
-    smtpd_policy_service_policy_context = text(
-        "", NO_POLICY, "A word for the policy server, to tell services apart."
-    )
-    smtpd_policy_service_request_limit = number(
-        "0", NO_POLICY, "Requests over one connection; 0 means no limit."
-    )
-    smtpd_policy_service_retry_delay = seconds(
-        "1s", NO_POLICY, "Pause before a request is tried again.", low=1
-    )
-    smtpd_policy_service_timeout = seconds(
-        "100s", NO_POLICY, "Time for the answer.", low=1
-    )
-    smtpd_policy_service_try_limit = number(
-        "2", NO_POLICY, "How often a request is tried.", low=1
     )

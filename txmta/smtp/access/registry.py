@@ -15,14 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from txmta.smtp.access import access_table, by_client, by_sender, restrictions
+from txmta.smtp.access import (
+    access_table,
+    by_client,
+    by_sender,
+    policy_service,
+    restrictions,
+)
 from txmta.smtp.access.kinds import Kind as Kind
 from txmta.smtp.access.kinds import Tools as Tools
 
 #: By name, in lower case.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
-    for module in (restrictions, by_client, by_sender, access_table)
+    for module in (restrictions, by_client, by_sender, access_table, policy_service)
     for kind in module.KINDS
 }
 
