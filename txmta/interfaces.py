@@ -170,6 +170,12 @@ class ICleanupMessage(Interface):
             that we refuse. Never fails.
         """
 
+    def amend(envelope: Envelope) -> None:
+        """
+        What is to be done with the message has changed at the last moment:
+        before C{finish}.
+        """
+
     def abort() -> None:
         """
         The client went away, or the content is refused: forget it all.

@@ -219,6 +219,11 @@ class Envelope:
     @ivar trace: a L{Trace}.
     @ivar forwarded: what XFORWARD said of its client, by attribute in upper case;
         C{""} is what nobody knows. For the log, and for other servers.
+    @ivar hold: it is to be put on hold when it is taken; of one that is in the
+        queue this says nothing.
+    @ivar filter: C{transport:destination} for all its recipients (FILTER in access
+        tables), or C{""}.
+    @ivar prepend: headers to stand before all others when it is taken.
     """
 
     queue_id: str
@@ -235,6 +240,9 @@ class Envelope:
     local_origin: bool = False
     trace: int = 0
     forwarded: tuple[tuple[str, str], ...] = ()
+    hold: bool = False
+    filter: str = ""
+    prepend: tuple[str, ...] = ()
 
     @property
     def is_probe(self) -> bool:

@@ -17,6 +17,7 @@ Errors: none leave; they become replies, 4xx for our own faults.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -71,6 +72,8 @@ class CleanupMessage:
         settings = cleanup.settings
         self._submission = submission
         self._lead = trace.received(envelope, settings, submission)
+        if envelope.prepend:
+            self._lead = trace.prepended(envelope) + self._lead
         self._refusal: Reply | None = None
         self._strays = StrayFilter() if settings.cleanup_replace_stray_cr_lf else None
         self._characters = cleanup.characters()
@@ -124,6 +127,20 @@ class CleanupMessage:
         if changed is None and asking is not self._opened:
             changed = asking
         return self._incoming.commit(changed).addCallbacks(self._queued, self._failed)
+
+    def amend(self, envelope: Envelope) -> None:
+        old, new = self._opened.recipients, envelope.recipients
+        mapped = self._envelope.recipients
+        if new[: len(old)] == old:
+            first = max((r.n for r in mapped), default=-1) + 1
+            more = enumerate(new[len(old) :], first)
+            new = (*mapped, *(replace(r, n=n) for n, r in more))
+        self._envelope = replace(
+            self._envelope,
+            hold=envelope.hold,
+            filter=envelope.filter,
+            recipients=new,
+        )
 
     def abort(self) -> None:
         self._incoming.abort()

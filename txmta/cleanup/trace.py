@@ -69,6 +69,16 @@ def received(
     return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
 
 
+def prepended(envelope: Envelope) -> bytes:
+    """
+    @return: headers that access tables want before all others.
+    """
+    return b"".join(
+        _octets(line.replace("\r", " ").replace("\n", " ")) + b"\r\n"
+        for line in envelope.prepend
+    )
+
+
 def received_here(
     envelope: Envelope, settings: Settings, submission: Submission | None = None
 ) -> bytes:

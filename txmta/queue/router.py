@@ -15,11 +15,13 @@ L{MailError<txmta.errors.MailError>} is logged as a bug.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from txmta.address import split
 from txmta.errors import MailError
 from txmta.model import Action, AddressClass, Notify, Outcome, Recipient, Route
 from txmta.queue.active import ActiveMessage
@@ -66,7 +68,10 @@ class Router:
         begin when all are routed.
         """
         routing = Routing(self, message)
-        resolve, sender = self._resolve, message.envelope.sender
+        sender = message.envelope.sender
+        resolve: Callable[[str, str], Route | Deferred[Route]] = self._resolve
+        if message.envelope.filter and not message.envelope.is_probe:
+            resolve = through(message.envelope.filter)
         for recipient in message.envelope.recipients:
             if recipient.notify >= _EXPANDED:
                 self._tell_expanded(message, recipient)
@@ -211,6 +216,20 @@ class Router:
         Log something that nobody expected.
         """
         self._dispatcher.bug(failure, "routing")
+
+
+def through(text: str) -> Callable[[str, str], Route | Deferred[Route]]:
+    """
+    @param text: C{transport:destination}; without destination it is the domain.
+    @return: sends all there, whatever the address is.
+    """
+    transport, _, nexthop = text.partition(":")
+
+    def route(address: str, sender: str) -> Route:
+        to = nexthop or split(address)[1]
+        return Route(AddressClass.DEFAULT, transport, to, address)
+
+    return route
 
 
 class Routing:

@@ -190,10 +190,11 @@ class Connection(Unhurried):
     def _admit(self, refusal: Reply | None) -> None:
         if self._lost:
             return
-        if refusal is not None:
+        if refusal is not None and (refusal.close or refusal.code in (421, 521)):
             self._engine.refuse(refusal)
             self._pump()
         else:
+            self._engine.denied = refusal
             when(self.factory.spares(self), self._greet)
 
     def _greet(self, spared: bool) -> None:

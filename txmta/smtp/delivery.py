@@ -22,10 +22,9 @@ from twisted.internet.defer import Deferred
 from twisted.mail.smtp import IMessageDeliveryFactory
 from zope.interface import implementer
 
-from txmta.events import ClientKnown, Note, Rejected, Warn
+from txmta.events import ClientKnown, Rejected
 from txmta.interfaces import (
     ICleanup,
-    ICleanupMessage,
     IEventSink,
     IQueueEntrance,
     ITable,
@@ -34,12 +33,16 @@ from txmta.interfaces import (
 )
 from txmta.model import Client, Envelope, Recipient, Reply
 from txmta.smtp.access.check import Actions, Check, World
+from txmta.smtp.access.judgement import line
 from txmta.smtp.access.policy import Policy
+from txmta.smtp.actions import with_actions
+from txmta.smtp.judging import asked
 from txmta.smtp.instances import make_instance
 from txmta.smtp.known import forwarded, known
-from txmta.smtp.requests import Rcpt, Sender, Verify
+from txmta.smtp.requests import Rcpt, Sender
 from txmta.smtp.session import Session
 from txmta.smtp.space import Space
+from txmta.smtp.taking import AskedMessage, Dropped, Last, Message
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,27 @@ class Deliveries:
     def getMessageDelivery(self) -> Delivery:
         return Delivery(self._desk)
 
+    def greeted(
+        self, session: Session, stage: str
+    ) -> Reply | Deferred[Reply | None] | None:
+        """
+        A client has connected, or said HELO.
+
+        @return: why it is refused.
+        """
+        desk = self._desk
+        if not desk.policy.asks(stage):
+            return None
+        before = "CONNECT" if stage != "CONNECT" else ""
+        if_permit = session.postponed_at(before)
+        check = Check(desk.world, session, "", "", stage=stage, if_permit=if_permit)
+
+        def then(refusal: Reply | None) -> Reply | None:
+            session.postponed["HELO" if before else stage] = check.if_permit
+            return refusal
+
+        return asked(desk.policy, desk.sink, check, then)
+
 
 @implementer(ITxmtaDelivery)
 class Delivery:
@@ -93,6 +117,7 @@ class Delivery:
         self._local_origin = False
         self._recipients: list[Recipient] = []
         self._actions = Actions()
+        self._postponed: Reply | None = None
         self._instance = make_instance(desk.now())
 
     # MAIL
@@ -105,7 +130,23 @@ class Delivery:
             return self._refuse("MAIL", refusal, None)
         if origin.address:
             self._from = desk.world.addresses.rewrite(origin.address, True)
-        client = origin.session.client
+        if not desk.policy.asks("MAIL"):
+            self._postponed = origin.session.postponed_at("HELO")
+            return self._weigh(origin)
+        check = self._check("", origin.session)
+        check.stage, check.if_permit = "MAIL", origin.session.postponed_at("HELO")
+
+        def then(refusal: Reply | None) -> Any:
+            self._postponed = check.if_permit
+            return refusal or self._weigh(origin)
+
+        return asked(desk.policy, desk.sink, check, then)
+
+    def _weigh(self, origin: Sender) -> Any:
+        """
+        Find out whether headers are completed.
+        """
+        desk, client = self._desk, origin.session.client
         source = origin.session.forwarded.get("SOURCE")
         if source:
             self._local_origin = source == "LOCAL"
@@ -151,16 +192,18 @@ class Delivery:
         check = self._check(user.address, user.orig.session)
         if user.address.lower() == "postmaster":
             return self._accept(user, check)
-        answer = self._desk.policy.judge(check)
-        if answer is not None and isinstance(answer, Deferred):
-            return answer.addCallback(lambda reply: self._judged(user, check, reply))
-        return self._judged(user, check, answer)
+        return asked(
+            self._desk.policy,
+            self._desk.sink,
+            check,
+            lambda reply: reply or self._accept(user, check),
+        )
 
     def _check(self, recipient: str, session: Session) -> Check:
         # Envelope addresses are completed for everybody, unlike those in
         # headers (Postfix: cleanup, MAIL_ATTR_RWR_LOCAL).
         world = self._desk.world
-        address = world.addresses.rewrite(recipient, True)
+        address = world.addresses.rewrite(recipient, True) if recipient else ""
         sender = self._sender
         return Check(
             world,
@@ -174,44 +217,10 @@ class Delivery:
             instance=self._instance,
             size=sender.params.size or 0 if sender is not None else 0,
             actions=self._actions,
+            if_permit=self._postponed,
         )
 
-    def _note(self, check: Check) -> None:
-        """
-        Log what restrictions had to say.
-        """
-        emit = self._desk.sink.emit
-        for verb, text in check.notes:
-            if verb == "warning":
-                emit(Warn("smtpd", text))
-            elif verb == "info:":
-                emit(Note("smtpd", text))
-            else:
-                session = check.session
-                emit(
-                    Rejected(
-                        "smtpd",
-                        self.queue_id,
-                        check.stage,
-                        session.client,
-                        text,
-                        check.said,
-                        check.recipient or None,
-                        session.protocol,
-                        session.helo,
-                        verb,
-                    )
-                )
-        check.notes.clear()
-
-    def _judged(self, user: Rcpt, check: Check, reply: Reply | None) -> Any:
-        if check.notes:
-            self._note(check)
-        if reply is not None:
-            return self._refuse("RCPT", reply, user.address)
-        return self._accept(user, check)
-
-    def _accept(self, user: Rcpt, check: Check) -> Callable[[], Message]:
+    def _accept(self, user: Rcpt, check: Check) -> Callable[[], Any]:
         if not self.queue_id:
             self.queue_id = self._desk.store.new_id()
             self._arrival = self._desk.now()
@@ -239,30 +248,12 @@ class Delivery:
     def verify(self, recipient: Any) -> Reply | Deferred[Reply]:
         check = self._check(recipient.address, recipient.session)
         check.stage, check.actions = "VRFY", Actions()
-        answer = self._desk.policy.judge(check)
-        if isinstance(answer, Deferred):
-            return answer.addCallback(lambda reply: self._verified(recipient, reply))
-        return self._verified(recipient, answer)
-
-    def _verified(self, recipient: Verify, reply: Reply | None) -> Reply:
-        if reply is None:
-            return Reply(252, "2.0.0", recipient.text)
-        session = recipient.session
-        sender = self._sender.address if self._sender else None
-        self._desk.sink.emit(
-            Rejected(
-                "smtpd",
-                self.queue_id,
-                "VRFY",
-                session.client,
-                line(reply),
-                sender,
-                recipient.address,
-                session.protocol,
-                session.helo,
-            )
+        return asked(
+            self._desk.policy,
+            self._desk.sink,
+            check,
+            lambda reply: reply or Reply(252, "2.0.0", recipient.text),
         )
-        return reply
 
     def _refuse(
         self, stage: str, reply: Reply, recipient: str | None, verb: str = "reject"
@@ -294,54 +285,64 @@ class Delivery:
         """
         return b""
 
-    def _open(self) -> Message:
+    def _open(self) -> Reply | ITxmtaMessage | Deferred[Reply | ITxmtaMessage]:
+        if not self._desk.policy.asks("DATA"):
+            return self._opened(None)
+        check = self._whole("DATA")
+        return asked(self._desk.policy, self._desk.sink, check, self._opened)
+
+    def _opened(self, refusal: Reply | None) -> Reply | ITxmtaMessage:
+        if refusal is not None:
+            return refusal
+        if self._actions.discard:
+            return Dropped(self.queue_id)
+        message = self._desk.cleanup.open(with_actions(self._envelope(), self._actions))
+        if not self._desk.policy.asks("END-OF-MESSAGE"):
+            return Message(message)
+        return AskedMessage(message, self._last)
+
+    def _whole(self, stage: str) -> Check:
+        """
+        @return: a question about the whole message.
+        """
+        sender, recipients = self._sender, self._recipients
+        assert sender is not None, "MAIL came before"
+        only = recipients[0] if len(recipients) == 1 else None
+        check = self._check(only.original if only else "", sender.session)
+        check.stage = stage
+        return check
+
+    def _last(self, size: int) -> Last | Deferred[Last]:
+        check = self._whole("END-OF-MESSAGE")
+        check.size = size
+        return asked(self._desk.policy, self._desk.sink, check, self._asked_last)
+
+    def _asked_last(self, refusal: Reply | None) -> Last:
+        if refusal is not None:
+            return refusal
+        if self._actions.discard:
+            return Reply(250, "2.0.0", f"Ok: queued as {self.queue_id}")
+        if self._actions:
+            return with_actions(self._envelope(), self._actions)
+        return None
+
+    def _envelope(self) -> Envelope:
         sender = self._sender
         assert sender is not None, "MAIL came before"
         session = sender.session
         params = sender.params
-        return Message(
-            self._desk.cleanup.open(
-                Envelope(
-                    queue_id=self.queue_id,
-                    arrival=self._arrival,
-                    sender=self._from,
-                    recipients=tuple(self._recipients),
-                    client=session.client,
-                    helo=session.helo,
-                    protocol=session.protocol,
-                    body=params.body,
-                    smtputf8=params.smtputf8,
-                    ret=params.ret,
-                    envid=params.envid,
-                    local_origin=self._local_origin,
-                    forwarded=forwarded(session),
-                )
-            )
+        return Envelope(
+            queue_id=self.queue_id,
+            arrival=self._arrival,
+            sender=self._from,
+            recipients=tuple(self._recipients),
+            client=session.client,
+            helo=session.helo,
+            protocol=session.protocol,
+            body=params.body,
+            smtputf8=params.smtputf8,
+            ret=params.ret,
+            envid=params.envid,
+            local_origin=self._local_origin,
+            forwarded=forwarded(session),
         )
-
-
-def line(reply: Reply) -> str:
-    """
-    @return: a reply as the log shows it.
-    """
-    status = f"{reply.status} " if reply.status else ""
-    return f"{reply.code} {status}{reply.text}".replace("\n", " ")
-
-
-@implementer(ITxmtaMessage)
-class Message:
-    """
-    Content on its way to cleanup.
-    """
-
-    __slots__ = ("_message", "chunkReceived", "connectionLost", "eomReceived")
-
-    def __init__(self, message: ICleanupMessage) -> None:
-        self._message = message
-        # The same calls under the names of twisted.mail, without a call more.
-        self.chunkReceived = message.write
-        self.eomReceived = message.finish
-        self.connectionLost = message.abort
-
-    def lineReceived(self, line: bytes) -> None:
-        self._message.write(line + b"\r\n")

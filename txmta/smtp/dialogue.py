@@ -197,8 +197,10 @@ class Dialogue(Turns):
     @ivar counts: verb in lower case to [accepted, all].
     @ivar label: the client, for log lines.
     @ivar spared: smtpd_forbid_bare_newline_exclusions lists the client.
+    @ivar denied: what is said in place of 220, if the client may do nothing.
     """
 
+    denied: Reply | None = None
     where = "CONNECT"
     label = ""
     spared = False
@@ -233,7 +235,8 @@ class Dialogue(Turns):
         elif self.rules.forbid_unauth_pipelining and self.stream.pending:
             self._out_of_step()
         else:
-            self._say(self.rules.greeting)
+            self._errors += self.denied is not None
+            self._say(self.denied or self.rules.greeting)
 
     def refuse(self, reply: Reply) -> None:
         """

@@ -23,7 +23,7 @@ from txmta.model import Reply, TLSInfo
 from txmta.smtp.authentication import Authentication
 from txmta.smtp.commands import REFUSALS, VERBS, State, chunk_arguments
 from txmta.smtp.dialogue import escape
-from txmta.smtp.requests import Abort, Offer, Open, StartTLS
+from txmta.smtp.requests import Abort, Hello, Offer, Open, StartTLS
 
 _OK = Reply(250, "2.0.0", "Ok")
 _SYNTAX = Reply(500, "5.5.2", "Error: bad syntax")
@@ -56,6 +56,8 @@ class Engine(Authentication):
     """
     One session.
     """
+
+    _welcome = False
 
     def _step(self) -> bool:
         if self.state in (State.DATA, State.CHUNK):
@@ -105,6 +107,10 @@ class Engine(Authentication):
 
     def _command(self, name: bytes, rest: str, line: bytes) -> None:
         verb = VERBS.get(name)
+        if self.denied is not None and name != b"QUIT":
+            words = f"Error: access denied for {self.label}"
+            self._fail(Reply(503, "5.7.0", words))
+            return
         if name in self.rules.noop:
             self._junked()
             self._say(_OK)
@@ -164,10 +170,31 @@ class Engine(Authentication):
         if not rest:
             self._fail(Reply(501, "", f"Syntax: {self.where} hostname"))
             return False
+        if self.rules.asks_helo and not self._welcome:
+            self._ask_helo(rest, protocol)
+            return False
+        self._welcome = False
         self._forget()
         self.session.helo = _NEUTER.sub("?", " ".join(rest.split()))
         self.session.protocol = protocol
         return True
+
+    def _ask_helo(self, rest: str, protocol: str) -> None:
+        """
+        Whether a client may call himself so.
+        """
+        session = self.session
+        before, session.helo = session.helo, " ".join(rest.split())
+
+        def judged(reply: Reply) -> None:
+            session.helo = before
+            if reply.code >= 400:
+                self._fail(reply)
+                return
+            self._welcome = True
+            (self._helo if protocol == "SMTP" else self._ehlo)(rest)
+
+        self._ask(Hello(), judged)
 
     # Content.
 

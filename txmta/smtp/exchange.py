@@ -22,6 +22,7 @@ from txmta.interfaces import ITxmtaDelivery, ITxmtaMessage
 from txmta.model import Reply
 from txmta.smtp.plain import MessageMaker, PlainMessage, login
 from txmta.smtp.requests import Rcpt, Sender, Verify, octets
+from txmta.smtp.session import Session
 
 _log = Logger()
 
@@ -129,9 +130,7 @@ class Exchange:
     def open(self) -> Answer:
         makers = self._makers
         if self.ours:
-            message: Any = makers[0]()
-            self._message = message
-            return _OPENED
+            return read(makers[0](), self._opened)
         delivery, sender = self._delivery, self.sender
         assert delivery is not None and sender is not None, "MAIL came before"
         helo = self._rcpts[0].helo
@@ -139,6 +138,26 @@ class Exchange:
         messages = [maker() for maker in makers]
         self._message = PlainMessage(messages, header)
         return _OPENED
+
+    def _opened(self, message: Any) -> Reply:
+        if isinstance(message, Reply):
+            return message
+        if self._delivery is None:  # the client went away meanwhile
+            message.connectionLost()
+            return _NO_DELIVERY
+        self._message = message
+        return _OPENED
+
+    def greeted(self, session: Session, stage: str) -> Answer:
+        """
+        A client has connected, or said HELO.
+
+        @return: below 400 if he is welcome.
+        """
+        greeted = getattr(self._server.deliveryFactory, "greeted", None)
+        if greeted is None:
+            return _OPENED
+        return read(greeted(session, stage), lambda refusal: refusal or _OPENED)
 
     def chunk(self, block: bytes) -> None:
         if self._message is not None:

@@ -161,6 +161,16 @@ class Verify(Request):
     asks: ClassVar[bool] = True
 
 
+class Hello(Request):
+    """
+    HELO or EHLO, where restrictions are asked at once. Answered with a reply: a
+    code below 400 means "go on".
+    """
+
+    __slots__ = ()
+    asks: ClassVar[bool] = True
+
+
 class Open(Request):
     """
     DATA or the first BDAT: content is to come. Answered with a reply: a code

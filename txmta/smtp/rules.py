@@ -49,6 +49,8 @@ class Rules:
         C{"note"}, C{"reject"} or C{"no"}.
     @ivar bare_newline_code: of the reply that refuses one.
     @ivar forbidden: says whether a command line ends the session with 221.
+    @ivar asks_connect: somebody must be asked before a client is greeted;
+        C{asks_helo}: before he may call himself so.
     @ivar noop: upper-case commands of smtpd_noop_commands.
     @ivar tls: STARTTLS is offered.
     @ivar auth: clients may log in; C{auth_tls_only}: inside TLS only.
@@ -66,6 +68,8 @@ class Rules:
     forbidden: re.Pattern[bytes] = re.compile(rb"(?:CONNECT|GET|POST)\b|[^A-Z]", re.I)
     noop: frozenset[bytes] = frozenset()
     helo_required: bool = False
+    asks_connect: bool = False
+    asks_helo: bool = False
     strict: bool = False
     vrfy: bool = True
     smtputf8: bool = True
@@ -150,6 +154,10 @@ class Rules:
             forbidden=forbidden(settings.smtpd_forbidden_commands),
             noop=frozenset(w.upper().encode() for w in settings.smtpd_noop_commands),
             helo_required=settings.smtpd_helo_required,
+            asks_connect=not settings.smtpd_delay_reject
+            and bool(settings.smtpd_client_restrictions),
+            asks_helo=not settings.smtpd_delay_reject
+            and bool(settings.smtpd_helo_restrictions),
             strict=settings.strict_rfc821_envelopes,
             vrfy=not settings.disable_vrfy_command,
             smtputf8=settings.smtputf8_enable,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import ITLSTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -28,6 +28,7 @@ from txmta.smtp.requests import (
     Chunk,
     End,
     Forget,
+    Hello,
     Impersonated,
     Noted,
     Open,
@@ -107,6 +108,20 @@ class SMTPServer(LoggingIn):
 
     def _verify(self, request: Verify) -> None:
         self._ask(self._exchange.verify, request)
+
+    def _admit(self, refusal: Reply | None) -> None:
+        if refusal is None and self._context.rules.asks_connect and not self._lost:
+            greeted: Callable[..., Any] = self._exchange.greeted
+            asked = maybeDeferred(greeted, self.session, "CONNECT")
+            asked.addErrback(self._refusal).addCallback(self._connected)
+        else:
+            super()._admit(refusal)
+
+    def _connected(self, reply: Reply) -> None:
+        super()._admit(reply if reply.code >= 400 else None)
+
+    def _hello(self, request: Hello) -> None:
+        self._ask(self._exchange.greeted, self.session, self._engine.where)
 
     def _open(self, request: Open) -> None:
         self._ask(self._exchange.open)
@@ -196,6 +211,7 @@ class SMTPServer(LoggingIn):
         Sender: _mail,
         Rcpt: _rcpt,
         Verify: _verify,
+        Hello: _hello,
         Open: _open,
         Chunk: _chunk,
         End: _end,

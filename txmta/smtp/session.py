@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from txmta.model import Client, Login, TLSInfo
+from txmta.model import Client, Login, Reply, TLSInfo
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Session:
     @ivar login: who logged in, or L{None}.
     @ivar forwarded: what XFORWARD said, by attribute in upper case.
     @ivar ahead: commands came that had to wait for an answer first.
+    @ivar postponed: what defer_if_permit said at C{"CONNECT"} and at C{"HELO"}.
     @ivar server_address: our own, which the client connected to, with
         C{server_port}.
     """
@@ -37,9 +38,18 @@ class Session:
     tls: TLSInfo | None = None
     login: Login | None = None
     forwarded: Mapping[str, str] = field(default_factory=dict)
-    ahead: bool = False
+    # Depends on how the octets are cut; no two sessions differ by it.
+    ahead: bool = field(default=False, repr=False, compare=False)
     server_address: str = ""
     server_port: int = 0
+    postponed: dict[str, Reply | None] = field(default_factory=dict)
+
+    def postponed_at(self, stage: str) -> Reply | None:
+        """
+        @return: what of the stage may still refuse what everything permits.
+        """
+        found = self.postponed
+        return found.get(stage, found.get("CONNECT")) if found else None
 
     def reached(self, host: object) -> None:
         """

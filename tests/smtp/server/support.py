@@ -159,6 +159,9 @@ class Taken:
             return answer()
         return Reply(250, "2.0.0", f"Ok: queued as {self.envelope.queue_id}")
 
+    def amend(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+
     def abort(self) -> None:
         assert not (self.aborted or self.finished), "told once"
         self.aborted = True

@@ -101,6 +101,8 @@ def encode_attributes(envelope: Envelope) -> bytes:
         fields["local_origin"] = True
     if envelope.trace:
         fields["trace"] = int(envelope.trace)
+    if envelope.filter:
+        fields["filter"] = envelope.filter
     text = _json(fields)
     if "\\" in text:
         _check_text(*(v for v in fields.values() if isinstance(v, str)))
@@ -205,6 +207,7 @@ def decode_envelope(
     address, port, name, reverse_name, label = fields.items("client", 5)
     kept = from_text(sender)
     helo, protocol, body, ret, envid = fields.optional(_OPTIONAL)
+    (content_filter,) = fields.optional(("filter",))
     _check_together(
         [kept, address, name, reverse_name, label, helo, protocol, body, ret, envid]
     )
@@ -222,6 +225,7 @@ def decode_envelope(
         envid,
         fields.flag("local_origin"),
         trace,
+        filter=content_filter,
     )
 
 

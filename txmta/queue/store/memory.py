@@ -124,7 +124,8 @@ class MemoryStore:
         Put a message in the queue.
         """
         states = {r.n: RecipientState.TO_DO for r in envelope.recipients}
-        self.rows[envelope.queue_id] = Row(envelope, content, states=states)
+        queue = QueueName.HOLD if envelope.hold else QueueName.INCOMING
+        self.rows[envelope.queue_id] = Row(envelope, content, queue, states=states)
         for doorbell in self._doorbells:
             doorbell([envelope.queue_id])
         return envelope.queue_id

@@ -114,6 +114,8 @@ class Insert(Operation):
             )
         )
         rows.recipients += recipients[1:]
+        if envelope.hold:
+            rows.changes.append((_HELD, number, *_NOTHING[2:]))
 
 
 class Record(Operation):
@@ -284,7 +286,7 @@ class Rows:
 
 
 #: What a row of the view C{batch} asks for.
-_MESSAGE, _FINISHED = 1, 2
+_MESSAGE, _FINISHED, _HELD = 1, 2, 3
 _NOTHING = (None,) * 11
 _NOBODY = (None,) * 4
 

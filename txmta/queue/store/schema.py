@@ -54,7 +54,7 @@ CREATE TABLE content (
 #: that a transaction usually has to do is one statement so, and one step of
 #: SQLite, in which the interpreter's lock is given up once. Of C{kind} 1: a
 #: message with its first recipient and its content; 2: a message is finished;
-#: NULL: nothing.
+#: 3: a message goes on hold; NULL: nothing.
 BATCH = """
 CREATE TEMP VIEW batch (
     kind, id, sender, attributes, size, checksum, storage, data, n, address, info
@@ -74,6 +74,10 @@ BEGIN
     DELETE FROM message WHERE id = NEW.id;
     DELETE FROM recipient WHERE message = NEW.id;
     DELETE FROM content WHERE message = NEW.id;
+END;
+CREATE TEMP TRIGGER batch_held INSTEAD OF INSERT ON batch WHEN NEW.kind = 3
+BEGIN
+    UPDATE message SET queue = 3 WHERE id = NEW.id;
 END;
 """
 
