@@ -65,6 +65,9 @@ class SharedSeats:
         self._own.discard(seat)
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, self._base + seat)
 
+    def used(self) -> int:
+        return len(self._own) + self._count(0, SPAN)
+
     def _find(self, seat: int, end: int) -> int | None:
         """
         @return: a seat from there on that is ours now.

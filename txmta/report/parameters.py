@@ -32,8 +32,7 @@ from txmta.report.items import OF_STATUS, Item, Kind, Verdict
 DIFFERENT_DEFAULTS = frozenset(
     (
         *("alias_maps", "compatibility_level", "data_directory"),
-        *("smtpd_relay_restrictions", "smtpd_timeout", "smtpd_per_request_deadline"),
-        *("smtpd_hard_error_limit", "smtpd_junk_command_limit"),
+        "smtpd_relay_restrictions",
     )
 )
 
@@ -112,7 +111,7 @@ class Parameters:
         self, parameter: Parameter[Any], text: str
     ) -> tuple[Verdict, str, bool]:
         status = parameter.status
-        if parameter.name in DIFFERENT_DEFAULTS and "$stress" not in text:
+        if parameter.name in DIFFERENT_DEFAULTS:
             return Verdict.HONOURED, "", False
         if status not in (Status.NOT_YET, Status.REFUSED):
             why = "" if status is Status.HONOURED else parameter.note

@@ -51,6 +51,19 @@ class Room:
         self._full = False
         self._told = float("-inf")
 
+    @property
+    def limit(self) -> int:
+        """
+        Connections at a time; 0: any number.
+        """
+        return self._limit
+
+    def used(self) -> int:
+        """
+        @return: how many there are.
+        """
+        return self._count
+
     def add(self, port: Any) -> None:
         """
         @param port: listening; it accepts only while we are open.

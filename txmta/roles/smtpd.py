@@ -36,6 +36,7 @@ from txmta.smtp.poller import Poller
 from txmta.smtp.sasl.backends import Tools
 from txmta.smtp.seats import CountedSeats, Seats
 from txmta.smtp.service import Services, server_factory
+from txmta.smtp.stress import Room as stress_room
 from txmta.smtp.transport import write_at_once
 
 #: Seconds that sessions may take to end when we stop.
@@ -146,6 +147,8 @@ class SmtpdRole:
         service = bound.listen.service
         settings = shared.of(service)
         cleanup = cleanup_settings(shared, service)
+        seats = self._seats_of(service)
+        used = seats.used if seats is not None else self._room.used
         factory = server_factory(
             settings,
             Services(
@@ -167,7 +170,8 @@ class SmtpdRole:
                 policy_servers=self._policy_servers,
             ),
             service.name,
-            seats=self._seats_of(service),
+            seats=seats,
+            room=stress_room(service.maxproc or self._room.limit, used, bool(seats)),
         )
         port: Any = shared.reactor.adoptStreamPort(
             bound.socket.fileno(), bound.socket.family, factory

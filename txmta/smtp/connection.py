@@ -235,6 +235,15 @@ class Connection(Unhurried):
         if not self._lost:
             self.transport.abortConnection()
 
+    def hasten(self, context: Context) -> None:
+        """
+        The server is under stress.
+
+        @param context: how much time there is from now on.
+        """
+        self._context = context
+        self._renew()
+
     def _hang_up(self) -> None:
         if self._closing:
             return

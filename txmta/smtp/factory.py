@@ -15,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -27,11 +28,15 @@ from txmta.events import Warn
 from txmta.interfaces import IClientList
 from txmta.model import Client, Reply
 from txmta.smtp.anvil import Anvil, Meter
-from txmta.smtp.connection import Admission, Connection
+from txmta.smtp.connection import Admission, Connection, when
 from txmta.smtp.context import Context
 from txmta.smtp.seats import Seats
 from txmta.smtp.server import SMTPServer
+<<<<<<< /tmp/w/limits/mixed/txmta/smtp/factory.py
+from txmta.smtp.stress import Stress
+=======
 from txmta.smtp.session import plain_address as plain_address
+>>>>>>> /tmp/w/limits/h
 
 _log = Logger()
 
@@ -54,6 +59,8 @@ class Crowd:
         files; 0 is no limit.
     @ivar seats: for sessions of the service, over all processes; L{None}: no
         limit.
+    @ivar stress: says when there is hardly room; L{None}: never.
+    @ivar known: mynetworks: clients for whom there is room for longest.
     """
 
     exempt: IClientList
@@ -62,12 +69,15 @@ class Crowd:
     prefixes: tuple[int, int] = (32, 84)
     total: int = 0
     seats: Seats | None = None
+    stress: Stress | None = None
+    known: IClientList | None = None
 
 
 class SMTPServerFactory(SMTPFactory, Admission):
     """
     @ivar connections: that are open now.
     @ivar counted: told by how many they have become more.
+    @ivar stressed: what sessions get that begin under stress.
     """
 
     protocol = SMTPServer  # type: ignore[assignment]
@@ -90,17 +100,25 @@ class SMTPServerFactory(SMTPFactory, Admission):
         self._deliveries = deliveries
         self.connections: set[Connection] = set()
         self.counted: Callable[[int], object] = lambda more: None
+        self.stressed = context, deliveries
         self._seated: dict[Connection, int] = {}
         self._drained: Deferred[None] | None = None
         self._last_call: IDelayedCall | None = None
 
     def buildProtocol(self, addr: Any) -> Any:
         host = plain_address(getattr(addr, "host", "") or "127.0.0.1")
-        server = SMTPServer(self._context, Client(host, getattr(addr, "port", 0)))
+        stress = self._crowd.stress
+        context, deliveries = self._context, self._deliveries
+        if stress is not None:
+            if stress.look():
+                self._hasten()
+            if stress.on:
+                context, deliveries = self.stressed
+        server = SMTPServer(context, Client(host, getattr(addr, "port", 0)))
         server.factory = self
         server.host = self.domain
         server.portal = self.portal
-        server.deliveryFactory = self._deliveries
+        server.deliveryFactory = deliveries
         self.connections.add(server)
         self.counted(1)
         server.group = self._key(host)
@@ -123,7 +141,39 @@ class SMTPServerFactory(SMTPFactory, Admission):
         crowd = self._crowd
         if crowd.total and len(self.connections) > crowd.total:
             return _BUSY
+        if crowd.stress is None or not crowd.stress.crowded:
+            return self._admit(connection)
+
+        def room(known: bool) -> Reply | Deferred[Reply | None] | None:
+            return self._admit(connection) if known else _BUSY
+
+        known = self._known(connection)
+        return known.addCallback(room) if isinstance(known, Deferred) else room(known)
+
+    def _known(self, connection: Connection) -> bool | Deferred[bool]:
+        known = self._crowd.known
+        if connection.session.login is not None or known is None:
+            return True
+        return self._matches(known, connection.client)
+
+    def _hasten(self) -> None:
+        """
+        Stress begins: strangers have no more time than new ones.
+        """
+        context = self.stressed[0]
+
+        def hasten(connection: Connection, known: bool) -> None:
+            if not known:
+                connection.hasten(context)
+
+        for connection in list(self.connections):
+            when(self._known(connection), partial(hasten, connection))
+
+    def _admit(self, connection: Connection) -> Reply | Deferred[Reply | None] | None:
+        crowd = self._crowd
         if crowd.seats is not None and not self._seat(connection, crowd.seats):
+            if crowd.stress is not None:
+                crowd.stress.full()
             return _BUSY
         anvil = crowd.anvil
         if anvil is None:

@@ -27,6 +27,11 @@ class Seats(Protocol):
         It is free again.
         """
 
+    def used(self) -> int:
+        """
+        @return: how many are taken.
+        """
+
 
 class CountedSeats:
     """
@@ -34,7 +39,7 @@ class CountedSeats:
     """
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
+        self._limit = self._free = limit
 
     def take(self) -> int | None:
         if self._free <= 0:
@@ -44,3 +49,6 @@ class CountedSeats:
 
     def give(self, seat: int) -> None:
         self._free += 1
+
+    def used(self) -> int:
+        return self._limit - self._free

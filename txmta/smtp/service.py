@@ -12,7 +12,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}.
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
@@ -48,6 +48,7 @@ from txmta.smtp.sasl.backends import Tools, logins
 from txmta.smtp.sasl.backends import problems as login_problems
 from txmta.smtp.seats import Seats
 from txmta.smtp.space import Space
+from txmta.smtp.stress import Room, Stress
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,14 @@ def server_factory(
     service: str = "smtp",
     total: int = 0,
     seats: Seats | None = None,
+    room: Room | None = None,
 ) -> SMTPServerFactory:
     """
     @param settings: of this service in master.cf.
     @param service: its name there.
     @param total: connections at a time, 0 for no limit.
     @param seats: for its sessions.
+    @param room: for sessions; L{None}: as for any number.
     @raise ConfigError: L{problems} has something.
     """
     found = problems(settings)
@@ -116,11 +119,7 @@ def server_factory(
         clock=services.clock,
         sink=services.sink,
         names=services.names,
-        timeouts=Timeouts(
-            idle=settings.smtpd_timeout,
-            per_request=settings.smtpd_per_request_deadline,
-            min_rate=settings.smtpd_min_data_rate,
-        ),
+        timeouts=_timeouts(settings),
         lookup=settings.smtpd_peername_lookup,
         postmaster=services.postmaster,
         logins=logins(settings, services.login),
@@ -134,14 +133,63 @@ def server_factory(
         exempt=services.open_list("smtpd_client_event_limit_exceptions"),
         spared=services.open_list("smtpd_forbid_bare_newline_exclusions"),
         anvil=anvil(settings, services, service),
-        prefixes=(
-            settings.smtpd_client_ipv4_prefix_length,
-            settings.smtpd_client_ipv6_prefix_length,
-        ),
+        prefixes=_prefixes(settings),
         total=total,
         seats=seats,
+        stress=stress_of(room, service, services),
+        known=services.open_list("mynetworks"),
     )
-    return SMTPServerFactory(context, crowd, Deliveries(desk(settings, services)))
+    deliveries = Deliveries(desk(settings, services))
+    factory = SMTPServerFactory(context, crowd, deliveries)
+    if room is not None:
+        factory.stressed = _stressed(context, deliveries, settings, services)
+    return factory
+
+
+def _stressed(
+    context: Context, deliveries: Deliveries, settings: Settings, services: Services
+) -> tuple[Context, Deliveries]:
+    """
+    @return: the same, but for what a client may do, and for how long.
+    """
+    stressed = settings.override({"stress": "yes"})
+    rules = replace(context.rules, limits=Rules.of(stressed).limits)
+    context = replace(context, rules=rules, timeouts=_timeouts(stressed))
+    if _decided_by_stress(settings):
+        deliveries = Deliveries(desk(stressed, services))
+    return context, deliveries
+
+
+def _prefixes(settings: Settings) -> tuple[int, int]:
+    return (
+        settings.smtpd_client_ipv4_prefix_length,
+        settings.smtpd_client_ipv6_prefix_length,
+    )
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(
+        idle=settings.smtpd_timeout,
+        per_request=settings.smtpd_per_request_deadline,
+        min_rate=settings.smtpd_min_data_rate,
+    )
+
+
+def stress_of(room: Room | None, service: str, services: Services) -> Stress | None:
+    """
+    @param service: its name in master.cf.
+    """
+    if room is None or not room.limit:
+        return None
+    return Stress(room, service, services.clock, services.sink)
+
+
+def _decided_by_stress(settings: Settings) -> bool:
+    """
+    @return: restrictions may differ under stress, or those may whom they ask.
+    """
+    texts = [each.text for each in settings.definitions.values()]
+    return any("stress" in text or "policy_service" in text for text in texts)
 
 
 def anvil(settings: Settings, services: Services, service: str) -> Anvil | None:

@@ -19,7 +19,6 @@ from txmta.config.later import (
     warn,
 )
 
-LOAD = warn("Values do not change under load.")
 SINGLE = idle("Each main.cf is started by itself.")
 PARTS = idle("Parts of txmta find each other without names of services.")
 LIMITS = idle("Parts of txmta have their own time limits and restarts.")
@@ -123,7 +122,6 @@ class Processes:
     service_throttle_time = seconds(
         "60s", LIMITS, "How long a service rests whose process failed at once.", low=1
     )
-    stress = text("", LOAD, '"yes" in a service whose processes are all busy.')
     trigger_timeout = seconds("10s", LIMITS, "Time to wake another daemon.", low=1)
     postlogd_watchdog_timeout = seconds(
         "10s", LIMITS, "Time for one operation of postlogd, then it ends itself.", low=1

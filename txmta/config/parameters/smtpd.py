@@ -19,18 +19,15 @@ class SmtpdParameters:
         doc="What follows 220 in the greeting. RFC 5321 wants $myhostname first.",
     )
     smtpd_timeout = time(
-        "300s",
+        "${stress?{10}:{300}}s",
         low=1,
         doc="How long a client may take to send a request, or to take a reply.",
-        status=Status.APPROXIMATED,
-        note="Postfix lowers it to 10s under stress; here it stays.",
     )
     smtpd_per_request_deadline = boolean(
-        "no",
+        "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:"
+        "{${stress?{yes}:{no}}}}",
         doc="Let smtpd_timeout limit a whole request, not each read of it, so "
         "that a client cannot hold a session with an octet now and then.",
-        status=Status.APPROXIMATED,
-        note="Postfix turns it on under stress; here it stays.",
     )
     smtpd_min_data_rate = count(
         "500",
@@ -87,22 +84,26 @@ class SmtpdParameters:
         "10", low=1, doc="Errors after which replies are delayed."
     )
     smtpd_hard_error_limit = count(
-        "20",
+        "${stress?{1}:{20}}",
         low=1,
         doc="Errors after which the client is disconnected.",
-        status=Status.APPROXIMATED,
-        note="Postfix lowers it to 1 under stress; here it stays.",
     )
     smtpd_error_sleep_time = time(
         "1s", doc="Delay of each reply after smtpd_soft_error_limit errors."
     )
     smtpd_junk_command_limit = count(
-        "100",
+        "${stress?{1}:{100}}",
         low=1,
         doc="Commands without mail (NOOP, VRFY, RSET, EHLO) in one session "
         "before each more is an error.",
+    )
+    stress = string(
+        "",
+        doc="yes in ${stress?{...}:{...}} for sessions that begin while a service "
+        "has hardly room for more: 8 of 10 sessions of its maxproc in master.cf, or "
+        "of half the files that a process may open.",
         status=Status.APPROXIMATED,
-        note="Postfix lowers it to 1 under stress; here it stays.",
+        note="Postfix tells processes that it starts while all are busy.",
     )
 
     # What a client may not do.
