@@ -32,11 +32,8 @@ from txmta.smtp.connection import Admission, Connection, when
 from txmta.smtp.context import Context
 from txmta.smtp.seats import Seats
 from txmta.smtp.server import SMTPServer
-<<<<<<< /tmp/w/limits/mixed/txmta/smtp/factory.py
-from txmta.smtp.stress import Stress
-=======
 from txmta.smtp.session import plain_address as plain_address
->>>>>>> /tmp/w/limits/h
+from txmta.smtp.stress import Stress
 
 _log = Logger()
 
