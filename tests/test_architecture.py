@@ -137,6 +137,7 @@ PURE = (
     "smtp/client_engine.py",
     "smtp/client_events.py",
     "smtp/client_exchange.py",
+    "smtp/client_forwarding.py",
     "smtp/client_handshake.py",
     "smtp/authentication.py",
     "smtp/failures.py",

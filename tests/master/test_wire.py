@@ -293,8 +293,9 @@ class BadRequestTests(WireCase):
             self,
             record,
             lambda bad: self.reader().whole(bad),
-            # Before 1970, and all of a list of two are one.
+            # Before 1970, nothing forwarded, and all of a list of two are one.
             (("envelope", 12), -1),
+            (("envelope", 16), []),
             (("recipients", 0), "missing"),
             (("recipients", 1), "missing"),
         )

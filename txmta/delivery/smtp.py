@@ -51,6 +51,7 @@ from txmta.model import DeliveryRequest, Outcome
 from txmta.smtp.client import Limits
 from txmta.smtp.client_dial import Dialler, DialRules
 from txmta.smtp.client_events import ClientRules, Target
+from txmta.smtp.client_forwarding import ignored
 from txmta.smtp.client_trouble import Trouble
 
 #: Puts hosts of equal preference in random order.
@@ -177,7 +178,7 @@ def dial_rules(settings: Settings, lmtp: bool = False) -> DialRules:
         settings.smtp_never_send_ehlo,
         settings.smtp_skip_5xx_greeting,
         settings.smtp_quote_rfc821_envelope,
-        frozenset(word.upper() for word in settings.smtp_discard_ehlo_keywords),
+        ignored(settings),
         lmtp=lmtp,
     )
     return DialRules(
@@ -215,7 +216,7 @@ def limits(settings: Settings) -> Limits:
         helo,  # AUTH
         helo,  # TLS
         0,  # idle
-        settings.smtp_rset_timeout,
+        *(settings.smtp_rset_timeout, *(settings.smtp_xforward_timeout,) * 2),
         settings.smtp_mail_timeout,
         settings.smtp_rcpt_timeout,
         settings.smtp_data_init_timeout,

@@ -53,7 +53,10 @@ MAX_RECIPIENTS = 100_000
 #: Characters of all their addresses: 320 for each of so many.
 MAX_ADDRESSES = 32_000_000
 
-_ENVELOPE = 16
+_ENVELOPE = 17
+
+#: Names and values of what XFORWARD said.
+MAX_FORWARDED = 32
 
 
 def encode_request(key: int, request: DeliveryRequest) -> list[Record]:
@@ -149,6 +152,7 @@ def _encode_envelope(envelope: Envelope) -> list[Any]:
         envelope.smtputf8,
         envelope.local_origin,
         int(envelope.trace),
+        [text for pair in envelope.forwarded for text in pair],
     ]
 
 
@@ -164,8 +168,12 @@ def _check_envelope(items: list[Any]) -> None:
     All but its texts.
     """
     check_queue_id(items[0])
-    port, arrival, smtputf8, local_origin, trace = items[11:]
+    port, arrival, smtputf8, local_origin, trace, forwarded = items[11:]
     check_number(port, 65536)
+    if forwarded != []:
+        if len(check_list(forwarded, 0, MAX_FORWARDED)) % 2:
+            raise BadDelivery("an attribute without value")
+        check_texts(forwarded)
     check_seconds(arrival, -MAX_SECONDS)
     if type(smtputf8) is not bool or type(local_origin) is not bool:
         raise BadDelivery("a flag is none")
@@ -297,7 +305,7 @@ def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Env
     _check_envelope(items)
     queue_id, sender, helo, protocol, body, ret, envid = items[:7]
     address, name, reverse_name, label = items[7:11]
-    port, arrival, smtputf8, local_origin, trace = items[11:]
+    port, arrival, smtputf8, local_origin, trace, forwarded = items[11:]
     return Envelope(
         queue_id,
         arrival,
@@ -312,4 +320,5 @@ def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Env
         envid,
         local_origin,
         trace,
+        tuple(zip(forwarded[::2], forwarded[1::2], strict=True)),
     )

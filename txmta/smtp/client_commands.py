@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from txmta.address import quote
 from txmta.model import Envelope, Notify, Recipient
+from txmta.smtp.client_forwarding import offered as attributes
 from txmta.smtp.replies import ServerReply
 
 
@@ -37,6 +38,7 @@ class Features:
     What a server offers (its EHLO answer), less what we are told to ignore.
 
     @ivar size_limit: octets, 0 for none.
+    @ivar xforward: attributes that it takes.
     @ivar auth: mechanisms, perhaps none; L{None}: there is no AUTH.
     @ivar dummy_auth: AUTH=<> is said with MAIL.
     """
@@ -51,6 +53,7 @@ class Features:
     starttls: bool = False
     auth: tuple[str, ...] | None = None
     dummy_auth: bool = False
+    xforward: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -112,6 +115,7 @@ def features(reply: ServerReply, ignore: Collection[str] = ()) -> Features:
         smtputf8=utf8,
         dsn="DSN" in offered,
         starttls="STARTTLS" in offered,
+        xforward=attributes(offered.get("XFORWARD", "")),
         auth=tuple(offered["AUTH"].split()) if "AUTH" in offered else None,
     )
 

@@ -47,6 +47,7 @@ from txmta.smtp.client_events import (
     StartTls,
 )
 from txmta.smtp.client_exchange import Exchange
+from txmta.smtp.client_forwarding import xforward
 from txmta.smtp.client_handshake import Handshake
 from txmta.smtp.client_lmtp import LmtpExchange
 from txmta.smtp.client_probe import ProbeExchange
@@ -130,12 +131,12 @@ class ClientEngine:
         """
         assert self.stage is Stage.IDLE, "one transaction at a time"
         self.transactions += 1
-        problem = self._impossible(transaction)
-        if problem is not None:
+        if (problem := self._impossible(transaction)) is not None:
             return [Failed(problem), Over(True)]
         offered, quoting = self._handshake.offered, self._quoting
         events: list[Event] = []
-        commands = ["RSET"] if self._must_reset else []
+        commands = xforward(transaction.envelope, offered.xforward)
+        commands[:0] = ["RSET"] * self._must_reset
         waiting: list[int] = []
         try:
             commands.append(mail_from(transaction, offered, quoting))

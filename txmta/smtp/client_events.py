@@ -38,14 +38,16 @@ class Stage(IntEnum):
     TLS = 6  # the driver shakes hands; nothing is expected in clear text
     IDLE = 7
     RSET = 8
-    MAIL = 9
-    RCPT = 10
-    DATA = 11
-    CONTENT = 12  # we send; nothing is expected
-    DOT = 13
-    NOBODY = 14  # of the lone dot that ends a message for nobody
-    QUIT = 15
-    CLOSED = 16
+    FORWARD = 9  # XFORWARD NAME=... ADDR=...
+    FORWARD_HELO = 10  # XFORWARD PROTO=... HELO=...
+    MAIL = 11
+    RCPT = 12
+    DATA = 13
+    CONTENT = 14  # we send; nothing is expected
+    DOT = 15
+    NOBODY = 16  # of the lone dot that ends a message for nobody
+    QUIT = 17
+    CLOSED = 18
 
 
 #: What was being done, for "lost connection with ... while ...".
@@ -59,6 +61,8 @@ DOING = (
     "performing the TLS handshake",
     "waiting for work",
     "sending RSET probe",
+    "sending XFORWARD name/address",
+    "sending XFORWARD protocol/helo_name",
     "sending MAIL FROM",
     "sending RCPT TO",
     "sending DATA command",
@@ -73,6 +77,8 @@ DOING = (
 REQUESTS = {
     Stage.STARTTLS: "STARTTLS command",
     Stage.RSET: "RSET probe",
+    Stage.FORWARD: "XFORWARD name/address command",
+    Stage.FORWARD_HELO: "XFORWARD helo/protocol command",
     Stage.MAIL: "MAIL FROM command",
     Stage.RCPT: "RCPT TO command",
     Stage.DATA: "DATA command",

@@ -27,6 +27,20 @@ from txmta.smtp.client_events import (
 from txmta.smtp.replies import ServerReply
 
 
+def first_stage(command: str) -> Stage:
+    """
+    @return: what is awaited after the first command of a transaction; C{""} is
+        MAIL.
+    """
+    if command == "RSET":
+        return Stage.RSET
+    if command.startswith("XFORWARD "):
+        name = command[len("XFORWARD ") :].partition("=")[0]
+        address = name in ("NAME", "ADDR", "PORT")
+        return Stage.FORWARD if address else Stage.FORWARD_HELO
+    return Stage.MAIL
+
+
 class Exchange:
     """
     @ivar stage: what is awaited; L{Stage.IDLE} when the transaction is over.
@@ -41,6 +55,7 @@ class Exchange:
         "_answered",
         "_commands",
         "_dead",
+        "_forward",
         "_label",
         "_pipelining",
         "_waiting",
@@ -58,7 +73,7 @@ class Exchange:
         @param waiting: the index of the recipient of each RCPT.
         @param label: C{host[address]}.
         """
-        self.stage = Stage.RSET if commands[0] == "RSET" else Stage.MAIL
+        self.stage = first_stage(commands[0])
         self.heard = False
         self.must_reset = False
         self.last = False
@@ -66,6 +81,8 @@ class Exchange:
         self._waiting = waiting
         self._label = label
         self._pipelining = pipelining
+        # Of these there are none, one or two, of either kind.
+        self._forward = [c for c in commands[:3] if c.startswith("XFORWARD ")]
         self._answered = 0
         self._accepted = 0
         self._dead = False  # something was said for all recipients together
@@ -109,6 +126,8 @@ class Exchange:
             return self._mail(reply, events)
         if stage is Stage.DATA:
             return self._data(reply, events)
+        if stage in (Stage.FORWARD, Stage.FORWARD_HELO):
+            return self._forwarded(reply, events)
         if stage is Stage.DOT:
             return self._dot(reply, events)
         if stage is Stage.RSET:
@@ -126,7 +145,22 @@ class Exchange:
             # sent yet.
             raise Broken(self._said(reply).as_unused(), polite=True)
         self.heard = False
-        self.stage = Stage.MAIL
+        self.stage = first_stage((*self._forward, "")[0])
+        return self._next()
+
+    def _forwarded(self, reply: ServerReply, events: list[Event]) -> str:
+        """
+        As Postfix: a server that offers XFORWARD, and refuses it, does not get
+        the message.
+        """
+        if reply.code >= 300:
+            if not self._dead:
+                self._fail_all(reply, events)
+            if not self._pipelining:
+                self.stage = Stage.IDLE
+                return ""
+        self._forward.pop(0)
+        self.stage = first_stage((*self._forward, "")[0])
         return self._next()
 
     def _mail(self, reply: ServerReply, events: list[Event]) -> str:
@@ -134,7 +168,8 @@ class Exchange:
             self.stage = Stage.RCPT
             self.must_reset = True
             return self._next()
-        self._fail_all(reply, events)
+        if not self._dead:
+            self._fail_all(reply, events)
         self.stage = Stage.RCPT if self._pipelining else Stage.IDLE
         return ""
 

@@ -49,12 +49,6 @@ class Filters:
     smtpd_proxy_timeout = seconds(
         "100s", NO_FILTER, "Time for each step with it.", low=1
     )
-    smtp_xforward_timeout = seconds(
-        "300s", NO_FILTER, "Time for an XFORWARD command, which is not sent.", low=1
-    )
-    lmtp_xforward_timeout = seconds(
-        "300s", NO_FILTER, "As smtp_xforward_timeout, for LMTP.", low=1
-    )
     strict_7bit_headers = flag("no", STRICT, "Refuse headers with 8-bit octets.")
     strict_8bitmime = flag(
         "no", STRICT, "Both strict_7bit_headers and strict_8bitmime_body."

@@ -72,6 +72,7 @@ class SmtpParameters(SmtpSaslParameters):
     smtp_data_done_timeout = time(
         "600s", low=1, doc="Time for the answer to the final dot."
     )
+    smtp_xforward_timeout = time("300s", low=1, doc="Time for the answer to XFORWARD.")
     smtp_rset_timeout = time("20s", low=1, doc="Time for the answer to RSET.")
     smtp_quit_timeout = time("300s", low=1, doc="Time for the answer to QUIT.")
     smtp_per_request_deadline = boolean(
@@ -245,8 +246,8 @@ class SmtpParameters(SmtpSaslParameters):
     )
     smtp_send_xforward_command = boolean(
         "no",
-        doc="Tell a content filter who the client was.",
-        status=Status.NOT_YET,
+        doc="Tell servers that offer XFORWARD, as content filters do, where mail "
+        "came from: the client, what it called itself, and our queue id.",
     )
     disable_mime_output_conversion = boolean(
         "no",

@@ -103,8 +103,11 @@ def encode_attributes(envelope: Envelope) -> bytes:
         fields["trace"] = int(envelope.trace)
     if envelope.filter:
         fields["filter"] = envelope.filter
+    if envelope.forwarded:
+        fields["forwarded"] = envelope.forwarded
     text = _json(fields)
     if "\\" in text:
+        _check_text(*(t for pair in envelope.forwarded for t in pair))
         _check_text(*(v for v in fields.values() if isinstance(v, str)))
         _check_text(client.address, client.name, client.reverse_name, client.label)
     if len(text) > MAX_ATTRIBUTES:
@@ -157,6 +160,14 @@ class _Fields:
         """
         get = self._values.get
         return [get(name, "") for name in names]
+
+    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
+        value = self._values.get(name, ())
+        if not isinstance(value, list | tuple) or len(value) > 16:
+            raise ValueError(f"{name} is not a list")
+        if any(not isinstance(each, list) or len(each) != 2 for each in value):
+            raise ValueError(f"{name} is not a list of pairs")
+        return tuple((_text(key), _text(text)) for key, text in value)
 
     def items(self, name: str, count: int) -> list[Any]:
         value = self._values.get(name)
@@ -226,6 +237,7 @@ def decode_envelope(
         fields.flag("local_origin"),
         trace,
         filter=content_filter,
+        forwarded=fields.pairs("forwarded"),
     )
 
 
