@@ -50,14 +50,17 @@ def _known(envelope: Envelope) -> dict[str, str]:
         "PROTO": envelope.protocol,
         "HELO": envelope.helo,
     }
-    if client == LOCAL_CLIENT or not envelope.protocol:
-        known = {}
+    local = envelope.local_origin or client == LOCAL_CLIENT
     if envelope.forwarded:
-        known.update(dict(envelope.forwarded))
-    known.setdefault("IDENT", envelope.queue_id)
-    local = envelope.local_origin or not known.get("NAME")
+        # As Postfix: of what it did not say, nothing is known.
+        known = dict(envelope.forwarded)
+    elif client == LOCAL_CLIENT:
+        known = {}
+    if ":" in known.get("ADDR", ""):
+        known["ADDR"] = f"IPv6:{known['ADDR']}"
+    known["IDENT"] = known.get("IDENT") or envelope.queue_id
     known["SOURCE"] = "LOCAL" if local else "REMOTE"
-    return {name: value for name, value in known.items() if value}
+    return {n: value for n, value in known.items() if value not in ("", "unknown")}
 
 
 def xtext(text: str) -> str:
@@ -66,8 +69,7 @@ def xtext(text: str) -> str:
     """
     octets = text.encode("utf-8", "surrogateescape")
     return "".join(
-        chr(c) if 33 <= c <= 126 and c not in b'+="<>()[]\\;,@' else f"+{c:02X}"
-        for c in octets
+        chr(c) if 33 <= c <= 126 and c != 43 else f"+{c:02X}" for c in octets
     )
 
 
