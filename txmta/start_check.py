@@ -27,6 +27,7 @@ from txmta.maps.context import PLAIN, Ways
 from txmta.maps.match import MatchLists
 from txmta.queue.templates import load as load_templates
 from txmta.roles.shared import Tables, approving, make_registry
+from txmta.smtp.access.validate import tables_of
 from txmta.smtp.service import problems as smtpd_problems
 
 #: Lists that may name files and tables, and are of no address class.
@@ -55,6 +56,7 @@ def problems_of_tables(
         *_problems_of_classes(settings, ways),
         *_problems_of_templates(settings),
         *_problems_of_lists(settings, (*NETWORKS, *STRINGS, *RESTRICTIONS), ways),
+        *_problems_of_restrictions(settings, ways),
         *problems_of_agents(settings, names, ways),
     ]
     problems = [with_place(each, settings) for each in found]
@@ -82,6 +84,7 @@ def _problems_of_overrides(
         found += all_login_problems(special)
     if service.type == "inet" and service.program == "smtpd":
         found += smtpd_problems(special)
+        found += _problems_of_restrictions(special, ways)
     return [with_place(each, special) for each in found]
 
 
@@ -125,6 +128,20 @@ def _problems_of_lists(
                         registry.table(item, name)
                 except ConfigError as e:
                     problems += e.problems
+    return problems
+
+
+def _problems_of_restrictions(settings: Settings, ways: Ways) -> list[str]:
+    """
+    Open the tables that restrictions look into.
+    """
+    registry = make_registry(settings, float, lambda text: None, ways)
+    problems: list[str] = []
+    for name, item in tables_of(settings):
+        try:
+            registry.table(item, name)
+        except ConfigError as e:
+            problems += e.problems
     return problems
 
 
