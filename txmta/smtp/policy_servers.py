@@ -103,8 +103,11 @@ class PolicyConnection(Protocol):
         return True
 
     def close(self) -> None:
+        """
+        Nothing is under way.
+        """
         self._stop_timer()
-        self.transport.abortConnection()
+        self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         if self._reader is None:
@@ -137,7 +140,8 @@ class PolicyConnection(Protocol):
         Nobody waits for the answer any more.
         """
         self._reader = self._answer = None
-        self.close()
+        self._stop_timer()
+        self.transport.abortConnection()
 
     def _done(self, action: str) -> None:
         reader, self._reader = self._reader, None
@@ -151,7 +155,8 @@ class PolicyConnection(Protocol):
         self._reader = None
         answer, self._answer = self._answer, None
         if answer is not None:
-            self.close()
+            self._stop_timer()
+            self.transport.abortConnection()
             answer.errback(trouble)
 
     def _timed_out(self) -> None:

@@ -32,6 +32,8 @@ class Transport(StringTransport):
             self.connected = False
             self.protocol.connectionLost(Failure(connectionDone.value))
 
+    loseConnection = abortConnection  # type: ignore[assignment]
+
 
 class Servers(PolicyServers):
     """
