@@ -200,15 +200,15 @@ class PolicyOracleTests(RunningTestCase):
 
 class PeerTests(RunningTestCase):
     def setUp(self) -> None:
-        self.sink = Sink()
-        self.addCleanup(self.sink.close)
+        self.behind = Sink()
+        self.addCleanup(self.behind.close)
         self.folder = Path(tempfile.mkdtemp(prefix="txmta-policy-"))
         self.folder.chmod(0o777)
         self.addCleanup(subprocess.run, ["rm", "-rf", str(self.folder)])
 
     def server(self, policy: str) -> int:
         server = self.running(
-            lines({**COMMON, "relayhost": f"[127.0.0.1]:{self.sink.port}"})
+            lines({**COMMON, "relayhost": f"[127.0.0.1]:{self.behind.port}"})
             + "relay_domains = y.test\nmydestination =\n"
             + "smtpd_recipient_restrictions = "
             + f"reject_unauth_destination, check_policy_service {policy}\n"
@@ -256,7 +256,7 @@ class PeerTests(RunningTestCase):
             r"^450 4\.2\.0 <r@y\.test>: Recipient address rejected: Greylisted",
         )
         wait_for(lambda: self.mail(mx)[5][:3] == "250", "never let in")
-        self.assertIn(b"X-Greylist: delayed", self.sink.take())
+        self.assertIn(b"X-Greylist: delayed", self.behind.take())
 
     def test_policyd_spf(self) -> None:
         """
@@ -273,12 +273,12 @@ class PeerTests(RunningTestCase):
                 command = ["policyd-spf", str(conf)]
                 subprocess.run(
                     command,
-                    stdin=connection,
-                    stdout=connection,
+                    stdin=connection.fileno(),
+                    stdout=connection.fileno(),
                     stderr=subprocess.DEVNULL,
                 )
 
         serve_each(listener, spawn)
         mx = self.server(f"inet:127.0.0.1:{listener.getsockname()[1]}")
         self.assertEqual(self.mail(mx)[5], "250 2.0.0 Ok: queued as ID")
-        self.assertIn(b"SPF", self.sink.take())
+        self.assertIn(b"SPF", self.behind.take())

@@ -32,7 +32,7 @@ class Transport(StringTransport):
             self.connected = False
             self.protocol.connectionLost(Failure(connectionDone.value))
 
-    loseConnection = abortConnection  # type: ignore[assignment]
+    loseConnection = abortConnection
 
 
 class Servers(PolicyServers):
