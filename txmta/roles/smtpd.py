@@ -20,6 +20,7 @@ from txmta.config.addresses import own_addresses
 from txmta.config.master_cf import Service as MasterService
 from txmta.config.settings import Settings
 from txmta.dns.client_names import ClientNames
+from txmta.errors import ConfigError
 from txmta.events import Warn
 from txmta.interfaces import IPostmaster, IQueueEntrance, IResolver
 from txmta.master.binding import Bound
@@ -33,6 +34,7 @@ from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.policy_servers import PolicyServers
 from txmta.smtp.poller import Poller
+from txmta.smtp.rates import SharedRates
 from txmta.smtp.sasl.backends import Tools
 from txmta.smtp.seats import CountedSeats, Seats
 from txmta.smtp.service import Services, server_factory
@@ -86,6 +88,7 @@ class SmtpdRole:
         self._smtpds: list[tuple[SMTPServerFactory, Any]] = []
         self._seats: dict[str, Seats] = {}
         self._counts = parts.counts or OwnTally()
+        self._rates: SharedRates | None = None
         self._hurried = False
         self._policy_servers = PolicyServers(
             shared.reactor,
@@ -135,6 +138,8 @@ class SmtpdRole:
         for factory in factories:
             factory.stop_logins()
         self._policy_servers.stop()
+        if self._rates is not None:
+            self._rates.close()
 
     def hurry(self) -> None:
         """
@@ -168,6 +173,7 @@ class SmtpdRole:
                 self._counts,
                 self._login_tools(settings),
                 policy_servers=self._policy_servers,
+                rates=self._rates_for(settings),
             ),
             service.name,
             seats=seats,
@@ -180,6 +186,22 @@ class SmtpdRole:
         factory.counted = self._room.count
         self._room.add(port)
         self._smtpds.append((factory, port))
+
+    def _rates_for(self, settings: Settings) -> SharedRates | None:
+        """
+        @return: the same for all services; none, if nobody limits rates.
+        """
+        shared = self._shared
+        texts = [each.text for each in settings.definitions.values()]
+        if self._rates is None and any("check_rate_limit" in text for text in texts):
+            directory = shared.settings.queue_directory
+            try:
+                self._rates = SharedRates(
+                    directory, shared.now, shared.sink, self._parts.postmaster
+                )
+            except OSError as e:
+                raise ConfigError([f"check_rate_limit: {e}"]) from e
+        return self._rates
 
     def _login_tools(self, settings: Settings) -> Tools:
         tables = self._parts.tables

@@ -32,7 +32,8 @@ from txmta.interfaces import (
     IQueueEntrance,
     ITable,
 )
-from txmta.smtp.access.check import World
+from txmta.smtp.access.by_rate import problems as rate_problems
+from txmta.smtp.access.check import RateCounts, World
 from txmta.smtp.access.kinds import Tools as AccessTools
 from txmta.smtp.access.policy import LISTS, Policy, codes
 from txmta.smtp.access.policy_service import problems as policy_problems
@@ -65,6 +66,7 @@ class Services:
     @ivar counts: of all processes; L{None}: this one counts alone.
     @ivar login: for smtpd_sasl_auth_enable, if that is set.
     @ivar policy_servers: for check_policy_service; L{None}: none can be asked.
+    @ivar rates: for check_rate_limit; L{None}: nothing is counted.
     """
 
     clock: IReactorTime
@@ -81,13 +83,19 @@ class Services:
     counts: Counts | None = None
     login: Tools | None = None
     policy_servers: IPolicyServers | None = None
+    rates: RateCounts | None = None
 
 
 def problems(settings: Settings) -> list[str]:
     """
     @return: why a server with these settings must not start, one line each.
     """
-    found = [*problems_of_lists(settings), *policy_problems(settings, tuple(LISTS))]
+    lists = tuple(LISTS)
+    found = [
+        *problems_of_lists(settings),
+        *policy_problems(settings, lists),
+        *rate_problems(settings, lists),
+    ]
     try:
         Rules.of(settings)
     except ValueError as e:
@@ -221,6 +229,7 @@ def desk(settings: Settings, services: Services) -> Desk:
         codes(settings),
         partial(deferLater, services.clock),
         services.policy_servers,
+        services.rates,
     )
     return Desk(
         sink=sink,

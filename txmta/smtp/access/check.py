@@ -61,6 +61,24 @@ class Codes:
     show_table: bool = True
 
 
+class RateCounts(Protocol):
+    """
+    Counts over all processes, which a restart does not forget.
+    """
+
+    def count(self, key: str, period: float, more: int) -> int:
+        """
+        @param key: rule and value.
+        @param period: seconds of a window, which begins with the first event.
+        @return: how many there are in it now.
+        """
+
+    def tell(self, text: str) -> None:
+        """
+        Let the postmaster know.
+        """
+
+
 @dataclass(frozen=True)
 class World:
     """
@@ -70,6 +88,7 @@ class World:
     @ivar own: IP addresses that are ours.
     @ivar later: fires after so many seconds.
     @ivar policy_servers: L{None}: none can be asked.
+    @ivar rates: for check_rate_limit; L{None}: nothing is counted.
     """
 
     addresses: IAddressResolver
@@ -78,6 +97,7 @@ class World:
     codes: Codes = Codes()
     later: Callable[[float], Deferred[None]] | None = None
     policy_servers: IPolicyServers | None = None
+    rates: RateCounts | None = None
 
 
 @dataclass(slots=True)

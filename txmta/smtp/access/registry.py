@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from txmta.smtp.access import (
     access_table,
     by_client,
+    by_rate,
     by_sender,
     policy_service,
     restrictions,
@@ -28,7 +29,10 @@ from txmta.smtp.access.kinds import Tools as Tools
 #: By name, in lower case.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
-    for module in (restrictions, by_client, by_sender, access_table, policy_service)
+    for module in (
+        *(restrictions, by_client, by_sender, access_table, policy_service),
+        by_rate,
+    )
     for kind in module.KINDS
 }
 
