@@ -160,6 +160,7 @@ PURE = (
     "smtp/engine.py",
     "smtp/attributes.py",
     "smtp/envelopes.py",
+    "smtp/haproxy.py",
     "smtp/known.py",
     "smtp/parameters.py",
     "smtp/privileged.py",

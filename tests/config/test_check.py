@@ -249,14 +249,14 @@ class ProblemTests(SynchronousTestCase):
             report(
                 "best_mx_transport = local\n"
                 "content_filter = scan:[127.0.0.1]:10025\n"
-                "smtpd_upstream_proxy_protocol = haproxy\n"
+                "smtpd_proxy_filter = 127.0.0.1:10025\n"
                 "smtp_tls_policy_maps = hash:/etc/p\n"
                 "fallback_relay = [192.0.2.1]\n"
             ),
             "main.cf, line 1: best_mx_transport = local: is not supported yet: "
             "remove the line",
             "main.cf, line 2: content_filter",
-            "main.cf, line 3: smtpd_upstream_proxy_protocol",
+            "main.cf, line 3: smtpd_proxy_filter",
             "main.cf, line 4: smtp_tls_policy_maps",
             "main.cf, line 5: fallback_relay",
         )

@@ -32,7 +32,6 @@ _DANGEROUS: Mapping[str, str] = {
             "nested_header_checks",
             "body_checks",
             "reject_code",
-            "smtpd_upstream_proxy_protocol",
         ),
         _REMOVE,
     ),

@@ -34,6 +34,7 @@ from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.policy_servers import PolicyServers
 from txmta.smtp.poller import Poller
+from txmta.smtp.proxied import listener
 from txmta.smtp.rates import SharedRates
 from txmta.smtp.sasl.backends import Tools
 from txmta.smtp.seats import CountedSeats, Seats
@@ -180,7 +181,9 @@ class SmtpdRole:
             room=stress_room(service.maxproc or self._room.limit, used, bool(seats)),
         )
         port: Any = shared.reactor.adoptStreamPort(
-            bound.socket.fileno(), bound.socket.family, factory
+            bound.socket.fileno(),
+            bound.socket.family,
+            listener(factory, shared.reactor, settings, sink_of(shared, settings)),
         )
         write_at_once(port, parts.poller)
         factory.counted = self._room.count

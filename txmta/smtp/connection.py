@@ -81,10 +81,12 @@ class Connection(Unhurried):
     """
     @ivar session: what is known of it.
     @ivar group: what the factory counts it with.
+    @ivar turned_away: why this client gets no greeting, if it is known before.
     @ivar meter: counts what the client does, if that is limited.
     """
 
     factory: Admission
+    turned_away: Reply | None = None
     meter: Meter | None = None
     #: What is done for the engine, by type of request.
     handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]]
@@ -184,7 +186,9 @@ class Connection(Unhurried):
 
     def _weighed(self, may: tuple[str, ...]) -> None:
         self._engine.may = may
-        if not self._lost:
+        if self.turned_away is not None:
+            self._admit(self.turned_away)
+        elif not self._lost:
             when(self.factory.admit(self), self._admit)
 
     def _admit(self, refusal: Reply | None) -> None:

@@ -42,9 +42,6 @@ NO_VERIFY = warn(
 PROBES = warn("Nobody probes our addresses in a way that depends on it.")
 STRICTER = idle("Always so.")
 OFFERS = warn("Clients are offered the same, whoever they are.")
-PROXIES = warn(
-    "There is no proxy protocol yet; smtpd_upstream_proxy_protocol stops the start."
-)
 PRIVATE = stop(
     "it is not there yet, and Received: would tell of the client: remove the line"
 )
@@ -134,9 +131,6 @@ class Access:
     )
     smtpd_per_record_deadline = text(
         "", OLD, "The old name of smtpd_per_request_deadline."
-    )
-    smtpd_upstream_proxy_timeout = seconds(
-        "5s", PROXIES, "Time for the words of a proxy in front.", low=1
     )
     smtpd_service_name = text(
         "smtpd", COSMETIC, "The service that postscreen hands clients to."

@@ -265,9 +265,3 @@ class SmtpdParameters:
         status=Status.NOT_YET,
         note="There is no such filter yet.",
     )
-    smtpd_upstream_proxy_protocol = string(
-        "",
-        doc="The protocol of a proxy in front of the server.",
-        status=Status.NOT_YET,
-        note="There is no proxy protocol yet.",
-    )

@@ -1,10 +1,10 @@
 """
-Extensions of the SMTP server: clients that speak for others.
+Extensions of the SMTP server: clients and proxies that speak for others.
 """
 
 from __future__ import annotations
 
-from txmta.config.declare import words
+from txmta.config.declare import choice, time, words
 
 
 class SmtpdExtrasParameters:
@@ -23,4 +23,14 @@ class SmtpdExtrasParameters:
         doc="Clients that may say with XFORWARD where a message came from, as "
         "filters do. It is for the log and for servers after us; access rules do not "
         "look at it.",
+    )
+    smtpd_upstream_proxy_protocol = choice(
+        "",
+        ("", "haproxy"),
+        doc="haproxy: a proxy in front says who the client is, in versions 1 or 2 of "
+        "its protocol, before anything else. Whoever else reaches the port could say "
+        "so, too: let only the proxy.",
+    )
+    smtpd_upstream_proxy_timeout = time(
+        "5s", low=1, doc="Time for the words of that proxy."
     )
