@@ -105,7 +105,7 @@ class Login:
 
     @ivar username: sasl_username.
     @ivar method: C{"PLAIN"}.
-    @ivar sender: the AUTH parameter of MAIL, decoded, or C{""}.
+    @ivar sender: the AUTH parameter of MAIL, in xtext, as it came; or C{""}.
     """
 
     username: str
@@ -224,6 +224,7 @@ class Envelope:
     @ivar filter: C{transport:destination} for all its recipients (FILTER in access
         tables), or C{""}.
     @ivar prepend: headers to stand before all others when it is taken.
+    @ivar login: who had logged in to send it, or L{None}.
     """
 
     queue_id: str
@@ -240,6 +241,7 @@ class Envelope:
     local_origin: bool = False
     trace: int = 0
     forwarded: tuple[tuple[str, str], ...] = ()
+    login: Login | None = None
     hold: bool = False
     filter: str = ""
     prepend: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ from txmta.config.settings import Settings
 from txmta.errors import StoreUnavailable
 from txmta.events import MessageId, Note, Warn
 from txmta.interfaces import ICleanup, ICleanupMessage
-from txmta.model import LOCAL_CLIENT, Client, Envelope, Recipient, Reply
+from txmta.model import LOCAL_CLIENT, Client, Envelope, Login, Recipient, Reply
 
 DATE = b"Tue, 24 Nov 2026 03:50:52 +0000 (UTC)"
 
@@ -76,6 +76,37 @@ class ReceivedTests(InUTC):
 
     def test_ordinary(self) -> None:
         self.assertEqual(self.trace(), TRACE)
+
+    def test_login(self) -> None:
+        """
+        RFC 3848; who it was is told only if that is wanted, and what they are
+        called cannot end the comment.
+        """
+        for protocol, utf8, word in (
+            ("ESMTP", False, b"ESMTPA"),
+            ("ESMTP", True, b"UTF8SMTPA"),
+            ("SMTP", False, b"SMTP"),
+        ):
+            got = self.trace(
+                login=Login("user", "PLAIN"), protocol=protocol, smtputf8=utf8
+            )
+            self.assertIn(b"(Postfix) with " + word + b" id 4Xyz", got)
+            self.assertNotIn(b"user", got)
+        for name, shown in (
+            ("user@x.test", b"user@x.test"),
+            ("a) (b", b"a? (b)"),
+            ("\u00e4\\x", b"??x"),
+            ("((a)", b"((a))"),
+        ):
+            kitchen = Kitchen(smtpd_sasl_authenticated_header="yes")
+            out, _ = kitchen.run(b"A: b\r\n\r\n", login=Login(name, "PLAIN"))
+            self.assertEqual(
+                out.splitlines()[1:3],
+                [
+                    b"\t(Authenticated sender: " + shown + b")",
+                    b"\tby mx.here.test (Postfix) with ESMTPA id 4Xyz",
+                ],
+            )
 
     def test_unknown_client(self) -> None:
         self.assertIn(

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.delivery.doubles import request
 from txmta.delivery.pipe_macros import Addresses, arguments, check
-from txmta.model import Client
+from txmta.model import Client, Login
 
 PLAIN = Addresses(delimiters="+")
 ALL = Addresses(quoted=True, fold_user=True, fold_host=True, delimiters="+")
@@ -36,6 +36,17 @@ class ArgumentTests(SynchronousTestCase):
         found = self.of("$sender", "${sender}", "$(sender)", "a$sender,$$x", "plain")
         s = "S@Else.test"
         self.assertEqual(found, [s, s, s, f"a{s},$x", "plain"])
+
+    def test_login(self) -> None:
+        """
+        Who sent it, if they logged in.
+        """
+        words = ("$sasl_method", "$sasl_username", "$sasl_sender")
+        self.assertEqual(self.of(*words), ["", "", ""])
+        what = request("a@b.test")
+        login = Login("user", "PLAIN", "x@y")
+        what = replace(what, envelope=replace(what.envelope, login=login))
+        self.assertEqual([*arguments(words, what, PLAIN)], ["PLAIN", "user", "x@y"])
 
     def test_recipient(self) -> None:
         """

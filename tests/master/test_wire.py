@@ -12,7 +12,7 @@ from txmta.interfaces import IContent
 from txmta.master.frames import MAX_FRAME, FrameReader, encode
 from txmta.master.wire import MAX_RECIPIENTS, RequestReader, encode_request
 from txmta.master.wire_fields import MAX_TEXTS, PART, BadDelivery, Record
-from txmta.model import Client, DeliveryRequest, Envelope, Recipient
+from txmta.model import Client, DeliveryRequest, Envelope, Login, Recipient
 
 T = TypeVar("T")
 
@@ -79,6 +79,17 @@ class WireCase(SynchronousTestCase):
 
 
 class RequestTests(WireCase):
+    def test_login(self) -> None:
+        """
+        Who logged in is told to the agent, for its command.
+        """
+        request = make_request()
+        for login in (None, Login("user", "PLAIN"), Login("", "X", "a@b")):
+            envelope = replace(request.envelope, login=login)
+            records = encode_request(1, replace(request, envelope=envelope))
+            _key, got = self.read(through(records))
+            self.assertEqual(got.envelope.login, login)
+
     def same(self, request: DeliveryRequest) -> list[Record]:
         records = encode_request(7, request)
         key, read = self.read(through(records))
@@ -294,8 +305,8 @@ class BadRequestTests(WireCase):
             record,
             lambda bad: self.reader().whole(bad),
             # Before 1970, nothing forwarded, and all of a list of two are one.
-            (("envelope", 12), -1),
-            (("envelope", 16), []),
+            (("envelope", 15), -1),
+            (("envelope", 19), []),
             (("recipients", 0), "missing"),
             (("recipients", 1), "missing"),
         )

@@ -140,3 +140,7 @@ def _attributes(envelope: Envelope) -> Iterator[tuple[str, str]]:
         yield "helo_name", envelope.helo
         yield "protocol_name", envelope.protocol
         yield "client_address_type", "10" if ":" in client.address else "2"
+    if envelope.login is not None:
+        yield "sasl_method", envelope.login.method
+        yield "sasl_username", envelope.login.username
+        yield "sasl_sender", envelope.login.sender

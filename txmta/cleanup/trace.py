@@ -56,10 +56,14 @@ def received(
         address = f"IPv6:{address}"
     helo = _NOT_HELO.sub("?", envelope.helo or client.name)
     protocol = envelope.protocol
+    login = envelope.login
+    if login is not None and protocol == "ESMTP":
+        protocol += "A"  # RFC 3848
     if envelope.smtputf8:
         protocol = "UTF8" + protocol.removeprefix("E")
     text = (
         f"Received: from {helo} ({_safe(client.name)} [{address}])\r\n"
+        f"{_authenticated(envelope, settings)}"
         f"\t{_by(settings)} with {protocol} id {envelope.queue_id}"
     )
     if len(envelope.recipients) == 1:
@@ -67,6 +71,30 @@ def received(
     else:
         text += ";\r\n\t"
     return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
+
+
+def _authenticated(envelope: Envelope, settings: Settings) -> str:
+    login = envelope.login
+    if login is None or not settings.smtpd_sasl_authenticated_header:
+        return ""
+    return f"\t(Authenticated sender: {comment(login.username)})\r\n"
+
+
+def comment(text: str) -> str:
+    """
+    @return: what others said, for a comment that it must not end; as Postfix's
+        C{comment_sanitize()} does it.
+    """
+    out, depth = "", 0
+    for c in text:
+        shown = "?" if not " " <= c <= "~" or c == "\\" else c
+        if shown == "(":
+            depth += 1
+        elif shown == ")":
+            shown = ")" if depth else "?"
+            depth = max(0, depth - 1)
+        out += shown
+    return out + ")" * depth
 
 
 def prepended(envelope: Envelope) -> bytes:

@@ -137,6 +137,7 @@ def of_request(request: DeliveryRequest, addresses: Addresses) -> Mapping[str, s
     client = envelope.client
     sender = envelope.sender or addresses.null_sender
     nexthop = request.nexthop
+    login = envelope.login
     return {
         "client_address": client.address,
         "client_helo": envelope.helo,
@@ -146,9 +147,9 @@ def of_request(request: DeliveryRequest, addresses: Addresses) -> Mapping[str, s
         "envid": envelope.envid,
         "nexthop": nexthop.casefold() if addresses.fold_host else nexthop,
         "queue_id": envelope.queue_id,
-        "sasl_method": "",
-        "sasl_sender": "",
-        "sasl_username": "",
+        "sasl_method": login.method if login else "",
+        "sasl_sender": login.sender if login else "",
+        "sasl_username": login.username if login else "",
         "sender": quote(sender) if addresses.quoted and sender else sender,
         "size": str(request.size),
     }

@@ -39,7 +39,7 @@ from txmta.master.wire_fields import (
     plain,
     seconds_within,
 )
-from txmta.model import Client, DeliveryRequest, Envelope, Recipient
+from txmta.model import Client, DeliveryRequest, Envelope, Login, Recipient
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -53,7 +53,7 @@ MAX_RECIPIENTS = 100_000
 #: Characters of all their addresses: 320 for each of so many.
 MAX_ADDRESSES = 32_000_000
 
-_ENVELOPE = 17
+_ENVELOPE = 20
 
 #: Names and values of what XFORWARD said.
 MAX_FORWARDED = 32
@@ -133,8 +133,12 @@ def _parts(recipients: Sequence[Recipient]) -> Iterator[list[list[Any]]]:
     yield part
 
 
+#: In place of who logged in: an empty method says that nobody did.
+_NOBODY = Login("", "")
+
+
 def _encode_envelope(envelope: Envelope) -> list[Any]:
-    client = envelope.client
+    client, login = envelope.client, envelope.login or _NOBODY
     return [
         envelope.queue_id,
         envelope.sender,
@@ -147,6 +151,9 @@ def _encode_envelope(envelope: Envelope) -> list[Any]:
         client.name,
         client.reverse_name,
         client.label,
+        login.username,
+        login.method,
+        login.sender,
         client.port,
         envelope.arrival,
         envelope.smtputf8,
@@ -157,7 +164,7 @@ def _encode_envelope(envelope: Envelope) -> list[Any]:
 
 
 def _check_texts(route: tuple[object, object], envelope: list[Any]) -> None:
-    texts = envelope[:11]
+    texts = envelope[:14]
     if not plain((*route, *texts)):
         check_texts(route)
         check_texts(texts)
@@ -168,7 +175,7 @@ def _check_envelope(items: list[Any]) -> None:
     All but its texts.
     """
     check_queue_id(items[0])
-    port, arrival, smtputf8, local_origin, trace, forwarded = items[11:]
+    port, arrival, smtputf8, local_origin, trace, forwarded = items[14:]
     check_number(port, 65536)
     if forwarded != []:
         if len(check_list(forwarded, 0, MAX_FORWARDED)) % 2:
@@ -305,7 +312,8 @@ def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Env
     _check_envelope(items)
     queue_id, sender, helo, protocol, body, ret, envid = items[:7]
     address, name, reverse_name, label = items[7:11]
-    port, arrival, smtputf8, local_origin, trace, forwarded = items[11:]
+    login = Login(*items[11:14]) if items[12] else None
+    port, arrival, smtputf8, local_origin, trace, forwarded = items[14:]
     return Envelope(
         queue_id,
         arrival,
@@ -321,4 +329,5 @@ def _decode_envelope(items: list[Any], recipients: tuple[Recipient, ...]) -> Env
         local_origin,
         trace,
         tuple(zip(forwarded[::2], forwarded[1::2], strict=True)),
+        login,
     )

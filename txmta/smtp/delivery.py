@@ -36,8 +36,8 @@ from txmta.smtp.access.check import Actions, Check, World
 from txmta.smtp.access.judgement import line
 from txmta.smtp.access.policy import Policy
 from txmta.smtp.actions import with_actions
-from txmta.smtp.judging import asked
 from txmta.smtp.instances import make_instance
+from txmta.smtp.judging import asked
 from txmta.smtp.known import forwarded, known
 from txmta.smtp.requests import Rcpt, Sender
 from txmta.smtp.session import Session
@@ -345,4 +345,5 @@ class Delivery:
             envid=params.envid,
             local_origin=self._local_origin,
             forwarded=forwarded(session),
+            login=session.login,
         )

@@ -12,12 +12,18 @@ Errors: none.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from txmta.address import parse_path
 from txmta.model import Reply
 from txmta.smtp.commands import State, path_arguments, words
 from txmta.smtp.parameters import BadParameter, mail_parameters, rcpt_parameters
 from txmta.smtp.privileged import Privileged
 from txmta.smtp.requests import Rcpt, Sender, Transaction, Verify
+
+# As log lines, policy servers and commands may show it.
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]|[\u2028\u2029\ud800-\udfff]")
 
 _BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 _BAD_RCPT = Reply(501, "5.1.3", "Bad recipient address syntax")
@@ -47,9 +53,20 @@ class Envelopes(Privileged):
         except BadParameter as e:
             self._fail(e.reply)
             return
+        self._vouch(parameters.auth)
         sender = Sender(address, parameters, self.session)
         self._asked = sender
         self._ask(sender, self._mail_answered)
+
+    def _vouch(self, sender: str) -> None:
+        """
+        @param sender: whom the client names as the author of a message. Who has
+            not logged in names nobody (RFC 4954 section 5).
+        """
+        session = self.session
+        if session.login is not None and session.login.sender != sender:
+            shown = _UNPRINTABLE.sub("?", sender)
+            session.login = replace(session.login, sender=shown)
 
     def _mail_answered(self, reply: Reply) -> None:
         if reply.code >= 400:

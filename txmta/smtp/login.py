@@ -216,10 +216,11 @@ class Attempts:
         return reply
 
     def _refused(self, reply: Reply, move: Failed) -> Reply:
+        name = "(unavailable)" if move.username is None else shown(move.username)
         self._warn(
             f"{self._session.client.label}: SASL {shown(self._mechanism)} "
             f"authentication failed: {shown(move.reason) or '(reason unavailable)'}, "
-            f"sasl_username={shown(move.username) or '(unavailable)'}"
+            f"sasl_username={name}"
         )
         return reply
 

@@ -42,6 +42,7 @@ _BAD_SIZE = Reply(501, "5.5.4", "Bad message size syntax")
 _HUGE = Reply(552, "5.3.4", "Message size exceeds file system imposed limit")
 _BAD_RET = Reply(501, "5.5.4", "Bad RET parameter syntax")
 _BAD_ENVID = Reply(501, "5.5.4", "Bad ENVID parameter syntax")
+_MANY_AUTH = Reply(503, "5.5.4", "Error: multiple AUTH= options")
 _BAD_NOTIFY = Reply(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
 _BAD_ORCPT = Reply(501, "5.5.4", "Error: Bad ORCPT parameter syntax")
 
@@ -164,8 +165,10 @@ def _envid(found: MailParameters, value: str, off: Container[str]) -> bool:
 
 
 def _auth(found: MailParameters, value: str, off: Container[str]) -> bool:
-    # RFC 4954 section 5: a server that does not trust the client takes
-    # AUTH=<> for whatever it says.
+    if found.auth:
+        raise BadParameter(_MANY_AUTH)
+    # Like Postfix, we leave xtext as it is.
+    found.auth = "" if value == "<>" else value
     return True
 
 

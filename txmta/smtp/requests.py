@@ -52,7 +52,7 @@ class MailParameters:
     @ivar body: C{"7BIT"}, C{"8BITMIME"} or C{""}.
     @ivar ret: C{"FULL"}, C{"HDRS"} or C{""}.
     @ivar envid: decoded, printable ASCII, or C{""}.
-    @ivar auth: who it comes from, as the client says; decoded, or C{""}.
+    @ivar auth: who it comes from, as the client says, in xtext; or C{""}.
     """
 
     size: int | None = None

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txmta.model import Client, Envelope, Recipient, Trace
+from txmta.model import Client, Envelope, Login, Recipient, Trace
 from txmta.queue.store.codec import (
     MAX_ATTRIBUTES,
     MAX_INFO,
@@ -53,6 +53,23 @@ class CodecTests(SynchronousTestCase):
         )
         attributes = encode_attributes(envelope)
         self.assertEqual(decode_envelope("id", to_text(a), attributes, ()), envelope)
+
+    def test_login(self) -> None:
+        """
+        Rows of before there was a login say that nobody had logged in.
+        """
+        plain = Envelope("id", 1.5, "a", (), Client("b", 1))
+        attributes = encode_attributes(plain)
+        self.assertNotIn(b"login", attributes)
+        self.assertIsNone(decode_envelope("id", "a", attributes, ()).login)
+        envelope = replace(plain, login=Login("us er", "PLAIN", "x@y"))
+        attributes = encode_attributes(envelope)
+        self.assertEqual(decode_envelope("id", "a", attributes, ()), envelope)
+        for lie in ("user", ["user"], ["a", "b", 3], ["a\nb", "PLAIN", ""], None):
+            octets = json.dumps(json.loads(attributes) | {"login": lie}).encode()
+            self.assertRaises(ValueError, decode_envelope, "id", "a", octets, ())
+        bad = replace(plain, login=Login("a\nb", "PLAIN"))
+        self.assertRaises(ValueError, encode_attributes, bad)
 
     def test_trace(self) -> None:
         """

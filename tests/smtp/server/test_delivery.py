@@ -12,10 +12,10 @@ from txmta.errors import TableUnavailable
 from txmta.interfaces import ITxmtaDelivery, ITxmtaMessage
 from txmta.model import LOCAL_CLIENT, Envelope, Recipient, Reply
 from txmta.smtp.delivery import Deliveries
-from txmta.smtp.taking import Message
 from txmta.smtp.plain import PlainMessage
 from txmta.smtp.service import desk
 from txmta.smtp.space import FULL, TOO_BIG, Space
+from txmta.smtp.taking import Message
 
 
 def talk(w: World, address: str = STRANGER) -> Talk:

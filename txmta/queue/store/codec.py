@@ -15,6 +15,8 @@ Errors: C{ValueError} for a message that cannot be stored, and for a row that
 cannot be a message.
 """
 
+# Over budget: what a row holds is written and read in one place.
+
 from __future__ import annotations
 
 import json
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from txmta.model import Client, Envelope, Recipient, Trace
+from txmta.model import Client, Envelope, Login, Recipient, Trace
 
 #: Octets of the attributes of one message. HELO, ENVID and the names of a
 #: client are all far below; a larger row is not ours.
@@ -99,6 +101,9 @@ def encode_attributes(envelope: Envelope) -> bytes:
         fields["smtputf8"] = True
     if envelope.local_origin:
         fields["local_origin"] = True
+    login = envelope.login
+    if login is not None:
+        fields["login"] = [login.username, login.method, login.sender]
     if envelope.trace:
         fields["trace"] = int(envelope.trace)
     if envelope.filter:
@@ -110,6 +115,8 @@ def encode_attributes(envelope: Envelope) -> bytes:
         _check_text(*(t for pair in envelope.forwarded for t in pair))
         _check_text(*(v for v in fields.values() if isinstance(v, str)))
         _check_text(client.address, client.name, client.reverse_name, client.label)
+        if login is not None:
+            _check_text(login.username, login.method, login.sender)
     if len(text) > MAX_ATTRIBUTES:
         raise ValueError("attributes are too large")
     return text.encode("ascii")
@@ -169,8 +176,10 @@ class _Fields:
             raise ValueError(f"{name} is not a list of pairs")
         return tuple((_text(key), _text(text)) for key, text in value)
 
-    def items(self, name: str, count: int) -> list[Any]:
+    def items(self, name: str, count: int, there: bool = True) -> list[Any]:
         value = self._values.get(name)
+        if not there and name not in self._values:
+            return []
         if not isinstance(value, list) or len(value) != count:
             raise ValueError(f"{name} is not a list of {count}")
         return value
@@ -236,9 +245,15 @@ def decode_envelope(
         envid,
         fields.flag("local_origin"),
         trace,
+        login=_login(fields),
         filter=content_filter,
         forwarded=fields.pairs("forwarded"),
     )
+
+
+def _login(fields: _Fields) -> Login | None:
+    items = fields.items("login", 3, there=False)
+    return Login(*map(_text, items)) if items else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Handshake:
                 found = frozenset(rest[1:]) & _PROPERTIES
                 if "private" not in found:
                     self.mechanisms.append(Mechanism(name, found))
-        elif word == "SPID":
+        elif word == "SPID" and not self.mechanisms:
             raise WrongLine("this is auth-master, not auth-client")
         elif word == "DONE":
             if not self._version:
@@ -120,7 +120,7 @@ def request(
             words += _certificate_name(session.tls.subject)
     if response is not None:
         # The last: everything after it is taken for it.
-        words.append(f"resp={base64.b64encode(response).decode()}")
+        words.append(f"resp={base64.b64encode(response).decode() or '='}")
     return "\t".join(words).encode() + b"\n"
 
 
@@ -160,7 +160,7 @@ def read(line: str) -> tuple[int, Move] | None:
         except (IndexError, binascii.Error):
             raise WrongLine("no challenge") from None
     values = _values(rest[1:])
-    name = values.get("user", "")
+    name = values.get("user")
     if word == "OK":
         if not name:
             raise WrongLine("no user")
@@ -181,7 +181,7 @@ def _unescape(text: str) -> str:
     return head + "".join(table.get(p[:1], p[:1]) + p[1:] for p in parts)
 
 
-def _failed(values: Mapping[str, str], name: str) -> Failed:
+def _failed(values: Mapping[str, str], name: str | None) -> Failed:
     reason = values.get("reason", "")
     if "temp" in values:
         return Failed(reason or _BROKEN, name, temporary=True)

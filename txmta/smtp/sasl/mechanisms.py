@@ -212,8 +212,8 @@ _PROPERTIES: Mapping[str, frozenset[str]] = {
     "PLAIN": _TELLS,
     "LOGIN": _TELLS,
     "CRAM-MD5": frozenset({"dictionary", "active"}),
-    "SCRAM-SHA-256": frozenset({"dictionary", "mutual-auth"}),
-    "SCRAM-SHA-256-PLUS": frozenset({"dictionary", "mutual-auth"}),
+    "SCRAM-SHA-256": frozenset({"mutual-auth"}),
+    "SCRAM-SHA-256-PLUS": frozenset({"mutual-auth"}),
     "EXTERNAL": frozenset(),
     # Whoever reads the token can use it.
     "OAUTHBEARER": _TELLS,

@@ -68,12 +68,12 @@ class Done:
 class Failed:
     """
     @ivar reason: for the client and the log; or C{""}.
-    @ivar username: who it said it is, or C{""} if it did not.
+    @ivar username: who it said it is, or L{None} if it did not.
     @ivar temporary: nobody could say.
     """
 
     reason: str = NOT_VALID
-    username: str = ""
+    username: str | None = None
     temporary: bool = False
 
 

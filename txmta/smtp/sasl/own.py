@@ -133,7 +133,7 @@ class OwnExchange:
         except StopIteration as e:
             return _done(e.value)
         except Refused as e:
-            return Failed(e.reason, e.username)
+            return Failed(e.reason, e.username or None)
         except Exception as e:
             return _trouble(e, name)
 
@@ -163,4 +163,4 @@ def _done(known: Known) -> Done:
 def _trouble(error: Exception, username: str) -> Failed:
     if not isinstance(error, CannotSay):
         _log.failure("a login cannot be judged")
-    return Failed(TROUBLE, username, temporary=True)
+    return Failed(TROUBLE, username or None, temporary=True)

@@ -147,6 +147,70 @@ class LoginTests(SynchronousTestCase):
             )
 
 
+class SenderTests(SynchronousTestCase):
+    """
+    The AUTH parameter of MAIL (RFC 4954 section 5).
+    """
+
+    def sent(self, *parameters: str, login: bool = True) -> Login | None:
+        w = login_world()
+        talk = w.talk()
+        if login:
+            talk.say(b"AUTH PLAIN " + plain("user", "wonderland") + b"\r\n")
+        for parameter in parameters:
+            talk.say(b"RSET\r\n")
+            said = f"MAIL FROM:<a@b.example> {parameter}\r\n"
+            self.assertEqual(talk.say(said.encode()), b"250 2.1.0 Ok\r\n")
+        talk.say(b"RCPT TO:<user@example.org>\r\n")
+        talk.say(b"DATA\r\n")
+        talk.say(b".\r\n")
+        return w.cleanup.queued[-1].envelope.login
+
+    def test_sender(self) -> None:
+        self.assertEqual(self.sent(""), Login("user", "PLAIN"))
+        self.assertEqual(self.sent("AUTH=<>"), Login("user", "PLAIN"))
+        self.assertEqual(
+            self.sent("AUTH=e+3Dmc2@example.com"),
+            Login("user", "PLAIN", "e+3Dmc2@example.com"),
+        )
+
+    def test_of_each_message(self) -> None:
+        self.assertEqual(self.sent("AUTH=x", ""), Login("user", "PLAIN"))
+
+    def test_nobody(self) -> None:
+        """
+        Who has not logged in vouches for nobody.
+        """
+        self.assertIsNone(self.sent("AUTH=x", login=False))
+
+    def test_control_characters(self) -> None:
+        self.assertEqual(self.sent("AUTH=a\x1bb"), Login("user", "PLAIN", "a?b"))
+
+    def test_syntax(self) -> None:
+        talk = login_world().talk()
+        self.assertEqual(
+            talk.say(b"MAIL FROM:<a@b> AUTH=x AUTH=y\r\n"),
+            b"503 5.5.4 Error: multiple AUTH= options\r\n",
+        )
+
+
+class LoggedTests(SynchronousTestCase):
+    def test_client_line(self) -> None:
+        """
+        The line that names who sent a message, as log readers know it.
+        """
+        w = login_world()
+        talk = w.talk()
+        talk.say(b"AUTH PLAIN " + plain("user", "wonderland") + b"\r\n")
+        talk.say(b"MAIL FROM:<a@b.example> AUTH=x\r\n")
+        talk.say(b"RCPT TO:<user@example.org>\r\n")
+        self.assertEqual(
+            w.sink.lines[-1],
+            "ID1: client=unknown[192.0.2.1], sasl_method=PLAIN, sasl_username=user, "
+            "sasl_sender=x",
+        )
+
+
 class SequenceTests(SynchronousTestCase):
     def test_cancel(self) -> None:
         w = login_world()
