@@ -13,6 +13,7 @@ Errors: none: a table that cannot be asked is 451, and warn_if_reject applies.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -34,7 +35,7 @@ from txmta.smtp.access.check import (
     Restriction,
     Verdict,
 )
-from txmta.smtp.access.kinds import NEXT, Kind, Tools, chain
+from txmta.smtp.access.kinds import NEXT, Kind, Tools, chain, server_error
 
 _ADDRESS = frozenset("0123456789.")
 
@@ -186,7 +187,7 @@ class AccessTable:
         if subject != RECIPIENT or not route.routed:
             return answer
         # Who knows where that ends: nobody vouches for it.
-        return _then(answer, _doubted)
+        return _then(answer, lambda answer: _permitted(answer, _next, check))
 
     def ask_sender(self, check: Check) -> Answer | Deferred[Answer]:
         said = check.said
@@ -209,12 +210,37 @@ def _then(
     return change(answer)
 
 
-def _doubted(answer: Answer) -> Answer:
+def _permitted(
+    answer: Answer, instead: Callable[[Check], Answer], check: Check
+) -> Answer:
     if answer is Verdict.PERMIT:
-        return NEXT
+        return instead(check)
     if isinstance(answer, Into):
-        return Into(answer.name, answer.steps, answer.about, answer.subject, True)
+        return replace(answer, instead=instead)
     return answer
+
+
+def _next(check: Check) -> Answer:
+    return NEXT
+
+
+def never_permit(
+    answer: Answer | Deferred[Answer], name: str, target: str, check: Check
+) -> Answer | Deferred[Answer]:
+    """
+    Of what anybody may claim to be, no table may permit anything.
+
+    @param name: of the restriction.
+    @param target: what the table had.
+    """
+
+    def refuse(check: Check) -> Answer:
+        check.note("warning", f"restriction {name} returns OK for {target}")
+        check.note("warning", "this is not allowed for security reasons")
+        words = "use DUNNO instead of OK if you want to make an exception"
+        return server_error(check, words)
+
+    return _then(answer, lambda answer: _permitted(answer, refuse, check))
 
 
 Ask = Callable[[AccessTable, Check], Answer | Deferred[Answer]]
@@ -238,18 +264,7 @@ def _reverse(table: AccessTable, check: Check) -> Answer | Deferred[Answer]:
     name = client.reverse_name
     answer = table.ask_host(check, name, client.address, name, f"Unverified {CLIENT}")
 
-    def allowed(answer: Answer) -> Answer:
-        # Anybody may call himself anything.
-        if answer is not Verdict.PERMIT or client.name_status == 2:
-            return answer
-        check.note(
-            "warning",
-            "restriction check_reverse_client_hostname_access returns OK for "
-            f"{client.label}",
-        )
-        return answer
-
-    return _then(answer, allowed)
+    return never_permit(answer, "check_reverse_client_hostname_access", name, check)
 
 
 def _helo(table: AccessTable, check: Check) -> Answer | Deferred[Answer]:

@@ -64,9 +64,10 @@ def _undotted(name: str) -> str:
     return name[:-1] if name[-1:] == "." and name[-2:] != ".." else name
 
 
-def _on_helo(judge: Callable[[str], str], code: int) -> Restriction:
+def _on_helo(judge: Callable[[str], str], code: int, literal: int) -> Restriction:
     """
     @param judge: says of a name what is wrong, or C{""}.
+    @param code: for a name; C{literal} for an address.
     """
 
     def ask(check: Check) -> Answer:
@@ -79,7 +80,8 @@ def _on_helo(judge: Callable[[str], str], code: int) -> Restriction:
             wrong = judge(_undotted(helo))
         if not wrong:
             return NEXT
-        return check.refuse(code, "5.5.2", wrong, helo, HELO)
+        which = literal if helo[0] == "[" else code
+        return check.refuse(which, "5.5.2", wrong, helo, HELO)
 
     return ask
 
@@ -93,7 +95,8 @@ def reject_invalid_helo_hostname(tools: Tools, argument: str) -> Restriction:
         valid = _is_name(name) or literal_address(f"[{name}]") is not None
         return "" if valid else "Invalid name"
 
-    return _on_helo(judge, tools.settings.invalid_hostname_reject_code)
+    code = tools.settings.invalid_hostname_reject_code
+    return _on_helo(judge, code, code)
 
 
 def reject_non_fqdn_helo_hostname(tools: Tools, argument: str) -> Restriction:
@@ -101,7 +104,10 @@ def reject_non_fqdn_helo_hostname(tools: Tools, argument: str) -> Restriction:
         good = "." in name and _is_name(name)
         return "" if good else "need fully-qualified hostname"
 
-    return _on_helo(judge, tools.settings.non_fqdn_reject_code)
+    settings = tools.settings
+    return _on_helo(
+        judge, settings.non_fqdn_reject_code, settings.invalid_hostname_reject_code
+    )
 
 
 KINDS: Sequence[Kind] = (

@@ -291,14 +291,14 @@ class Into:
 
     @ivar name: of the list, for tracers.
     @ivar about: what the list is about, with C{subject}; C{""}: as before.
-    @ivar doubtful: a permit of it is none.
+    @ivar instead: what is said where it permits; L{None}: that.
     """
 
     name: str
     steps: tuple[Step, ...]
     about: str = ""
     subject: str = ""
-    doubtful: bool = False
+    instead: Callable[[Check], Answer] | None = None
 
 
 Answer = Verdict | Reply | Into

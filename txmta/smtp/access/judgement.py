@@ -12,7 +12,7 @@ Errors: none; a table that cannot be asked is 451.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
@@ -73,7 +73,9 @@ class Part:
         return check.etrn if self.default else check.stage.replace("BDAT", "DATA")
 
 
-_Frame = tuple[Steps, int, bool, str, str, bool]
+Instead = Callable[[Check], Answer] | None
+
+_Frame = tuple[Steps, int, bool, str, str, Instead]
 
 
 class Judgement:
@@ -81,7 +83,7 @@ class Judgement:
     One question on its way through the lists.
     """
 
-    __slots__ = ("_at", "_check", "_doubtful", "_outer", "_parts", "_stack", "_steps")
+    __slots__ = ("_at", "_check", "_instead", "_outer", "_parts", "_stack", "_steps")
 
     def __init__(self, check: Check, parts: Sequence[Part]) -> None:
         self._check = check
@@ -89,7 +91,7 @@ class Judgement:
         self._steps: Steps = ()
         self._at = 0
         self._outer = False
-        self._doubtful = False
+        self._instead: Instead = None
         self._stack: list[_Frame] = []
 
     def go(self) -> Reply | Deferred[Reply | None] | None:
@@ -145,7 +147,7 @@ class Judgement:
             if part.fresh:
                 check.if_reject = None
             self._steps, self._at = part.steps, 0
-            self._outer = self._doubtful = False
+            self._outer, self._instead = False, None
             if check.tracer is not None and part.name:
                 check.tracer.enter(part.name)
             return True
@@ -165,8 +167,7 @@ class Judgement:
             self._push(answer)
             return None
         if answer is Verdict.PERMIT:
-            self._permit()
-            return None
+            return self._permit(step)
         if isinstance(answer, Reply):
             if not check.warn or type(answer) is Trouble:
                 return _refused(check, answer)
@@ -181,10 +182,10 @@ class Judgement:
         check = self._check
         about, subject = check.about, check.subject
         self._stack.append(
-            (self._steps, self._at, self._outer, about, subject, self._doubtful)
+            (self._steps, self._at, self._outer, about, subject, self._instead)
         )
         self._steps, self._at, self._outer = into.steps, 0, check.warn
-        self._doubtful = into.doubtful
+        self._instead = into.instead
         if into.subject:
             check.about, check.subject = into.about, into.subject
         if check.tracer is not None:
@@ -198,19 +199,20 @@ class Judgement:
             self._outer,
             check.about,
             check.subject,
-            self._doubtful,
+            self._instead,
         ) = self._stack.pop()
 
-    def _permit(self) -> None:
+    def _permit(self, step: Step) -> Reply | None:
         """
         The list is over, and those that it stands in.
         """
         while self._stack:
-            doubtful = self._doubtful
+            instead = self._instead
             self._pop()
-            if doubtful:
-                return
+            if instead is not None:
+                return self._take(step, instead(self._check))
         self._steps = ()
+        return None
 
 
 def _plain(answer: Reply) -> Reply:

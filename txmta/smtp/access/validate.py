@@ -13,7 +13,7 @@ Errors: none; they are the result.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from txmta.config.declare import to_words
@@ -51,9 +51,9 @@ def problems_of_lists(settings: Settings) -> list[str]:
         "working instance of: reject_unauth_destination, "
         "defer_unauth_destination, reject, defer or defer_if_permit"
     ]
-    if _closed(settings):
-        problems.clear()
     texts = _classes(settings)
+    if _closed(settings, texts):
+        problems.clear()
     for name, (_, default) in LISTS.items():
         problems += _problems(name, getattr(settings, name), default, texts)
     for name, items in texts.items():
@@ -100,12 +100,25 @@ def _classes(settings: Settings) -> dict[str, Sequence[str] | None]:
     return found
 
 
-def _closed(settings: Settings) -> bool:
-    for name in _RELAY:
-        items = [word.lower() for word in getattr(settings, name)]
-        for before, item in pairwise(("", *items)):
-            if item in CLOSING and before != "warn_if_reject":
-                return True
+def _closed(settings: Settings, texts: Mapping[str, Sequence[str] | None]) -> bool:
+    """
+    @return: not everybody may send everywhere.
+    """
+    return any(_closes(getattr(settings, name), texts, 0) for name in _RELAY)
+
+
+def _closes(
+    items: Sequence[str], texts: Mapping[str, Sequence[str] | None], depth: int
+) -> bool:
+    for before, item in pairwise(("", *items)):
+        if before.lower() == "warn_if_reject":
+            continue
+        if item.lower() == "permit":
+            return False
+        if item.lower() in CLOSING:
+            return True
+        if depth < MAX_DEPTH and _closes(texts.get(item) or (), texts, depth + 1):
+            return True
     return False
 
 
@@ -113,7 +126,7 @@ def _problems(
     name: str,
     items: Sequence[str],
     default: str,
-    texts: dict[str, Sequence[str] | None],
+    texts: Mapping[str, Sequence[str] | None],
 ) -> Iterator[str]:
     """
     @param default: what a table alone stands for, or C{""}.
@@ -150,7 +163,7 @@ def _fits(takes: str, argument: str) -> bool:
     return ":" in argument
 
 
-def _loops(name: str, texts: dict[str, Sequence[str] | None]) -> bool:
+def _loops(name: str, texts: Mapping[str, Sequence[str] | None]) -> bool:
     now = {name}
     for _ in range(MAX_DEPTH):
         now = {i for each in now for i in texts.get(each) or () if i in texts}
