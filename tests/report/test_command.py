@@ -113,7 +113,7 @@ class CommandTests(SynchronousTestCase):
         """
         Exit status 2: what is ignored is named.
         """
-        path = self.write("mydestinations = x\nstress = yes\n")
+        path = self.write("mydestinations = x\nqmqpd_error_delay = 2s\n")
         status, out, _ = self.run_it("--config", path)
         self.assertEqual(status, 2)
         self.assertIn("did you mean mydestination?", out)

@@ -82,12 +82,12 @@ class WordsTests(SynchronousTestCase):
 
     def test_what_we_have_is_postfixs(self) -> None:
         """
-        Our restrictions are Postfix's, and so are our types of tables, but
-        for C{python:} and C{redis:}.
+        Our restrictions are Postfix's but for one, and so are our types of tables, but
+        for C{python:}, C{redis:} and C{popbefore:}.
         """
         from txmta.maps.registry import TableRegistry
-        from txmta.smtp.access.restrictions import RESTRICTIONS as ours
+        from txmta.smtp.access.registry import KINDS
 
-        self.assertEqual(set(ours) - RESTRICTIONS, set())
+        self.assertEqual(set(KINDS) - RESTRICTIONS, {"check_rate_limit"})
         types = TableRegistry(float, lambda text: None, ()).known_types()
-        self.assertEqual(set(types) - POSTFIX_TYPES, {"python", "redis"})
+        self.assertEqual(set(types) - POSTFIX_TYPES, {"python", "redis", "popbefore"})

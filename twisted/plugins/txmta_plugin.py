@@ -21,6 +21,7 @@ from txmta.maps.mysql import MysqlType
 from txmta.maps.pcre import PcreType
 from txmta.maps.pgsql import PgsqlType
 from txmta.maps.pipemap import PipeType
+from txmta.maps.popbefore import LoginType
 from txmta.maps.proxy import ProxyType
 from txmta.maps.python import PythonType
 from txmta.maps.randmap import RandomType
@@ -73,6 +74,7 @@ table_mysql = MysqlType()
 table_redis = RedisType()
 table_memcache = MemcacheType()
 table_ldap = LdapType()
+table_popbefore = LoginType()
 
 # Delivery agents.
 agent_local = AgentType("local", "txmta.delivery.local.LocalAgent")

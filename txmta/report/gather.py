@@ -35,7 +35,7 @@ from txmta.report.items import Item, Kind, Report
 from txmta.report.parameters import Parameters
 from txmta.report.services import service_items
 from txmta.report.words import Value, Words
-from txmta.smtp.access.restrictions import RESTRICTIONS
+from txmta.smtp.access.registry import KINDS, OLD_NAMES
 
 # Where what is said of a value begins.
 _AFTER_VALUE = re.compile(r": (?:is |obsolete|not supported|has )")
@@ -100,7 +100,7 @@ def _words(
     main_cf: MainCf, settings: Settings, services: Sequence[Service]
 ) -> Iterator[Item]:
     types = TableRegistry(float, lambda text: None, ()).known_types()
-    found = Words(types, tuple(RESTRICTIONS))
+    found = Words(types, (*KINDS, *OLD_NAMES))
     classes: set[str] = set()
     spaces = list(_spaces(main_cf, settings, services))
     for special, _given in spaces:

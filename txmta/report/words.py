@@ -66,7 +66,7 @@ RESTRICTIONS = frozenset(
         *(f"check_sender{part}_access" for part in _ACCESS),
         *(f"check_recipient{part}_access" for part in _ACCESS),
         *("check_ccert_access", "check_etrn_access", "check_sasl_access"),
-        *("check_policy_service", "check_relay_domains"),
+        *("check_policy_service", "check_recipient_maps", "check_relay_domains"),
         *("defer", "defer_if_permit", "defer_if_reject", "defer_unauth_destination"),
         *("permit", "permit_auth_destination", "permit_dnswl_client"),
         *("permit_inet_interfaces", "permit_mx_backup", "permit_mynetworks"),

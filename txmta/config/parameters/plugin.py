@@ -1,16 +1,23 @@
 """
-Delivery agents of other packages.
+Delivery agents of other packages, and table types that Postfix has not.
 """
 
 from __future__ import annotations
 
-from txmta.config.declare import words
+from txmta.config.declare import time, words
 
 
 class PluginParameters:
     """
-    Ours; Postfix has no plug-ins.
+    Ours; Postfix has none of it.
     """
+
+    popbefore_time_limit = time(
+        "30m",
+        low=1,
+        doc="How long a login by IMAP or POP3 counts in popbefore: tables.",
+        note="A parameter of txmta, not of Postfix.",
+    )
 
     plugin_directories = words(
         "",
