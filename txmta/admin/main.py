@@ -24,6 +24,7 @@ EX_USAGE = 64
 #: One line each, in alphabetical order.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("txmta.report.command", "what becomes of a Postfix configuration"),
+    "explain": ("txmta.explain.command", "what would become of a message, and why"),
     "import-sendmail": ("txmta.admin.import_sendmail", "main.cf from Sendmail's files"),
     "mailq": ("txmta.admin.mailq", "list the queue"),
     "newaliases": ("txmta.admin.newaliases", "make the alias tables"),
@@ -36,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "postsuper": ("txmta.admin.postsuper", "delete, hold, release messages"),
     "reference": ("txmta.admin.reference", "what parameters of main.cf are for"),
     "sendmail": ("txmta.admin.sendmail", "hand a message in"),
+    "test-policy": ("txmta.explain.policy_test", "ask it cases of a file"),
 }
 
 

@@ -49,6 +49,7 @@ class Ways:
     @ivar defined: the expanded text of a name in main.cf, if it is defined.
     @ivar manner: how keys and values are taken.
     @ivar note: puts a line into the log that is no warning.
+    @ivar watch: puts something in front of a table that main.cf names.
     @ivar compiles: tells if a large text may be compiled, into a file beside it.
     """
 
@@ -61,6 +62,7 @@ class Ways:
     manner: Manner = Manner()
     compiles: Callable[[str], bool] = lambda path: False
     note: Callable[[str], None] = lambda text: None
+    watch: Callable[[str, ITable], ITable] = lambda spec, table: table
 
 
 #: For one process that may do all.

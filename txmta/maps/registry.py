@@ -146,6 +146,8 @@ class TableRegistry:
             ways=self._with_files if files else self._ways,
         )
         table = self._opened(kind, name, context)
+        if not depth:
+            table = self._ways.watch(item, table)
         self._open[which] = table
         return table
 

@@ -152,30 +152,11 @@ class SmtpdRole:
         shared, parts = self._shared, self._parts
         service = bound.listen.service
         settings = shared.of(service)
-        cleanup = cleanup_settings(shared, service)
         seats = self._seats_of(service)
         used = seats.used if seats is not None else self._room.used
         factory = server_factory(
             settings,
-            Services(
-                shared.reactor,
-                shared.now,
-                sink_of(shared, settings),
-                make_cleanup(
-                    cleanup, parts.store, sink_of(shared, cleanup), parts.tables
-                ),
-                parts.store,
-                parts.tables.addresses_for(settings),
-                ClientNames(parts.resolver, shared.reactor),
-                partial(parts.tables.open_list, settings),
-                self._own,
-                parts.postmaster,
-                parts.tables.registry.table,
-                self._counts,
-                self._login_tools(settings),
-                policy_servers=self._policy_servers,
-                rates=self._rates_for(settings),
-            ),
+            self.services(service, settings),
             service.name,
             seats=seats,
             room=stress_room(service.maxproc or self._room.limit, used, bool(seats)),
@@ -189,6 +170,31 @@ class SmtpdRole:
         factory.counted = self._room.count
         self._room.add(port)
         self._smtpds.append((factory, port))
+
+    def services(self, service: MasterService, settings: Settings) -> Services:
+        """
+        @param settings: of the service.
+        @return: what its server needs of the other packages.
+        """
+        shared, parts = self._shared, self._parts
+        cleanup = cleanup_settings(shared, service)
+        return Services(
+            shared.reactor,
+            shared.now,
+            sink_of(shared, settings),
+            make_cleanup(cleanup, parts.store, sink_of(shared, cleanup), parts.tables),
+            parts.store,
+            parts.tables.addresses_for(settings),
+            ClientNames(parts.resolver, shared.reactor),
+            partial(parts.tables.open_list, settings),
+            self._own,
+            parts.postmaster,
+            parts.tables.registry.table,
+            self._counts,
+            self._login_tools(settings),
+            policy_servers=self._policy_servers,
+            rates=self._rates_for(settings),
+        )
 
     def _rates_for(self, settings: Settings) -> SharedRates | None:
         """
