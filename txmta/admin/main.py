@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "import-sendmail": ("txmta.admin.import_sendmail", "main.cf from Sendmail's files"),
     "mailq": ("txmta.admin.mailq", "list the queue"),
     "newaliases": ("txmta.admin.newaliases", "make the alias tables"),
+    "passwd": ("txmta.admin.passwd", "accounts for clients that log in"),
     "postalias": ("txmta.admin.postalias", "ask or make a table of aliases"),
     "postcat": ("txmta.admin.postcat", "show a message of the queue"),
     "postconf": ("txmta.admin.postconf", "show or change main.cf and master.cf"),
