@@ -126,6 +126,8 @@ class _Impersonated:
     helo: str = ""
     protocol: str = "SMTP"
     login: Login | None = None
+    server: str = ""
+    server_port: int = 0
 
     def __post_init__(self) -> None:
         client = self.session.client
@@ -133,6 +135,8 @@ class _Impersonated:
         self.name, self.name_status = client.name, client.name_status
         self.reverse_name = client.reverse_name
         self.reverse_status = client.reverse_status
+        self.server = self.session.server_address
+        self.server_port = self.session.server_port
 
     def set_name(self, value: str) -> None:
         self.name, self.name_status = self._host("NAME", value)
@@ -169,16 +173,12 @@ class _Impersonated:
     def set_login(self, value: str) -> None:
         self.login = Login(value, "XCLIENT") if _available(value) else None
 
-    def check_destination(self, value: str) -> None:
-        """
-        Nothing here depends on where a client connected to.
-        """
-        if _status(value) == _OK:
-            mail_address("DESTADDR", value, self.ipv6)
+    def set_destination(self, value: str) -> None:
+        known = _status(value) == _OK
+        self.server = mail_address("DESTADDR", value, self.ipv6) if known else _UNKNOWN
 
-    def check_destination_port(self, value: str) -> None:
-        if _available(value):
-            _port("DESTPORT", value)
+    def set_destination_port(self, value: str) -> None:
+        self.server_port = _port("DESTPORT", value) if _available(value) else 0
 
 
 _XCLIENT: Mapping[str, Callable[[_Impersonated, str], None]] = {
@@ -189,8 +189,8 @@ _XCLIENT: Mapping[str, Callable[[_Impersonated, str], None]] = {
     "HELO": _Impersonated.set_helo,
     "PROTO": _Impersonated.set_proto,
     "LOGIN": _Impersonated.set_login,
-    "DESTADDR": _Impersonated.check_destination,
-    "DESTPORT": _Impersonated.check_destination_port,
+    "DESTADDR": _Impersonated.set_destination,
+    "DESTPORT": _Impersonated.set_destination_port,
 }
 
 
@@ -218,6 +218,7 @@ def impersonate(session: Session, text: str, ipv6: bool = True) -> None:
     )
     session.helo, session.protocol = made.helo, made.protocol
     session.login = made.login
+    session.server_address, session.server_port = made.server, made.server_port
 
 
 def _forwarded_name(value: str, ipv6: bool) -> str:

@@ -159,12 +159,18 @@ class SMTPServer(LoggingIn):
         assert privileges is not None, "it was allowed"
         client, engine = self.client, self._engine
         engine.label = client.label
+        self.session.postponed = {}
 
-        def greet(may: tuple[str, ...]) -> Reply:
+        def admit(may: tuple[str, ...]) -> Any:
             engine.may = may
-            return engine.rules.greeting
+            return self._exchange.greeted(self.session, "CONNECT")
 
-        self._ask(lambda: privileges.again(client, engine.may).addCallback(greet))
+        def greet(reply: Reply) -> Reply:
+            engine.denied = reply if reply.code >= 400 else None
+            return engine.denied or engine.rules.greeting
+
+        again = privileges.again(client, engine.may)
+        self._ask(lambda: again.addCallback(admit).addCallback(greet))
 
     # The log.
 

@@ -114,6 +114,34 @@ class XclientTests(SynchronousTestCase):
             client.say(b"RCPT TO:<c@d.test>\r\n"),
         )
 
+    def test_destination(self) -> None:
+        client = talk(privileged())
+        client.say(b"XCLIENT DESTADDR=192.0.2.80 DESTPORT=587\r\n")
+        session = client.server.session
+        self.assertEqual(session.server_address, "192.0.2.80")
+        self.assertEqual(session.server_port, 587)
+
+    def test_asked_again(self) -> None:
+        """
+        Where clients are refused as they connect, the new one is, too; and what
+        was said of the old one counts no more.
+        """
+        reject = "inline:{{192.0.2.6=REJECT},{192.0.2.7=DEFER_IF_PERMIT}}"
+        server = privileged(
+            smtpd_delay_reject="no",
+            smtpd_client_restrictions=f"check_client_access {reject}",
+        )
+        client = talk(server)
+        self.assertIn(
+            b"554 5.7.1 <unknown[192.0.2.6]>: Client host rejected",
+            client.say(b"XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.6\r\n"),
+        )
+        self.assertIn(b"503 5.7.0", client.say(b"EHLO x\r\n"))
+        client = talk(server)
+        said = b"XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7\r\n"
+        self.assertEqual(client.say(said), _GREETING)
+        self.assertEqual(list(client.server.session.postponed), ["CONNECT"])
+
     def test_login_ends(self) -> None:
         """
         Who was logged in by XCLIENT is not any more after another.
