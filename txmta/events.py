@@ -102,7 +102,8 @@ class Rejected(Event):
     @ivar reply: code, status and text, in one line.
     @ivar sender: L{None} before MAIL.
     @ivar recipient: L{None} but for RCPT.
-    @ivar verb: C{"reject"}; later C{"hold"}, C{"discard"}, C{"warn"} ...
+    @ivar verb: C{"reject"}, C{"hold"}, C{"discard"}, C{"warn"} ...
+    @ivar login: sasl_username, or C{""}.
     """
 
     queue_id: str
@@ -114,6 +115,7 @@ class Rejected(Event):
     protocol: str
     helo: str
     verb: str = "reject"
+    login: str = ""
 
 
 @dataclass(slots=True)

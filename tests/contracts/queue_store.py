@@ -181,6 +181,7 @@ class QueueStoreContract(_Base):
             ret="HDRS",
             envid="QQ314159",
             local_origin=True,
+            filter="scan:[127.0.0.1]:10025",
         )
         incoming = self.store.open(envelope)
         incoming.write(CONTENT)
@@ -502,6 +503,16 @@ class QueueStoreContract(_Base):
         self.assertEqual(self.count(QueueName.HOLD), 2)
         self.assertEqual(self.wait(self.store.release([new, old, old])), 2)
         self.assertEqual(sorted(self.claimed_ids()), [new, old])
+
+    def test_taken_on_hold(self) -> None:
+        """
+        A message can be on hold from the first moment; others are not.
+        """
+        held, other = self.put(hold=True), self.put()
+        self.assertEqual(self.claimed_ids(), [other])
+        self.assertEqual(self.listed(QueueName.HOLD), [held])
+        self.assertEqual(self.wait(self.store.release([held])), 1)
+        self.assertEqual(self.claimed_ids(), [held])
 
     def test_hold_in_hand(self) -> None:
         """

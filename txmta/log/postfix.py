@@ -145,6 +145,8 @@ def rejected(event: events.Rejected) -> str:
         words.append(f"proto={event.protocol}")
     if event.helo:
         words.append(f"helo=<{event.helo}>")
+    if event.login:
+        words.append(f"sasl_username=<{event.login}>")
     return " ".join(words)
 
 

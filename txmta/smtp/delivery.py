@@ -20,8 +20,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.mail.smtp import IMessageDeliveryFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txmta.errors import TableUnavailable
 from txmta.events import ClientKnown, Rejected
 from txmta.interfaces import (
     ICleanup,
@@ -31,7 +33,7 @@ from txmta.interfaces import (
     ITxmtaDelivery,
     ITxmtaMessage,
 )
-from txmta.model import Client, Envelope, Recipient, Reply
+from txmta.model import Envelope, Recipient, Reply
 from txmta.smtp.access.check import Actions, Check, World
 from txmta.smtp.access.judgement import line
 from txmta.smtp.access.policy import Policy
@@ -39,6 +41,7 @@ from txmta.smtp.actions import with_actions
 from txmta.smtp.instances import make_instance
 from txmta.smtp.judging import asked
 from txmta.smtp.known import forwarded, known
+from txmta.smtp.origin import trusted
 from txmta.smtp.requests import Rcpt, Sender
 from txmta.smtp.session import Session
 from txmta.smtp.space import Space
@@ -146,42 +149,22 @@ class Delivery:
         """
         Find out whether headers are completed.
         """
-        desk, client = self._desk, origin.session.client
+        desk = self._desk
         source = origin.session.forwarded.get("SOURCE")
         if source:
             self._local_origin = source == "LOCAL"
             return None
-        trusted = self._trusts(client)
-        if desk.origin_tables and trusted is not True:
-            trusted = Deferred.fromCoroutine(self._in_tables(trusted, client))
-        if trusted is True or trusted is False:
-            self._local_origin = trusted
+        found = trusted(desk.origin, desk.origin_tables, desk.world, origin.session)
+        if found is True or found is False:
+            self._local_origin = found
         else:
-            return trusted.addCallback(self._trusted)
+            return found.addCallbacks(self._trusted, self._unknown)
         return None
 
-    def _trusts(self, client: Client) -> bool | Deferred[bool]:
-        origin, world = self._desk.origin, self._desk.world
-        if "permit_inet_interfaces" in origin and client.address in world.own:
-            return True
-        if "permit_mynetworks" in origin:
-            return world.mynetworks.match_client(client.name, client.address)
-        return False
-
-    async def _in_tables(self, trusted: bool | Deferred[bool], client: Client) -> bool:
-        """
-        @param trusted: what is known without tables.
-        """
-        if isinstance(trusted, Deferred):
-            trusted = await trusted
-        for table in self._desk.origin_tables:
-            if trusted:
-                break
-            found = table.lookup(client.address)
-            if isinstance(found, Deferred):
-                found = await found
-            trusted = found is not None
-        return trusted
+    def _unknown(self, failure: Failure) -> Reply:
+        failure.trap(TableUnavailable)
+        reply = Reply(451, "4.3.0", "Temporary lookup error")
+        return self._refuse("MAIL", reply, None)
 
     def _trusted(self, trusted: bool) -> None:
         self._local_origin = trusted

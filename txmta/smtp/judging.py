@@ -72,4 +72,5 @@ def _event(check: Check, verb: str, text: str) -> Rejected:
         session.protocol,
         session.helo,
         verb,
+        session.login.username if session.login is not None else "",
     )

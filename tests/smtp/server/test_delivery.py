@@ -134,7 +134,7 @@ class EnvelopeTests(SynchronousTestCase):
             self.assertIs(envelope.local_origin, expected, clients)
         t = talk(world(local_header_rewrite_clients="fail:x"))
         said = t.say(b"MAIL FROM:<>\r\n")
-        self.assertEqual(said, b"451 4.3.0 Temporary lookup failure\r\n")
+        self.assertEqual(said, b"451 4.3.0 Temporary lookup error\r\n")
 
     def test_local_origin_by_name(self) -> None:
         w = world(local_header_rewrite_clients="permit_mynetworks")
@@ -165,7 +165,7 @@ class EnvelopeTests(SynchronousTestCase):
         t = talk(w)
         w.lists["mynetworks"].broken = True
         said = t.say(b"MAIL FROM:<>\r\n")
-        self.assertEqual(said, b"451 4.3.0 Temporary lookup failure\r\n")
+        self.assertEqual(said, b"451 4.3.0 Temporary lookup error\r\n")
 
 
 class RefusalTests(SynchronousTestCase):
