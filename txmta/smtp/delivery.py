@@ -154,7 +154,12 @@ class Delivery:
         if source:
             self._local_origin = source == "LOCAL"
             return None
-        found = trusted(desk.origin, desk.origin_tables, desk.world, origin.session)
+        try:
+            found = trusted(
+                desk.origin, desk.origin_tables, desk.world, origin.session
+            )
+        except TableUnavailable:
+            return self._unknown(Failure())
         if found is True or found is False:
             self._local_origin = found
         else:
