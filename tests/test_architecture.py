@@ -150,6 +150,7 @@ PURE = (
     "smtp/client_login.py",
     "smtp/client_sasl.py",
     "smtp/client_probe.py",
+    "smtp/access/dns_lists.py",
     "smtp/access/policy_request.py",
     "smtp/client_trouble.py",
     "smtp/replies.py",

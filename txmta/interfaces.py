@@ -118,7 +118,7 @@ class IResolver(Interface):
         """
         @param name: without trailing dot; A-labels.
         @param kind: C{"A"}, C{"AAAA"}, C{"MX"}, C{"PTR"}, C{"TXT"},
-            C{"CNAME"}, C{"TLSA"}; CNAMEs are followed.
+            C{"CNAME"}, C{"NS"}, C{"TLSA"}; CNAMEs are followed.
         @return: raises or fails with
             L{ResolverUnavailable<txmta.errors.ResolverUnavailable>}.
         """

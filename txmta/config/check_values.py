@@ -28,6 +28,7 @@ NETWORKS = (
     "smtpd_forbid_bare_newline_exclusions",
     "smtpd_authorized_xclient_hosts",
     "smtpd_authorized_xforward_hosts",
+    "permit_mx_backup_networks",
 )
 
 #: Transports whose next hop is that of smtp(8), in any usual master.cf.

@@ -52,6 +52,7 @@ TYPES = {
     "PTR": dns.PTR,
     "TXT": dns.TXT,
     "CNAME": dns.CNAME,
+    "NS": dns.NS,
     "TLSA": 52,
 }
 
@@ -297,5 +298,6 @@ _READERS: dict[str, Callable[[Sequence[Any]], _Values]] = {
     "PTR": _hosts,
     "TXT": _texts,
     "CNAME": _names,
+    "NS": _names,
     "TLSA": _octets,
 }

@@ -194,6 +194,7 @@ class SmtpdRole:
             self._login_tools(settings),
             policy_servers=self._policy_servers,
             rates=self._rates_for(settings),
+            resolver=parts.resolver,
         )
 
     def _rates_for(self, settings: Settings) -> SharedRates | None:

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from txmta.config.settings import Settings
+from txmta.dns_filter import ALL, FilteredResolver
 from txmta.errors import ConfigError
 from txmta.events import Warn
 from txmta.interfaces import (
@@ -30,10 +31,13 @@ from txmta.interfaces import (
     IPolicyServers,
     IPostmaster,
     IQueueEntrance,
+    IResolver,
     ITable,
 )
+from txmta.smtp.access.by_dns_list import problems as dns_list_problems
 from txmta.smtp.access.by_rate import problems as rate_problems
 from txmta.smtp.access.check import RateCounts, World
+from txmta.smtp.access.dns_asking import record_types
 from txmta.smtp.access.kinds import Tools as AccessTools
 from txmta.smtp.access.policy import LISTS, Policy, codes
 from txmta.smtp.access.policy_service import problems as policy_problems
@@ -67,6 +71,7 @@ class Services:
     @ivar login: for smtpd_sasl_auth_enable, if that is set.
     @ivar policy_servers: for check_policy_service; L{None}: none can be asked.
     @ivar rates: for check_rate_limit; L{None}: nothing is counted.
+    @ivar resolver: for restrictions; L{None}: they get no answers.
     """
 
     clock: IReactorTime
@@ -84,6 +89,7 @@ class Services:
     login: Tools | None = None
     policy_servers: IPolicyServers | None = None
     rates: RateCounts | None = None
+    resolver: IResolver | None = None
 
 
 def problems(settings: Settings) -> list[str]:
@@ -95,6 +101,7 @@ def problems(settings: Settings) -> list[str]:
         *problems_of_lists(settings),
         *policy_problems(settings, lists),
         *rate_problems(settings, lists),
+        *dns_list_problems(settings, lists),
     ]
     try:
         Rules.of(settings)
@@ -230,6 +237,8 @@ def desk(settings: Settings, services: Services) -> Desk:
         partial(deferLater, services.clock),
         services.policy_servers,
         services.rates,
+        _resolver(settings, services),
+        record_types(settings.inet_protocols),
     )
     return Desk(
         sink=sink,
@@ -258,6 +267,22 @@ def _access_tools(settings: Settings, services: Services, world: World) -> Acces
         return services.open_table(item, "smtpd_recipient_restrictions")
 
     return AccessTools(settings, world, open_table, services.open_list)
+
+
+def _resolver(settings: Settings, services: Services) -> IResolver | None:
+    """
+    @return: who asks the DNS for restrictions, perhaps through a filter.
+    """
+    name = "smtpd_dns_reply_filter"
+    tables = _tables(name, settings, services)
+    inner = services.resolver
+    if inner is None or not tables:
+        return inner
+
+    def warn(text: str) -> None:
+        services.sink.emit(Warn("smtpd", text))
+
+    return FilteredResolver(inner, name, tables, warn, ALL)
 
 
 def _tables(

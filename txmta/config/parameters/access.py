@@ -19,9 +19,6 @@ from txmta.config.later import (
     warn,
 )
 
-RESTRICTION = warn(
-    "The restrictions that read it are not there yet, and stop the start by themselves."
-)
 HARD_LISTS = stop(
     "it is not there yet, and mail would be let in: write reject_rbl_client when that"
     " is there, or remove the line"
@@ -29,10 +26,6 @@ HARD_LISTS = stop(
 REPLIES = stop(
     "it is not there yet, and replies would be others, hard errors perhaps instead of"
     " soft: remove the line"
-)
-NO_DNS_FILTER = warn(
-    "There are no such filters yet; the restrictions that would see other answers are"
-    " not there either."
 )
 COSMETIC = warn("It changes texts and logs only.")
 NO_VERIFY = warn(
@@ -59,45 +52,6 @@ class Access:
 
     maps_rbl_domains = items(
         "", HARD_LISTS, "The old way to name DNS lists, for reject_maps_rbl."
-    )
-    maps_rbl_reject_code = number(
-        "554", RESTRICTION, "The code of reject_rbl_client and its kin."
-    )
-    unknown_address_reject_code = number(
-        "450", RESTRICTION, "The code of reject_unknown_sender_domain and its kin."
-    )
-    unknown_client_reject_code = number(
-        "450", RESTRICTION, "The code of reject_unknown_client_hostname."
-    )
-    unknown_hostname_reject_code = number(
-        "450", RESTRICTION, "The code of reject_unknown_helo_hostname."
-    )
-    reject_tempfail_action = text(
-        "defer_if_permit", RESTRICTION, "What is done when a test cannot say."
-    )
-    unknown_address_tempfail_action = text(
-        "$reject_tempfail_action",
-        RESTRICTION,
-        "As reject_tempfail_action, for unknown domains.",
-    )
-    unknown_helo_hostname_tempfail_action = text(
-        "$reject_tempfail_action",
-        RESTRICTION,
-        "As reject_tempfail_action, for HELO names.",
-    )
-    default_rbl_reply = text(
-        "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using "
-        "$rbl_domain${rbl_reason?; $rbl_reason}",
-        RESTRICTION,
-        "The reply for a client in a DNS list.",
-        expand=False,
-    )
-    rbl_reply_maps = tables("", RESTRICTION, "As default_rbl_reply, by list.")
-    permit_mx_backup_networks = items(
-        "", RESTRICTION, "Networks of the primary hosts for permit_mx_backup."
-    )
-    smtpd_dns_reply_filter = tables(
-        "", NO_DNS_FILTER, "Table that changes or drops answers of the DNS for smtpd."
     )
     smtpd_log_access_permit_actions = items(
         "", COSMETIC, "Actions that permit and are logged."

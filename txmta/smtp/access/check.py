@@ -11,14 +11,19 @@ Errors: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from txmta.interfaces import IAddressResolver, IClientList, IPolicyServers
+from txmta.interfaces import (
+    IAddressResolver,
+    IClientList,
+    IPolicyServers,
+    IResolver,
+)
 from txmta.model import Reply, Route
 from txmta.smtp.session import Session
 
@@ -89,6 +94,8 @@ class World:
     @ivar later: fires after so many seconds.
     @ivar policy_servers: L{None}: none can be asked.
     @ivar rates: for check_rate_limit; L{None}: nothing is counted.
+    @ivar resolver: L{None}: the DNS cannot be asked.
+    @ivar families: types of records with addresses, as inet_protocols says.
     """
 
     addresses: IAddressResolver
@@ -98,6 +105,8 @@ class World:
     later: Callable[[float], Deferred[None]] | None = None
     policy_servers: IPolicyServers | None = None
     rates: RateCounts | None = None
+    resolver: IResolver | None = None
+    families: Sequence[str] = ("A", "AAAA")
 
 
 @dataclass(slots=True)

@@ -18,8 +18,12 @@ from collections.abc import Mapping
 from txmta.smtp.access import (
     access_table,
     by_client,
+    by_dns,
+    by_dns_list,
+    by_mx_backup,
     by_rate,
     by_sender,
+    by_server,
     policy_service,
     restrictions,
 )
@@ -31,7 +35,7 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for module in (
         *(restrictions, by_client, by_sender, access_table, policy_service),
-        by_rate,
+        *(by_rate, by_dns, by_dns_list, by_server, by_mx_backup),
     )
     for kind in module.KINDS
 }
