@@ -38,8 +38,8 @@ from txmta.config.parameters.rewrite import RewriteParameters
 from txmta.config.parameters.smtp import SmtpParameters
 from txmta.config.parameters.smtpd import SmtpdParameters
 from txmta.config.parameters.smtpd_access import SmtpdAccessParameters
-from txmta.config.parameters.smtpd_extras import SmtpdExtrasParameters
 from txmta.config.parameters.smtpd_dns import SmtpdDnsParameters
+from txmta.config.parameters.smtpd_extras import SmtpdExtrasParameters
 from txmta.config.parameters.smtpd_policy import SmtpdPolicyParameters
 from txmta.config.parameters.smtpd_sasl import SmtpdSaslParameters
 from txmta.config.parameters.virtual import VirtualParameters

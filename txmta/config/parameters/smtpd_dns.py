@@ -52,7 +52,9 @@ class SmtpdDnsParameters:
         expand=False,
     )
     rbl_reply_maps = words(
-        "", kind="tables", doc="As default_rbl_reply, by list (with or without =d.d.d.d)."
+        "",
+        kind="tables",
+        doc="As default_rbl_reply, by list (with or without =d.d.d.d).",
     )
     permit_mx_backup_networks = words(
         "", doc="Networks of the best mail exchangers for permit_mx_backup."
