@@ -167,6 +167,24 @@ class ExampleTests(SynchronousTestCase):
             (self.folder / "output").read_text(),
         )
 
+    def test_portal(self) -> None:
+        """
+        Users log in by a portal of twisted.cred, and their avatar takes their mail.
+        """
+        program = Program(
+            [sys.executable, str(EXAMPLES / "portal_server.py"), str(self.port)],
+            self.folder,
+        )
+        self.addCleanup(program.stop)
+        wait_for_port(self.port)
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE) as client:
+            client.ehlo()
+            self.assertEqual(client.mail("user@example.org")[0], 530)
+            client.login("user", "wonderland")
+            self.assertEqual(client.mail("other@example.org")[0], 553)
+            client.sendmail("user@example.org", ["me@example.com"], MESSAGE)
+        self.assertIn("It works.\n-- end --\n", (self.folder / "output").read_text())
+
     def configure(self) -> None:
         etc = self.folder / "etc"
         etc.mkdir(exist_ok=True)

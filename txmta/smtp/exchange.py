@@ -20,7 +20,7 @@ from twisted.mail.smtp import ESMTP, IMessageDelivery
 
 from txmta.interfaces import ITxmtaDelivery, ITxmtaMessage
 from txmta.model import Reply
-from txmta.smtp.plain import MessageMaker, PlainMessage, login
+from txmta.smtp.plain import MessageMaker, PlainMessage, delivery_of, login
 from txmta.smtp.requests import Rcpt, Sender, Verify, octets
 from txmta.smtp.session import Session
 
@@ -48,7 +48,12 @@ class Exchange:
     @ivar ours: the delivery of this transaction answers with replies.
     @ivar sender: of this transaction, or L{None}.
     @ivar rcpt: the recipient asked for last.
+    @ivar avatar: what the portal gave who logged in, or L{None}.
+    @ivar may_log_in: to whom the portal gives nothing, may log in.
     """
+
+    avatar: Any = None
+    may_log_in = False
 
     def __init__(self, server: ESMTP) -> None:
         """
@@ -93,8 +98,10 @@ class Exchange:
         self.sender = sender
         if server.deliveryFactory is not None:
             return self._mail(server.deliveryFactory.getMessageDelivery())
+        if self.avatar is not None:
+            return self._mail(delivery_of(self.avatar))
         if server.portal is not None:
-            return read(login(server.portal), self._mail)
+            return read(login(server.portal, self.may_log_in), self._mail)
         if server.delivery is not None:
             return self._mail(server.delivery)
         return _NO_DELIVERY

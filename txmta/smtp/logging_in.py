@@ -11,7 +11,7 @@ Errors: none leave here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -43,6 +43,7 @@ class LoggingIn(Connection):
         super().__init__(context, client)
         self.attempts: Attempts | None = None
         if context.logins is not None:
+            self._exchange.may_log_in = True
             self.attempts = Attempts(
                 context.logins,
                 self.session,
@@ -81,11 +82,20 @@ class LoggingIn(Connection):
             return
         mechanism, response = request.mechanism, request.response
         answer = attempts.start(mechanism, response, self._facts())
-        self._ask(Deferred.fromCoroutine, answer)
+        self._ask(Deferred.fromCoroutine, self._with_avatar(attempts, answer))
 
     def _respond(self, request: Respond) -> None:
-        assert self.attempts is not None, "the engine has been told 334"
-        self._ask(Deferred.fromCoroutine, self.attempts.respond(request.text))
+        attempts = self.attempts
+        assert attempts is not None, "the engine has been told 334"
+        answer = attempts.respond(request.text)
+        self._ask(Deferred.fromCoroutine, self._with_avatar(attempts, answer))
+
+    async def _with_avatar(
+        self, attempts: Attempts, answer: Coroutine[Any, Any, Reply]
+    ) -> Reply:
+        reply = await answer
+        self._exchange.avatar = attempts.avatar
+        return reply
 
     def _abort_login(self, request: Abort) -> None:
         if self.attempts is None:
@@ -93,6 +103,7 @@ class LoggingIn(Connection):
         self.attempts.abort()
         if self.session.login is None:
             self.attempts.end()
+            self._exchange.avatar = None
 
     def _facts(self) -> Facts:
         host = self.transport.getHost()

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import Any, cast
 
 from twisted.cred.credentials import Anonymous
+from twisted.cred.error import LoginFailed
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
@@ -76,22 +77,35 @@ def _refusal(code: object, text: object) -> Reply:
     return Reply(code, status, words or "Error")
 
 
-def login(portal: Portal) -> Deferred[IMessageDelivery]:
+def delivery_of(avatar: Any) -> IMessageDelivery:
     """
+    @return: what takes the mail of whoever has logged in.
+    """
+    if IMessageDeliveryFactory.providedBy(avatar):
+        return cast(IMessageDelivery, avatar.getMessageDelivery())
+    return cast(IMessageDelivery, avatar)
+
+
+def login(portal: Portal, may_log_in: bool = False) -> Deferred[IMessageDelivery]:
+    """
+    @param may_log_in: otherwise than now.
     @return: the delivery of somebody who has not said who he is.
     """
 
     def got(result: object) -> IMessageDelivery:
-        interface, avatar, _logout = cast(tuple[object, object, object], result)
-        if interface is IMessageDeliveryFactory:
-            factory = cast(IMessageDeliveryFactory, avatar)
-            return cast(IMessageDelivery, factory.getMessageDelivery())
-        return cast(IMessageDelivery, avatar)
+        _interface, avatar, _logout = cast(tuple[object, object, object], result)
+        return delivery_of(avatar)
+
+    def failed(failure: Failure) -> Failure:
+        if may_log_in:
+            failure.trap(LoginFailed)
+            raise SMTPServerError(530, "5.7.0 Authentication required")
+        return failure
 
     d: Deferred[object] = maybeDeferred(
         portal.login, Anonymous(), None, IMessageDeliveryFactory, IMessageDelivery
     )
-    return d.addCallback(got)
+    return d.addCallbacks(got, failed)
 
 
 @implementer(ITxmtaMessage)

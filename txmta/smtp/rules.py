@@ -163,9 +163,22 @@ class Rules:
             smtputf8=settings.smtputf8_enable,
             strict_smtputf8=settings.strict_smtputf8,
             auth=settings.smtpd_sasl_auth_enable,
+            auth_tls_only=_encrypts_first(settings),
             auth_line=settings.smtpd_sasl_response_limit,
             ipv6="ipv6" in settings.inet_protocols,
         )
+
+
+def _encrypts_first(settings: Settings) -> bool:
+    """
+    @return: nobody may log in in plaintext: who insists on TLS for all else, does
+        so for passwords.
+    """
+    level = settings.text("smtpd_tls_security_level").lower()
+    return level not in ("", "none", "may") or any(
+        settings.text(name).lower() == "yes"
+        for name in ("smtpd_tls_auth_only", "smtpd_enforce_tls")
+    )
 
 
 _RULE = re.compile(r"\{\s*/((?:[^/\\]|\\.)*)/\s+[^{}]*\}", re.DOTALL)

@@ -9,7 +9,7 @@ from txmta.config.declare import Status, boolean, count, string, time, words
 OURS = "Postfix has no such parameter."
 
 #: What smtpd_sasl_type may say.
-TYPES = ("dovecot", "txmta")
+TYPES = ("cred", "dovecot", "txmta")
 
 
 class SmtpdSaslParameters:

@@ -14,7 +14,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
 
 from txmta.config.parameters.smtpd_sasl import TYPES
 from txmta.config.settings import Settings
@@ -24,6 +27,9 @@ from txmta.smtp.failures import Failures, Patience
 from txmta.smtp.login import Logins
 from txmta.smtp.sasl.moves import ISaslBackend
 from txmta.smtp.sasl.options import SecurityOptions
+
+if TYPE_CHECKING:
+    from twisted.cred.portal import Portal
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,15 @@ def _path_problems(kind: str, settings: Settings) -> list[str]:
     path = settings.smtpd_sasl_path
     if kind == "txmta" and ":" not in path:
         return [f"{path}: write type:name of a table with accounts (txmta passwd)"]
-    if kind == "dovecot":
-        try:
+    try:
+        if kind == "dovecot":
             dovecot_address(path, settings)
-        except ValueError as e:
-            return [f"{path}: {e}"]
+        elif kind == "cred":
+            from txmta.smtp.sasl.cred import checker
+
+            checker(path)
+    except ValueError as e:
+        return [f"{path}: {e}"]
     return []
 
 
@@ -165,7 +175,45 @@ def _txmta(settings: Settings, tools: Tools) -> ISaslBackend:
     return OwnMechanisms(accounts)
 
 
+def _cred(settings: Settings, tools: Tools) -> ISaslBackend:
+    from txmta.smtp.sasl.cred import keeper
+    from txmta.smtp.sasl.own import OwnMechanisms
+
+    path = settings.smtpd_sasl_path
+    return OwnMechanisms(keeper(path, settings.smtpd_sasl_local_domain))
+
+
+@implementer(IMatchList)
+class _All:
+    """
+    Every mechanism.
+    """
+
+    def match(self, item: str) -> bool:
+        return True
+
+
+def portal_logins(portal: Portal, clock: IReactorTime) -> Logins:
+    """
+    For programs that make an SMTP server of their own.
+
+    @param portal: the server's, too; its avatars take the mail.
+    @return: for L{Context<txmta.smtp.context.Context>}.
+    """
+    from txmta.smtp.sasl.cred import PortalKeeper
+    from txmta.smtp.sasl.own import OwnMechanisms
+
+    options = SecurityOptions(("noanonymous",))
+    return Logins(
+        OwnMechanisms(PortalKeeper(portal)),
+        (options, options),
+        _All(),
+        Failures(Patience(), clock.seconds),
+    )
+
+
 _MAKERS: Mapping[str, Callable[[Settings, Tools], ISaslBackend]] = {
+    "cred": _cred,
     "dovecot": _dovecot,
     "txmta": _txmta,
 }
