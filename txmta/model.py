@@ -83,6 +83,8 @@ class TLSInfo:
     @ivar trusted: its certificate was verified.
     @ivar sni: the server name that was asked for, or C{""}.
     @ivar resumed: there was such a session before.
+    @ivar details: of TLS 1.3, for log and headers: C{"key-exchange X25519 ..."}.
+    @ivar asked: the peer was asked for a certificate.
     """
 
     protocol: str
@@ -96,6 +98,8 @@ class TLSInfo:
     trusted: bool = False
     sni: str = ""
     resumed: bool = False
+    details: str = ""
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +228,8 @@ class Envelope:
     @ivar filter: C{transport:destination} for all its recipients (FILTER in access
         tables), or C{""}.
     @ivar prepend: headers to stand before all others when it is taken.
+    @ivar tls: of the session that it came in, when it is taken; of one that is in
+        the queue it is L{None}.
     @ivar login: who had logged in to send it, or L{None}.
     """
 
@@ -245,6 +251,7 @@ class Envelope:
     hold: bool = False
     filter: str = ""
     prepend: tuple[str, ...] = ()
+    tls: TLSInfo | None = None
 
     @property
     def is_probe(self) -> bool:

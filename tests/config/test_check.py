@@ -204,8 +204,8 @@ class WarningTests(SynchronousTestCase):
 
     def test_not_supported(self) -> None:
         self.has(
-            report("smtpd_tls_session_cache_timeout = 1h\n"),
-            "smtpd_tls_session_cache_timeout = 1h: not supported yet, ignored",
+            report("smtpd_tls_enable_rpk = yes\n"),
+            "smtpd_tls_enable_rpk = yes: not supported yet, ignored",
         )
 
     def test_overridden(self) -> None:
@@ -279,9 +279,9 @@ class ProblemTests(SynchronousTestCase):
                 "",
                 STOCK
                 + "submission inet n - n - - smtpd\n"
-                + "  -o smtpd_tls_security_level=encrypt\n",
+                + "  -o strict_8bitmime=yes\n",
             ),
-            "master.cf, line 19: smtpd_tls_security_level = encrypt",
+            "master.cf, line 19: strict_8bitmime = yes",
         )
 
     def test_service_not_built(self) -> None:

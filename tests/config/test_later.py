@@ -89,10 +89,6 @@ class EffectTests(SynchronousTestCase):
         Encryption and filters that are asked for, addresses, routes.
         """
         for line in (
-            "smtpd_tls_auth_only = yes",
-            "smtpd_tls_wrappermode = yes",
-            "smtpd_enforce_tls = yes",
-            "smtpd_tls_req_ccert = yes",
             "smtp_enforce_tls = yes",
             "lmtp_enforce_tls = yes",
             "smtp_tls_policy_maps = inline:{a=encrypt}",
@@ -113,7 +109,7 @@ class EffectTests(SynchronousTestCase):
 
     def test_what_may_be_ignored(self) -> None:
         for line in (
-            "smtpd_tls_cert_file = /etc/x.pem",
+            "smtpd_tls_enable_rpk = yes",
             "smtp_tls_loglevel = 1",
             "postscreen_greet_wait = 3s",
             "address_verify_poll_count = 5",
@@ -133,7 +129,6 @@ class EffectTests(SynchronousTestCase):
             "ipc_timeout = 10s",
             "sendmail_path = /usr/sbin/sendmail.postfix",
             "debug_peer_level = 3",
-            "smtpd_tls_auth_only = no",
             "address_verify_relayhost = $relayhost",
         ):
             self.assertEqual(report(line + "\n"), ([], []), line)

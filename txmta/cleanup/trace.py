@@ -56,13 +56,14 @@ def received(
         address = f"IPv6:{address}"
     helo = _NOT_HELO.sub("?", envelope.helo or client.name)
     protocol = envelope.protocol
-    login = envelope.login
-    if login is not None and protocol == "ESMTP":
-        protocol += "A"  # RFC 3848
+    if protocol == "ESMTP":  # RFC 3848
+        protocol += "S" if envelope.tls is not None else ""
+        protocol += "A" if envelope.login is not None else ""
     if envelope.smtputf8:
         protocol = "UTF8" + protocol.removeprefix("E")
     text = (
         f"Received: from {helo} ({_safe(client.name)} [{address}])\r\n"
+        f"{_encrypted(envelope, settings)}"
         f"{_authenticated(envelope, settings)}"
         f"\t{_by(settings)} with {protocol} id {envelope.queue_id}"
     )
@@ -71,6 +72,27 @@ def received(
     else:
         text += ";\r\n\t"
     return _octets(text) + mail_date(int(envelope.arrival)) + b"\r\n"
+
+
+def _encrypted(envelope: Envelope, settings: Settings) -> str:
+    tls = envelope.tls
+    if tls is None or not settings.smtpd_tls_received_header:
+        return ""
+    text = f"\t(using {tls.protocol} with cipher {tls.cipher}"
+    text += f" ({tls.bits}/{tls.all_bits} bits)"
+    if tls.details:
+        details = tls.details.replace(" client-signature", "\r\n\t client-signature")
+        text += f"\r\n\t {details}"
+    text += ")\r\n"
+    if tls.fingerprint:
+        verified = "verified OK" if tls.trusted else "not verified"
+        return (
+            f'{text}\t(Client CN "{comment(tls.subject)}", '
+            f'Issuer "{comment(tls.issuer)}" ({verified}))\r\n'
+        )
+    if tls.asked:
+        return f"{text}\t(Client did not present a certificate)\r\n"
+    return f"{text}\t(No client certificate requested)\r\n"
 
 
 def _authenticated(envelope: Envelope, settings: Settings) -> str:

@@ -74,7 +74,6 @@ _DANGEROUS: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "smtp_tls_security_level",
-            "smtpd_tls_security_level",
         ),
         "there is no TLS yet: write may or remove the line if plain text will do",
     ),
@@ -82,7 +81,6 @@ _DANGEROUS: Mapping[str, str] = {
 
 _HARMLESS_VALUES: Mapping[str, frozenset[str]] = {
     "smtp_tls_security_level": frozenset(("", "none", "may")),
-    "smtpd_tls_security_level": frozenset(("", "none", "may")),
 }
 
 

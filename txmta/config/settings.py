@@ -42,6 +42,8 @@ from txmta.config.parameters.smtpd_dns import SmtpdDnsParameters
 from txmta.config.parameters.smtpd_extras import SmtpdExtrasParameters
 from txmta.config.parameters.smtpd_policy import SmtpdPolicyParameters
 from txmta.config.parameters.smtpd_sasl import SmtpdSaslParameters
+from txmta.config.parameters.smtpd_tls import SmtpdTlsParameters
+from txmta.config.parameters.tls_common import TlsParameters
 from txmta.config.parameters.virtual import VirtualParameters
 from txmta.errors import ConfigError
 
@@ -105,6 +107,8 @@ class Settings(
     SmtpdParameters,
     SmtpdPolicyParameters,
     SmtpdSaslParameters,
+    SmtpdTlsParameters,
+    TlsParameters,
     SmtpdAccessParameters,
     SmtpdDnsParameters,
     SmtpdExtrasParameters,

@@ -86,6 +86,10 @@ VERBS: Mapping[bytes, Verb] = dict(
 )
 
 
+#: What is understood before TLS even if that is required.
+PRE_TLS = frozenset((b"HELO", b"EHLO", b"STARTTLS", b"NOOP", b"QUIT", b"XCLIENT"))
+
+
 def _sequence(text: str) -> Reply:
     return Reply(503, "5.5.1", f"Error: {text}")
 

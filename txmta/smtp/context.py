@@ -20,6 +20,7 @@ from txmta.interfaces import IClientNames, IEventSink, IPostmaster
 from txmta.smtp.login import Logins
 from txmta.smtp.privileges import Privileges
 from txmta.smtp.rules import Rules
+from txmta.smtp.tls.server import ServerTLS
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Context:
     @ivar postmaster: hears of trouble, if he wants to.
     @ivar logins: who may log in; L{None}: nobody.
     @ivar privileges: which clients may speak for others; L{None}: none.
+    @ivar tls: of this server, if it has any.
     """
 
     rules: Rules
@@ -58,3 +60,4 @@ class Context:
     postmaster: IPostmaster | None = None
     logins: Logins | None = None
     privileges: Privileges | None = None
+    tls: ServerTLS | None = None

@@ -332,6 +332,7 @@ class Delivery:
             ret=params.ret,
             envid=params.envid,
             local_origin=self._local_origin,
+            tls=session.tls,
             forwarded=forwarded(session),
             login=session.login,
         )

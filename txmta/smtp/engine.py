@@ -18,10 +18,11 @@ Errors: none: every input has a legal reply.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from txmta.model import Reply, TLSInfo
 from txmta.smtp.authentication import Authentication
-from txmta.smtp.commands import REFUSALS, VERBS, State, chunk_arguments
+from txmta.smtp.commands import PRE_TLS, REFUSALS, VERBS, State, chunk_arguments
 from txmta.smtp.dialogue import escape
 from txmta.smtp.requests import Abort, Hello, Offer, Open, StartTLS
 
@@ -33,6 +34,7 @@ _NOT_HERE = Reply(502, "5.5.1", "Error: command not implemented")
 _HELP = Reply(
     214, "2.0.0", "Commands: BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
 )
+_TLS_FIRST = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
 _BYE = Reply(221, "2.0.0", "Bye", close=True)
 _NO_BDAT = Reply(521, "5.5.1", "Error: command not implemented", close=True)
 _BDAT_SYNTAX = Reply(521, "5.5.4", "Syntax: BDAT count [LAST]", close=True)
@@ -58,6 +60,8 @@ class Engine(Authentication):
     """
 
     _welcome = False
+    #: Says why the client may not start TLS, if it may not.
+    starting_tls: Callable[[], Reply | None] = staticmethod(lambda: None)
 
     def _step(self) -> bool:
         if self.state in (State.DATA, State.CHUNK):
@@ -129,6 +133,9 @@ class Engine(Authentication):
         counted[1] += 1
         if verb.junk:
             self._junked()
+        if self.rules.tls_required and not self.session.tls and name not in PRE_TLS:
+            self._fail(_TLS_FIRST)
+            return
         refusal = REFUSALS[self.state].get(name)
         if refusal is not None and name != b"BDAT":
             self._fail(refusal)
@@ -247,6 +254,8 @@ class Engine(Authentication):
         elif self.stream.pending:
             # CVE-2011-0411: what came in plaintext is not obeyed later.
             self._out_of_step()
+        elif (refusal := self.starting_tls()) is not None:
+            self._fail(refusal)
         else:
             self._accept(Reply(220, "2.0.0", "Ready to start TLS"))
             self._forget()

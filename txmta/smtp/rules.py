@@ -19,6 +19,7 @@ from functools import cached_property
 
 from txmta.config.settings import Settings
 from txmta.model import Reply
+from txmta.smtp.tls.level import level
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Rules:
     @ivar asks_connect: somebody must be asked before a client is greeted;
         C{asks_helo}: before he may call himself so.
     @ivar noop: upper-case commands of smtpd_noop_commands.
-    @ivar tls: STARTTLS is offered.
+    @ivar tls: STARTTLS is offered; C{tls_required}: and must come first.
     @ivar auth: clients may log in; C{auth_tls_only}: inside TLS only.
     @ivar auth_line: octets of a response.
     @ivar ipv6: XCLIENT and XFORWARD may name such addresses.
@@ -75,6 +76,7 @@ class Rules:
     smtputf8: bool = True
     strict_smtputf8: bool = False
     tls: bool = False
+    tls_required: bool = False
     auth: bool = False
     auth_tls_only: bool = False
     auth_line: int = 12288
@@ -134,6 +136,7 @@ class Rules:
         if not settings.smtputf8_enable:
             off.add("SMTPUTF8")
         newline = settings.smtpd_forbid_bare_newline
+        tls = level(settings)
         return cls(
             hostname=settings.myhostname,
             banner=settings.smtpd_banner,
@@ -162,6 +165,8 @@ class Rules:
             vrfy=not settings.disable_vrfy_command,
             smtputf8=settings.smtputf8_enable,
             strict_smtputf8=settings.strict_smtputf8,
+            tls=tls != "none" and not settings.smtpd_tls_wrappermode,
+            tls_required=tls == "encrypt",
             auth=settings.smtpd_sasl_auth_enable,
             auth_tls_only=_encrypts_first(settings),
             auth_line=settings.smtpd_sasl_response_limit,

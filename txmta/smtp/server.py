@@ -13,16 +13,14 @@ Errors: none leave here. What a delivery raises becomes 451 and a log entry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.interfaces import ITLSTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txmta.events import Event, Note, Rejected, SessionTrouble, Warn
-from txmta.model import Reply, TLSInfo
-from txmta.smtp.logging_in import LoggingIn
+from txmta.model import Reply
 from txmta.smtp.plain import OUR_FAULT, reply_for
 from txmta.smtp.requests import (
     Chunk,
@@ -37,11 +35,11 @@ from txmta.smtp.requests import (
     Request,
     Sender,
     Sleep,
-    StartTLS,
     Trouble,
     Verify,
     Warning_,
 )
+from txmta.smtp.securing import Securing
 
 _log = Logger()
 
@@ -49,7 +47,7 @@ _log = Logger()
 NOBODY = Reply(421, "4.4.2", "Error: connection lost")
 
 
-class SMTPServer(LoggingIn):
+class SMTPServer(Securing):
     """
     One session.
     """
@@ -148,12 +146,6 @@ class SMTPServer(LoggingIn):
         self._renew()
         self._pump()
 
-    def _start_tls(self, request: StartTLS) -> None:
-        transport = cast(ITLSTransport, self.transport)
-        transport.write(self._engine.output())
-        transport.startTLS(cast(Any, self.ctx))
-        self._engine.secured(TLSInfo("unknown", "unknown", 0, 0))
-
     def _impersonated(self, request: Impersonated) -> None:
         privileges = self._context.privileges
         assert privileges is not None, "it was allowed"
@@ -213,7 +205,7 @@ class SMTPServer(LoggingIn):
         )
 
     handlers: ClassVar[Mapping[type[Request], Callable[[Any, Any], None]]] = {
-        **LoggingIn.login_handlers,
+        **Securing.tls_handlers,
         Sender: _mail,
         Rcpt: _rcpt,
         Verify: _verify,
@@ -223,7 +215,6 @@ class SMTPServer(LoggingIn):
         End: _end,
         Forget: _forget,
         Sleep: _sleep_on,
-        StartTLS: _start_tls,
         Impersonated: _impersonated,
         Warning_: _warn,
         Noted: _note,

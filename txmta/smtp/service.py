@@ -54,6 +54,8 @@ from txmta.smtp.sasl.backends import problems as login_problems
 from txmta.smtp.seats import Seats
 from txmta.smtp.space import Space
 from txmta.smtp.stress import Room, Stress
+from txmta.smtp.tls.server import problems as tls_problems
+from txmta.smtp.tls.server import server_tls
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def problems(settings: Settings) -> list[str]:
         Rules.of(settings)
     except ValueError as e:
         found.append(f"smtpd_forbidden_commands: {e}")
-    return [*found, *login_problems(settings)]
+    return [*found, *login_problems(settings), *tls_problems(settings)]
 
 
 def server_factory(
@@ -143,6 +145,7 @@ def server_factory(
             services.open_list,
             lambda name: bool(getattr(settings, name)),
         ),
+        tls=server_tls(settings),
     )
     crowd = Crowd(
         exempt=services.open_list("smtpd_client_event_limit_exceptions"),
@@ -170,6 +173,9 @@ def _stressed(
     stressed = settings.override({"stress": "yes"})
     rules = replace(context.rules, limits=Rules.of(stressed).limits)
     context = replace(context, rules=rules, timeouts=_timeouts(stressed))
+    if context.tls is not None:
+        patience = stressed.smtpd_starttls_timeout
+        context = replace(context, tls=replace(context.tls, timeout=patience))
     if _decided_by_stress(settings):
         deliveries = Deliveries(desk(stressed, services))
     return context, deliveries

@@ -4,7 +4,6 @@ The adapter: time, back-pressure, errors, deliveries of others.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from twisted.cred.checkers import AllowAnonymousAccess
@@ -675,24 +674,6 @@ class PortalTests(SynchronousTestCase):
         t = self.connect([], Classic())
         self.assertIn(b"451 4.3.0", t.say(b"MAIL FROM:<>\r\n"))
         self.assertEqual(len(self.flushLoggedErrors()), 1)
-
-
-class TLSTests(SynchronousTestCase):
-    def test_order(self) -> None:
-        """
-        220 is written before the handshake starts, and nothing after it.
-        """
-        w = world()
-        t = talk(w)
-        engine = t.server._engine
-        engine.rules = replace(engine.rules, tls=True)
-        done: list[Any] = []
-        t.server.ctx = "context"
-        t.transport.startTLS = lambda ctx: done.append((ctx, t.heard()))  # type: ignore
-        self.assertEqual(t.say(b"STARTTLS\r\n"), b"")
-        self.assertEqual(done, [("context", b"220 2.0.0 Ready to start TLS\r\n")])
-        self.assertEqual(engine.session.helo, "")
-        self.assertIsNotNone(engine.session.tls)
 
 
 class AddressTests(SynchronousTestCase):

@@ -19,8 +19,7 @@ from txmta.config.parameters.mapping import Addresses, Delivery
 from txmta.config.parameters.postscreen import Postscreen, PostscreenTls
 from txmta.config.parameters.sasl import SmtpdSasl
 from txmta.config.parameters.smtp_tls import SmtpTls
-from txmta.config.parameters.smtpd_tls import SmtpdTls
-from txmta.config.parameters.tls import Tls, TlsProxy
+from txmta.config.parameters.tls import SmtpdTls, Tls, TlsProxy
 
 #: In the order of the reference page.
 GROUPS: tuple[type, ...] = (

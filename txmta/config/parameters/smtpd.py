@@ -247,12 +247,6 @@ class SmtpdParameters:
 
     # Not built yet: refused at start when set.
 
-    smtpd_tls_security_level = string(
-        "",
-        doc="none, may or encrypt.",
-        status=Status.NOT_YET,
-        note="There is no TLS yet; STARTTLS is answered with 502.",
-    )
     smtpd_milters = words(
         "",
         doc="Content filters asked before the queue.",

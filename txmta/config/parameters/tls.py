@@ -1,5 +1,5 @@
 """
-TLS in general, which is not there yet.
+What of TLS is not there.
 
 See L{txmta.config.later} for the form.
 """
@@ -7,6 +7,7 @@ See L{txmta.config.later} for the form.
 from __future__ import annotations
 
 from txmta.config.later import (
+    OLD_TLS,
     flag,
     gone,
     idle,
@@ -18,10 +19,12 @@ from txmta.config.later import (
     warn,
 )
 
-NO_TLS = warn("There is no TLS yet.")
+NO_TLS = warn("There is no TLS of such a kind yet.")
 OWN = idle("OpenSSL has its own way.")
 OLD = gone("Such ciphers are in no library any more.")
-NO_PROXY = warn("There is no TLS yet; when it comes, no process of its own does it.")
+NO_PROXY = warn(
+    "There is no process of its own for TLS: see the smtpd_tls_ parameters."
+)
 NO_HEADER = warn("REQUIRETLS and TLS-Required: mean nothing without TLS.")
 OLD_NAME = gone("An old name.")
 
@@ -45,9 +48,6 @@ class Tls:
     )
     tls_required_enable = flag(
         "yes", NO_HEADER, "Honour the header TLS-Required: no (RFC 8689)."
-    )
-    tls_append_default_CA = flag(
-        "no", NO_TLS, "Trust the system's authorities beside those that are named."
     )
     tls_config_file = text("default", NO_TLS, "Configuration file of OpenSSL.")
     tls_config_name = text("", NO_TLS, "The part of tls_config_file that counts.")
@@ -77,29 +77,6 @@ class Tls:
         "yes", NO_TLS, "Accept TLSA records with a digest of an authority."
     )
     tls_disable_workarounds = items("", NO_TLS, "OpenSSL workarounds to be turned off.")
-    tls_ssl_options = items("", NO_TLS, "OpenSSL options to be turned on.")
-    tls_eecdh_auto_curves = items(
-        "X25519 X448 prime256v1 secp521r1 secp384r1",
-        NO_TLS,
-        "Curves for key exchange, best first.",
-    )
-    tls_eecdh_strong_curve = text(
-        "prime256v1", NO_TLS, "The curve for smtpd_tls_eecdh_grade = strong."
-    )
-    tls_eecdh_ultra_curve = text(
-        "secp384r1", NO_TLS, "The curve for smtpd_tls_eecdh_grade = ultra."
-    )
-    tls_ffdhe_auto_groups = items(
-        "", NO_TLS, "Finite-field groups for key exchange with TLS 1.3."
-    )
-    tls_high_cipherlist = text(
-        "aNULL:-aNULL:HIGH:@STRENGTH", NO_TLS, "What the grade high means."
-    )
-    tls_medium_cipherlist = text(
-        "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH",
-        NO_TLS,
-        "What the grade medium means.",
-    )
     tls_low_cipherlist = text(
         "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH", OLD, "What the grade low means."
     )
@@ -107,12 +84,6 @@ class Tls:
         "aNULL:-aNULL:HIGH:MEDIUM:LOW:EXPORT:+RC4:@STRENGTH",
         OLD,
         "What the grade export means.",
-    )
-    tls_null_cipherlist = text(
-        "eNULL:!aNULL", NO_TLS, "What the grade null means: no encryption."
-    )
-    tls_preempt_cipherlist = flag(
-        "no", NO_TLS, "The server's order of ciphers counts, not the client's."
     )
     tls_fast_shutdown_enable = flag(
         "yes", NO_TLS, "End a TLS session without waiting for the peer."
@@ -123,9 +94,6 @@ class Tls:
     tls_server_sni_maps = tables(
         "", NO_TLS, "Keys and certificates by the name that the client asks for."
     )
-    tls_session_ticket_cipher = text(
-        "aes-256-cbc", NO_TLS, "Cipher for session tickets; empty means none are given."
-    )
     tls_trace_rate_limit = number("1", NO_TLS, "TLS traces a second that are logged.")
     tls_trust_server_ccerts = flag(
         "no", NO_TLS, "Accept as a client's a certificate that was made for a server."
@@ -135,6 +103,35 @@ class Tls:
     )
     tlsmgr_service_name = text(
         "tlsmgr", NO_PROXY, "The service that keeps sessions and randomness."
+    )
+
+
+class SmtpdTls:
+    """
+    Postfix: C{src/smtpd}, C{src/tls}.
+    """
+
+    smtpd_tls_dcert_file = text("", OLD_TLS, "As smtpd_tls_cert_file, for DSA.")
+    smtpd_tls_dkey_file = text(
+        "$smtpd_tls_dcert_file", OLD_TLS, "File with the key of smtpd_tls_dcert_file."
+    )
+    smtpd_tls_always_issue_session_ids = flag(
+        "yes", OWN, "Give clients a session id although sessions are not cached."
+    )
+    smtpd_tls_cipherlist = text(
+        "", OLD_TLS, "An OpenSSL cipher list that counted before there were grades."
+    )
+    smtpd_tls_dh512_param_file = text(
+        "", OLD_TLS, "File with parameters for export-grade Diffie-Hellman."
+    )
+    smtpd_tls_enable_rpk = flag(
+        "no", NO_TLS, "Use raw public keys with clients that ask for them."
+    )
+    smtpd_tls_loglevel_maps = tables("", NO_TLS, "As smtpd_tls_loglevel, by client.")
+    smtpd_tls_trace_size_limit = number(
+        "102400",
+        NO_TLS,
+        "Octets of the TLS handshake that are logged at the higher levels.",
     )
 
 

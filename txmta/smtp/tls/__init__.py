@@ -1,0 +1,3 @@
+"""
+TLS of the SMTP server.
+"""
