@@ -508,6 +508,7 @@ class QueueStoreContract(_Base):
         """
         A message can be on hold from the first moment; others are not.
         """
+        self.assertEqual(self.claim(), [])  # from now on it is told what arrives
         held, other = self.put(hold=True), self.put()
         self.assertEqual(self.claimed_ids(), [other])
         self.assertEqual(self.listed(QueueName.HOLD), [held])

@@ -133,6 +133,8 @@ class ClaimingCore(Core):
 
     def _arrived(self, insert: Insert, arrived: list[str]) -> None:
         envelope = insert.envelope
+        if envelope.hold:
+            return  # nobody's to claim
         arrived.append(envelope.queue_id)
         self.intake.arrived(
             insert.number, QueuedMessage(envelope, insert.size, QueueName.INCOMING)
