@@ -169,6 +169,7 @@ PURE = (
     "smtp/rules.py",
     "smtp/stream.py",
     "smtp/stuffing.py",
+    "smtp/transcript.py",
 )
 
 #: What a decision may not touch.

@@ -29,6 +29,7 @@ NETWORKS = (
     "smtpd_authorized_xclient_hosts",
     "smtpd_authorized_xforward_hosts",
     "permit_mx_backup_networks",
+    "debug_peer_list",
 )
 
 #: Transports whose next hop is that of smtp(8), in any usual master.cf.

@@ -155,9 +155,7 @@ class Delivery:
             self._local_origin = source == "LOCAL"
             return None
         try:
-            found = trusted(
-                desk.origin, desk.origin_tables, desk.world, origin.session
-            )
+            found = trusted(desk.origin, desk.origin_tables, desk.world, origin.session)
         except TableUnavailable:
             return self._unknown(Failure())
         if found is True or found is False:

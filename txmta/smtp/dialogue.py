@@ -24,6 +24,7 @@ from txmta.smtp.requests import Noted, Refused, Request, Sleep, Trouble
 from txmta.smtp.rules import Rules
 from txmta.smtp.session import Session
 from txmta.smtp.stream import Stream
+from txmta.smtp.transcript import Transcript
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _ESCAPES = {
@@ -83,7 +84,7 @@ class Turns:
         self.state = State.IDLE
         self.stream = Stream(rules.limits.line)
         self.receive: Callable[[bytes], object] = self.stream.feed
-        self.recording: Recording | None = None
+        self.recording: Recording | Transcript | None = None
         self._requests: deque[Request] = deque()
         self._out: list[bytes] = []
         self._held: list[bytes] = []

@@ -23,7 +23,8 @@ from txmta.smtp.attributes import (
 )
 from txmta.smtp.commands import State
 from txmta.smtp.content import Content
-from txmta.smtp.requests import Impersonated
+from txmta.smtp.requests import Impersonated, Noted
+from txmta.smtp.transcript import Transcript
 
 _OK = Reply(250, "2.0.0", "Ok")
 _BUSY = Reply(503, "5.5.1", "Error: MAIL transaction in progress")
@@ -34,15 +35,38 @@ _ANNOUNCED = {"XCLIENT": XCLIENT, "XFORWARD": XFORWARD}
 
 class Privileged(Content):
     """
-    @ivar may: which of C{"XCLIENT"} and C{"XFORWARD"} the client may use.
+    @ivar may: which of C{"XCLIENT"} and C{"XFORWARD"} the client may use;
+        C{"DEBUG"}: what is said goes to the log; C{"-"}, C{"-SIZE"}: what
+        EHLO does not offer, instead of what nobody is offered.
     """
 
-    may: tuple[str, ...] = ()
+    _may: tuple[str, ...] = ()
+
+    @property
+    def may(self) -> tuple[str, ...]:
+        return self._may
+
+    @may.setter
+    def may(self, words: tuple[str, ...]) -> None:
+        self._may = words
+        off = [word[1:] for word in words if word[0] == "-"]
+        if off:
+            self.rules = self.rules.without(frozenset(off))
+        listening = isinstance(self.recording, Transcript)
+        if "DEBUG" in words and not listening:
+            self.recording = Transcript(
+                self.recording,
+                lambda text: self._requests.append(Noted(text)),
+                lambda: self.label,
+            )
 
     def _greet_extended(self, reply: Reply) -> None:
         """
         @param reply: to EHLO, as all clients hear it.
         """
+        if self.rules.discarded:
+            words = f"discarding EHLO keywords: {self.rules.discarded}"
+            self._requests.append(Noted(words))
         more = [
             line
             for verb, line in _ANNOUNCED.items()

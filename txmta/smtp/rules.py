@@ -14,12 +14,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from txmta.config.settings import Settings
 from txmta.model import Reply
 from txmta.smtp.tls.level import level
+
+#: EHLO keywords that can be discarded, in the order of Postfix's log line.
+KEYWORDS = (
+    *("8BITMIME", "AUTH", "ENHANCEDSTATUSCODES", "ETRN", "PIPELINING", "SIZE"),
+    *("VERP", "VRFY", "XCLIENT", "XFORWARD", "STARTTLS", "DSN", "SMTPUTF8"),
+    "CHUNKING",
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,24 @@ class Rules:
     auth_tls_only: bool = False
     auth_line: int = 12288
     ipv6: bool = True
+
+    @cached_property
+    def discarded(self) -> str:
+        """
+        EHLO keywords that are not offered, for the log; C{""} if nobody is to
+        know, or there are none.
+        """
+        off = self.off if self.smtputf8 else self.off - {"SMTPUTF8"}
+        if "SILENT-DISCARD" in off:
+            return ""
+        return " ".join(word for word in KEYWORDS if word in off)
+
+    def without(self, off: frozenset[str]) -> Rules:
+        """
+        @param off: EHLO keywords in upper case.
+        @return: the same but for what EHLO does not offer.
+        """
+        return _without(self, off if self.smtputf8 else off | {"SMTPUTF8"})
 
     @cached_property
     def greeting(self) -> Reply:
@@ -172,6 +197,11 @@ class Rules:
             auth_line=settings.smtpd_sasl_response_limit,
             ipv6="ipv6" in settings.inet_protocols,
         )
+
+
+@lru_cache(maxsize=64)
+def _without(rules: Rules, off: frozenset[str]) -> Rules:
+    return replace(rules, off=off)
 
 
 def _encrypts_first(settings: Settings) -> bool:

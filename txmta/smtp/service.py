@@ -144,6 +144,7 @@ def server_factory(
             services.sink,
             services.open_list,
             lambda name: bool(getattr(settings, name)),
+            _tables("smtpd_discard_ehlo_keyword_address_maps", settings, services),
         ),
         tls=server_tls(settings),
     )

@@ -261,6 +261,7 @@ class World:
             "smtpd_forbid_bare_newline_exclusions",
             "smtpd_authorized_xclient_hosts",
             "smtpd_authorized_xforward_hosts",
+            "debug_peer_list",
         ):
             self.lists.setdefault(name, friends)
         self.factory = server_factory(self.settings, self.services())

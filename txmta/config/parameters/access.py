@@ -77,9 +77,6 @@ class Access:
         STRICTER,
         "Begin a message in the queue only when a recipient was accepted.",
     )
-    smtpd_discard_ehlo_keyword_address_maps = tables(
-        "", OFFERS, "EHLO keywords that are not offered, by client."
-    )
     smtpd_history_flush_threshold = number(
         "100", COSMETIC, "How many lines of a session are kept for notices."
     )

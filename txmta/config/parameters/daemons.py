@@ -197,9 +197,6 @@ class Odds:
     debug_peer_level = number(
         "2", DEBUG, "How much more is logged for hosts in debug_peer_list.", low=1
     )
-    debug_peer_list = items(
-        "", DEBUG, "Hosts whose sessions are logged in more detail."
-    )
     debugger_command = text("", DEBUG, "Command for a daemon with -D in master.cf.")
     dont_remove = number(
         "0", KEEPS, 'Keep mail in the queue directory "saved" when it is done.'

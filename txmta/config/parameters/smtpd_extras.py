@@ -4,7 +4,7 @@ Extensions of the SMTP server: clients and proxies that speak for others.
 
 from __future__ import annotations
 
-from txmta.config.declare import choice, time, words
+from txmta.config.declare import Status, choice, time, words
 
 
 class SmtpdExtrasParameters:
@@ -33,4 +33,17 @@ class SmtpdExtrasParameters:
     )
     smtpd_upstream_proxy_timeout = time(
         "5s", low=1, doc="Time for the words of that proxy."
+    )
+    smtpd_discard_ehlo_keyword_address_maps = words(
+        "",
+        kind="tables",
+        doc="By IP address of the client, instead of smtpd_discard_ehlo_keywords: the "
+        "EHLO keywords that it is not offered.",
+    )
+    debug_peer_list = words(
+        "",
+        doc="Clients whose sessions are in the log, line by line, but for what could "
+        "be a password.",
+        status=Status.APPROXIMATED,
+        note="Of the SMTP server only; debug_peer_level does not count.",
     )
