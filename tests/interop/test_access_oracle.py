@@ -31,6 +31,9 @@ from txmta.smtp.session import Session
 #: Configurations, sessions asked of each, and recipients in each session.
 CONFIGURATIONS, SESSIONS, RECIPIENTS = 40, 12, 8
 
+#: And sessions with content.
+WHOLE = 6
+
 COMMON = {
     "myhostname": "mx.here.test",
     "mydomain": "here.test",
@@ -122,12 +125,15 @@ CODES = (
 class Talk(NamedTuple):
     """
     One session.
+
+    @ivar whole: there is content, too; recipients are accepted then.
     """
 
     client: tuple[str, str]
     helo: str
     sender: str
     recipients: Sequence[str]
+    whole: bool = False
 
 
 def table(dice: random.Random) -> str:
@@ -179,6 +185,9 @@ def _configuration(dice: random.Random) -> Mapping[str, str]:
         "smtpd_relay_restrictions": items(dice, 2, True, True)
         + ", permit_mynetworks, reject_unauth_destination",
     }
+    for name in ("data", "end_of_data"):
+        if dice.random() < 0.4:
+            found[f"smtpd_{name}_restrictions"] = items(dice, 3, False, False)
     for name in ("client", "helo", "sender", "recipient"):
         if dice.random() < 0.6:
             found[f"smtpd_{name}_restrictions"] = items(dice, 4, True, True)
@@ -207,7 +216,17 @@ def _configuration(dice: random.Random) -> Mapping[str, str]:
 
 
 def talks(dice: random.Random) -> list[Talk]:
-    return [
+    whole = [
+        Talk(
+            dice.choice(CLIENTS),
+            dice.choice(HELOS),
+            dice.choice(("", dice.choice(SENDERS))),
+            ["u@here.test", "u@r.test", "postmaster"][: dice.randrange(1, 4)],
+            True,
+        )
+        for _ in range(WHOLE)
+    ]
+    return whole + [
         Talk(
             dice.choice(CLIENTS),
             dice.choice(HELOS),
@@ -277,7 +296,18 @@ class Ours:
             check.actions = actions
             reply = "ok" if each == "postmaster" else self._judge(check)
             accepted += reply == "ok"
+            if reply == "ok":
+                first = each if accepted == 1 else ""
             yield reply
+        if not talk.whole or not accepted:
+            return
+        for stage in ("DATA", "END-OF-MESSAGE"):
+            standard = rewrite(first, True) if first else ""
+            check = Check(self.world, session, first, standard, origin, talk.sender)
+            check.stage, check.recipients, check.actions = stage, accepted, actions
+            yield (reply := self._judge(check))
+            if reply != "ok":
+                return
 
     def _judge(self, check: Check) -> str:
         reply = self.policy.judge(check)
@@ -314,8 +344,14 @@ class Theirs:
         yield (reply := self._do("MAIL", f"FROM:<{quote(talk.sender)}>"))
         if reply != "ok":
             return
+        accepted = 0
         for each in talk.recipients:
-            yield self._do("RCPT", f"TO:<{quote(each)}>")
+            yield (reply := self._do("RCPT", f"TO:<{quote(each)}>"))
+            accepted += reply == "ok"
+        if talk.whole and accepted:
+            yield (reply := self._do("DATA", ""))
+            if reply == "ok":
+                yield self._do(".", "")
         self._do("RSET", "")
 
     def close(self) -> None:
