@@ -47,7 +47,7 @@ from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
-from txmta.smtp.privileges import privileges
+from txmta.smtp.privileges import Privileges, privileges
 from txmta.smtp.rules import Rules
 from txmta.smtp.sasl.backends import Tools, logins
 from txmta.smtp.sasl.backends import problems as login_problems
@@ -140,12 +140,7 @@ def server_factory(
         lookup=settings.smtpd_peername_lookup,
         postmaster=services.postmaster,
         logins=logins(settings, services.login),
-        privileges=privileges(
-            services.sink,
-            services.open_list,
-            lambda name: bool(getattr(settings, name)),
-            _tables("smtpd_discard_ehlo_keyword_address_maps", settings, services),
-        ),
+        privileges=_privileges(settings, services),
         tls=server_tls(settings),
     )
     crowd = Crowd(
@@ -180,6 +175,15 @@ def _stressed(
     if _decided_by_stress(settings):
         deliveries = Deliveries(desk(stressed, services))
     return context, deliveries
+
+
+def _privileges(settings: Settings, services: Services) -> Privileges | None:
+    return privileges(
+        services.sink,
+        services.open_list,
+        lambda name: bool(getattr(settings, name)),
+        _tables("smtpd_discard_ehlo_keyword_address_maps", settings, services),
+    )
 
 
 def _prefixes(settings: Settings) -> tuple[int, int]:
