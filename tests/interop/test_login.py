@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.interop.running import MODEL, QUEUE_OWNER, RunningTestCase, Txmta
 from tests.interop.test_login_oracle import converse, plain
 from tests.interop.tools import ENVIRONMENT, PATIENCE, wait_for
-from tests.support import require, require_library
+from tests.support import require
 
 MAIN_CF = """\
 smtpd_sasl_auth_enable = yes
@@ -149,7 +149,6 @@ class LoginTests(RunningTestCase):
         GNU SASL and we prove to each other that we know the password.
         """
         require("gsasl")
-        require_library("scramp")
         server = self.server()
         for password, status in ((PASSWORDS["user"], 0), ("x", 1)):
             said = self.program(

@@ -14,7 +14,6 @@ that cannot be read.
 from __future__ import annotations
 
 import hmac
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 
@@ -39,6 +38,7 @@ from txmta.smtp.sasl.questions import (
     StoredKeys,
     Token,
 )
+from txmta.smtp.sasl.scram import BINDINGS
 from txmta.tables import ITable
 
 #: Whose password nobody knows; made once, as hashes are made here.
@@ -82,11 +82,9 @@ class Accounts:
         return f"{{{_DECOY}}}{rounds},{keys}"
 
     def offers(self, facts: Facts) -> Sequence[Mechanism]:
-        names = ["PLAIN", "LOGIN", "CRAM-MD5"]
-        if importlib.util.find_spec("scramp") is not None:
-            names.insert(0, "SCRAM-SHA-256")
-            if facts.binding("tls-exporter") or facts.binding("tls-unique"):
-                names.insert(0, "SCRAM-SHA-256-PLUS")
+        names = ["SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"]
+        if any(facts.binding(name) for name in BINDINGS):
+            names.insert(0, "SCRAM-SHA-256-PLUS")
         tls = facts.session.tls
         if self._certificates and tls is not None and tls.fingerprint:
             names.append("EXTERNAL")

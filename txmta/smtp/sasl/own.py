@@ -33,6 +33,7 @@ from txmta.smtp.sasl.moves import (
     Move,
 )
 from txmta.smtp.sasl.questions import CannotSay, IKeeper, Known, Question, Reply
+from txmta.smtp.sasl.scram import scram
 
 _log = Logger()
 
@@ -47,12 +48,13 @@ def _challenge() -> bytes:
     return f"<{secrets.token_hex(16)}.{int(time.time())}@localhost>".encode()
 
 
+def _nonce() -> str:
+    return secrets.token_urlsafe(18)
+
+
 def _scram(plus: bool) -> Callable[[bytes | None, Facts], Steps]:
     def steps(response: bytes | None, facts: Facts) -> Steps:
-        # The library is loaded when somebody asks for it.
-        from txmta.smtp.sasl.scram import scram
-
-        return (yield from scram(response, facts, plus))
+        return (yield from scram(response, facts, plus, _nonce))
 
     return steps
 

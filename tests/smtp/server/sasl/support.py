@@ -21,7 +21,7 @@ from txmta.maps.registry import TableRegistry
 from txmta.model import Client, TLSInfo
 from txmta.smtp.sasl.accounts import Accounts
 from txmta.smtp.sasl.backends import Tools
-from txmta.smtp.sasl.moves import Facts
+from txmta.smtp.sasl.moves import Facts, ISaslBackend
 from txmta.smtp.sasl.own import OwnMechanisms
 from txmta.smtp.service import Services
 from txmta.smtp.session import Session
@@ -95,10 +95,15 @@ class LoginWorld(World):
         self.lists["smtpd_sasl_exceptions_networks"] = Listed(exempt)
         super().__post_init__()
         self.table = Table(self.accounts or {})
-        keeper = Accounts(self.table, at_once, self.sink.warn)
+        self.use(OwnMechanisms(Accounts(self.table, at_once, self.sink.warn)))
+
+    def use(self, backend: ISaslBackend) -> None:
+        """
+        Have somebody else asked for passwords.
+        """
         factory: Any = self.factory
         context = factory._context
-        logins = replace(context.logins, backend=OwnMechanisms(keeper))
+        logins = replace(context.logins, backend=backend)
         factory._context = replace(context, logins=logins)
 
     def services(self) -> Services:

@@ -139,10 +139,7 @@ class CheckerTests(SynchronousTestCase):
             ("here.test", "b", "secret", OK),
         ):
             w = login_world()
-            factory: Any = w.factory
-            backend = OwnMechanisms(keeper(f"file:{path}", realm))
-            logins = replace(factory._context.logins, backend=backend)
-            factory._context = replace(factory._context, logins=logins)
+            w.use(OwnMechanisms(keeper(f"file:{path}", realm)))
             said = b"AUTH PLAIN " + plain(name, password) + b"\r\n"
             self.assertEqual(w.talk().say(said), answer)
 
