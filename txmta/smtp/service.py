@@ -250,6 +250,7 @@ def desk(settings: Settings, services: Services) -> Desk:
         services.rates,
         _resolver(settings, services),
         record_types(settings.inet_protocols),
+        tuple(word.lower() for word in settings.smtpd_log_access_permit_actions),
     )
     return Desk(
         sink=sink,

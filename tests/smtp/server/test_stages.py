@@ -140,6 +140,44 @@ class DelayedTests(SynchronousTestCase):
         self.assertIn("reject: VRFY from", w.sink.lines[-1])
 
 
+class PermitTests(SynchronousTestCase):
+    def test_logged(self) -> None:
+        """
+        smtpd_log_access_permit_actions, word for word.
+        """
+        w = world(
+            smtpd_log_access_permit_actions="!permit, static:all",
+            smtpd_client_restrictions="check_client_access static:OK",
+            smtpd_helo_restrictions="permit",
+            smtpd_recipient_restrictions="permit_auth_destination",
+        )
+        send(w)
+        start = "NOQUEUE: permit: RCPT from unknown[192.0.2.1]: action="
+        end = (
+            "; from=<a@b.example> to=<user@example.org> proto=ESMTP "
+            "helo=<client.example>"
+        )
+        self.assertEqual(
+            [each for each in w.sink.lines if ": permit: " in each],
+            [
+                f"{start}OK for Client host=unknown[192.0.2.1] from static:OK{end}",
+                f"{start}permit_auth_destination for Recipient "
+                f"address=user@example.org {end}",
+            ],
+        )
+
+    def test_overruled(self) -> None:
+        """
+        Who is refused all the same was not permitted.
+        """
+        w = world(
+            smtpd_log_access_permit_actions="static:all",
+            smtpd_recipient_restrictions="defer_if_permit, permit",
+        )
+        send(w)
+        self.assertEqual([each for each in w.sink.lines if ": permit: " in each], [])
+
+
 class WholeTests(SynchronousTestCase):
     def test_data(self) -> None:
         """

@@ -53,9 +53,6 @@ class Access:
     maps_rbl_domains = items(
         "", HARD_LISTS, "The old way to name DNS lists, for reject_maps_rbl."
     )
-    smtpd_log_access_permit_actions = items(
-        "", COSMETIC, "Actions that permit and are logged."
-    )
     smtpd_expansion_filter = text(
         "\\t\\40" + _PRINTABLE,
         COSMETIC,

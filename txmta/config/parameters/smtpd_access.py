@@ -4,7 +4,7 @@ The SMTP server: restriction lists, and what restrictions read.
 
 from __future__ import annotations
 
-from txmta.config.declare import boolean, count, string, words
+from txmta.config.declare import Status, boolean, count, string, words
 
 
 class SmtpdAccessParameters:
@@ -42,6 +42,13 @@ class SmtpdAccessParameters:
     )
     smtpd_null_access_lookup_key = string(
         "<>", doc="What access tables are asked for the null sender."
+    )
+    smtpd_log_access_permit_actions = words(
+        "",
+        doc="Names of restrictions and results that permit and are logged; static:all: "
+        "all.",
+        status=Status.APPROXIMATED,
+        note="Names and static:all only; no files, no other tables.",
     )
     smtpd_sender_login_maps = words(
         "", kind="tables", doc="The login names that own a sender address."

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from txmta.model import Reply
+from txmta.smtp.access import permits
 from txmta.smtp.access.check import Answer, Check, Into
 from txmta.smtp.access.kinds import NEXT, PERMIT, Tools, server_error
 from txmta.smtp.access.restrictions import if_permit, if_reject
@@ -90,7 +91,7 @@ class Results:
         if upper == "DUNNO":
             return NEXT
         if upper in ("OK", "RELAY") or (value.isdecimal() and value.isascii()):
-            return PERMIT
+            return self._permit(word, asked)
         if upper == "REJECT":
             return asked.refuse(self._reject, "5.7.1", text, "Access denied")
         if upper == "DEFER":
@@ -109,6 +110,13 @@ class Results:
                 return NEXT
             return act(asked, text)
         return self._list(value, asked)
+
+    def _permit(self, word: str, asked: Asked) -> Answer:
+        if asked.check.world.logged:
+            permits.note_table(
+                asked.check, word, asked.subject, asked.about, asked.table
+            )
+        return PERMIT
 
     def _list(self, value: str, asked: Asked) -> Answer:
         check = asked.check

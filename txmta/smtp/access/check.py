@@ -96,6 +96,7 @@ class World:
     @ivar rates: for check_rate_limit; L{None}: nothing is counted.
     @ivar resolver: L{None}: the DNS cannot be asked.
     @ivar families: types of records with addresses, as inet_protocols says.
+    @ivar logged: names of what permits and is logged, in lower case.
     """
 
     addresses: IAddressResolver
@@ -107,6 +108,7 @@ class World:
     rates: RateCounts | None = None
     resolver: IResolver | None = None
     families: Sequence[str] = ("A", "AAAA")
+    logged: Sequence[str] = ()
 
 
 @dataclass(slots=True)

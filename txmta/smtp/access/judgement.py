@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 
 from txmta.errors import TableUnavailable
 from txmta.model import Reply
+from txmta.smtp.access import permits
 from txmta.smtp.access.check import (
     CLIENT,
     HELO,
@@ -167,6 +168,8 @@ class Judgement:
             self._push(answer)
             return None
         if answer is Verdict.PERMIT:
+            if check.world.logged:
+                permits.note(check, step.name)
             return self._permit(step)
         if isinstance(answer, Reply):
             if not check.warn or type(answer) is Trouble:

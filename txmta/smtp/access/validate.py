@@ -18,6 +18,7 @@ from itertools import pairwise
 
 from txmta.config.declare import to_words
 from txmta.config.settings import Settings
+from txmta.smtp.access import permits
 from txmta.smtp.access.compiler import MAX_DEPTH
 from txmta.smtp.access.policy import LISTS
 from txmta.smtp.access.registry import GONE, KINDS, OLD_NAMES, kind_of
@@ -70,6 +71,11 @@ def problems_of_lists(settings: Settings) -> list[str]:
             problems += _problems(name, items, "in a list", texts)
             if _loops(name, texts):
                 problems.append(f"{name}: the class contains itself")
+    problems += [
+        f"smtpd_log_access_permit_actions: {name}: write names, or static:all"
+        for name in settings.smtpd_log_access_permit_actions
+        if permits.wrong(name)
+    ]
     return [*problems, *_origin_problems(settings)]
 
 
