@@ -26,8 +26,10 @@ from txmta.errors import ConfigError
 from txmta.maps.context import PLAIN, Ways
 from txmta.maps.match import MatchLists
 from txmta.queue.templates import load as load_templates
+from txmta.roles.screen import behind, tables_of_screen
 from txmta.roles.shared import Tables, approving, make_registry
 from txmta.smtp.access.validate import tables_of
+from txmta.smtp.postscreen.rules import problems as screen_problems
 from txmta.smtp.service import problems as smtpd_problems
 
 #: Lists that may name files and tables, and are of no address class.
@@ -60,11 +62,13 @@ def problems_of_tables(
         *problems_of_agents(settings, names, ways),
     ]
     problems = [with_place(each, settings) for each in found]
-    own = ("smtpd", "cleanup", "pickup", "qmgr", "trivial-rewrite")
+    own = ("smtpd", "postscreen", "cleanup", "pickup", "qmgr", "trivial-rewrite")
     programs = (*own, *AgentRegistry().known_programs())
     for service in services:
         if service.overrides and service.program in programs:
             problems += _problems_of_overrides(settings, service, ways)
+        if service.program == "postscreen":
+            problems += _problems_of_screen(settings, service, services, ways)
     problems += problems_of_plugins(services)
     return [*problems, *problems_of_pipes(settings, services)]
 
@@ -82,9 +86,30 @@ def _problems_of_overrides(
     ]
     if service.program in ("smtp", "lmtp"):
         found += all_login_problems(special)
-    if service.type == "inet" and service.program == "smtpd":
+    if service.type in ("inet", "pass") and service.program == "smtpd":
         found += smtpd_problems(special)
         found += _problems_of_restrictions(special, ways)
+    return [with_place(each, special) for each in found]
+
+
+def _problems_of_screen(
+    settings: Settings,
+    service: MasterService,
+    services: Sequence[MasterService],
+    ways: Ways,
+) -> list[str]:
+    try:
+        special = settings.override(service.overrides, service.where)
+        behind(service, special, services)
+    except ConfigError as e:
+        return list(e.problems)
+    found = screen_problems(special)
+    registry = make_registry(settings, float, lambda text: None, ways)
+    for item, name in tables_of_screen(special):
+        try:
+            registry.table(item, name)
+        except ConfigError as e:
+            found += e.problems
     return [with_place(each, special) for each in found]
 
 

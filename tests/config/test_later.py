@@ -111,7 +111,7 @@ class EffectTests(SynchronousTestCase):
         for line in (
             "smtpd_tls_enable_rpk = yes",
             "smtp_tls_loglevel = 1",
-            "postscreen_greet_wait = 3s",
+            "postscreen_reject_footer = x",
             "address_verify_poll_count = 5",
             "smtp_tls_dane_insecure_mx_policy = dane",
             "transport_destination_rate_delay = 1s",

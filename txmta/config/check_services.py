@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from txmta.config.declare import Status
 from txmta.config.master_cf import BUILT_IN, Service, service_settings
-from txmta.config.programs import EVERYWHERE, Fate, fate
+from txmta.config.programs import EVERYWHERE, LISTENERS, Fate, fate
 from txmta.config.settings import FAMILIES, Settings
 from txmta.errors import ConfigError
 
@@ -74,7 +74,7 @@ class ServiceChecks:
             self._service(service, found)
         self._explain([s for s, found in fates if found.status is Status.NO_EFFECT])
         self._jails()
-        if not any(s.type == "inet" and s.program == "smtpd" for s in services):
+        if not any(s.type == "inet" and s.program in LISTENERS for s in services):
             self.warnings.append("no smtpd service of type inet: nothing will listen")
         for name in _TRANSPORTS:
             self._transport(name)

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from txmta.config.declare import Status
 from txmta.config.master_cf import Service
 
+#: What can listen on type inet.
+LISTENERS = ("smtpd", "postscreen")
+
 #: Parameters of every service: they say how it is logged, and nothing else.
 EVERYWHERE = ("syslog_name", "syslog_facility")
 
@@ -84,11 +87,7 @@ FATES: Mapping[str, Fate] = {
     "postlogd": _function("The log has a process of its own, or is a part of one."),
     "tlsproxy": _function("Only postscreen asks for it."),
     "dnsblog": _function("Only postscreen asks for it."),
-    "postscreen": _absent(
-        "there is no postscreen yet, and nobody would listen: write smtpd instead, "
-        "and remove the smtpd service of type pass",
-        True,
-    ),
+    "postscreen": _served("Listens, tests clients; smtpd has those that pass."),
     "qmqpd": _absent("there is no QMQP server: nobody listens there"),
     "spawn": _absent(
         "it starts no programs yet: let another, such as systemd, listen at that "
@@ -98,7 +97,7 @@ FATES: Mapping[str, Fate] = {
 }
 
 _NOBODY = _absent("smtpd alone listens on type inet: nobody listens there")
-_PASS = _function("Only postscreen hands sessions on.")
+_PASS = _served("Takes the clients that postscreen lets pass.")
 _OFF_THE_NET = _absent("smtpd listens on type inet only")
 
 
@@ -109,6 +108,8 @@ def fate(service: Service, agents: Collection[str]) -> Fate:
     program = service.program
     if program == "smtpd" and service.type != "inet":
         return _PASS if service.type == "pass" else _OFF_THE_NET
+    if program == "postscreen" and service.type != "inet":
+        return _OFF_THE_NET
     if program in agents:
         if service.type == "unix":
             return _AGENT
@@ -120,7 +121,7 @@ def fate(service: Service, agents: Collection[str]) -> Fate:
         )
     found = FATES.get(program)
     if found is not None:
-        on_the_net = service.type == "inet" and program != "smtpd"
+        on_the_net = service.type == "inet" and program not in LISTENERS
         return _NOBODY if on_the_net and found.status is not Status.NOT_YET else found
     what = "there is no such program here"
     if "/" in program:

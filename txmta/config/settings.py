@@ -35,6 +35,7 @@ from txmta.config.parameters.plugin import PluginParameters
 from txmta.config.parameters.process import ProcessParameters
 from txmta.config.parameters.qmgr import QmgrParameters
 from txmta.config.parameters.rewrite import RewriteParameters
+from txmta.config.parameters.screen import PostscreenParameters
 from txmta.config.parameters.smtp import SmtpParameters
 from txmta.config.parameters.smtpd import SmtpdParameters
 from txmta.config.parameters.smtpd_access import SmtpdAccessParameters
@@ -107,6 +108,7 @@ class Settings(
     SmtpdParameters,
     SmtpdPolicyParameters,
     SmtpdSaslParameters,
+    PostscreenParameters,
     SmtpdTlsParameters,
     TlsParameters,
     SmtpdAccessParameters,

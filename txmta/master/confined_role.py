@@ -28,7 +28,7 @@ from txmta.master.profiles import PROFILES, confinement, in_jail
 #: Programs of master.cf that are not the smtp role's; all others are its,
 #: above all those of plug-ins.
 _PROGRAMS = {
-    "smtpd": ("smtpd",),
+    "smtpd": ("smtpd", "postscreen"),
     "qmgr": ("qmgr",),
     "pickup": ("pickup",),
     "proxymap": ("proxymap",),
@@ -37,7 +37,7 @@ _PROGRAMS = {
     # done within the others, or not at all
     "": (
         *("anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush"),
-        *("postscreen", "proxywrite", "qmqpd", "scache", "showq", "spawn", "tlsmgr"),
+        *("proxywrite", "qmqpd", "scache", "showq", "spawn", "tlsmgr"),
         *("tlsproxy", "trivial-rewrite", "verify"),
     ),
 }

@@ -32,7 +32,7 @@ from txmta.errors import ConfigError
 WELL_KNOWN = {"smtp": 25, "smtps": 465, "submissions": 465, "submission": 587}
 
 #: What can be served.
-PROGRAMS = ("smtpd",)
+PROGRAMS = ("smtpd", "postscreen")
 
 #: By family, what C{inet_interfaces = all} binds.
 WILDCARD = {"ipv4": "0.0.0.0", "ipv6": "::"}

@@ -27,6 +27,7 @@ from txmta.master.binding import Bound
 from txmta.roles.cleanup import make_cleanup
 from txmta.roles.names import sink_of
 from txmta.roles.room import Room, most_connections
+from txmta.roles.screen import behind, make_gate
 from txmta.roles.services import cleanup_settings
 from txmta.roles.shared import Shared, Tables, maybe_later
 from txmta.smtp.anvil import Counts
@@ -34,6 +35,7 @@ from txmta.smtp.factory import SMTPServerFactory
 from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.policy_servers import PolicyServers
 from txmta.smtp.poller import Poller
+from txmta.smtp.postscreen.gate import Gate
 from txmta.smtp.proxied import listener
 from txmta.smtp.rates import SharedRates
 from txmta.smtp.sasl.backends import Tools
@@ -90,6 +92,7 @@ class SmtpdRole:
         self._seats: dict[str, Seats] = {}
         self._counts = parts.counts or OwnTally()
         self._rates: SharedRates | None = None
+        self._gates: list[Gate] = []
         self._hurried = False
         self._policy_servers = PolicyServers(
             shared.reactor,
@@ -128,6 +131,8 @@ class SmtpdRole:
         self._room.close()
         for _factory, port in self._smtpds:
             await maybe_later(port.stopListening())
+        for gate in self._gates:
+            gate.stop()
         factories = [factory for factory, _port in self._smtpds]
         end = self._shared.reactor.seconds() + limit - SESSIONS
         while limit > HURRY and self._shared.reactor.seconds() < end:
@@ -150,7 +155,8 @@ class SmtpdRole:
 
     def _adopt(self, bound: Bound) -> None:
         shared, parts = self._shared, self._parts
-        service = bound.listen.service
+        outer = bound.listen.service
+        service = behind(outer, shared.of(outer), shared.services)
         settings = shared.of(service)
         seats = self._seats_of(service)
         used = seats.used if seats is not None else self._room.used
@@ -161,10 +167,18 @@ class SmtpdRole:
             seats=seats,
             room=stress_room(service.maxproc or self._room.limit, used, bool(seats)),
         )
+        entrance: Any
+        if outer is service:
+            sink = sink_of(shared, settings)
+            entrance = listener(factory, shared.reactor, settings, sink)
+        else:
+            entrance = make_gate(
+                shared, shared.of(outer), parts.tables, parts.resolver, factory
+            )
+            entrance.counted = self._room.count
+            self._gates.append(entrance)
         port: Any = shared.reactor.adoptStreamPort(
-            bound.socket.fileno(),
-            bound.socket.family,
-            listener(factory, shared.reactor, settings, sink_of(shared, settings)),
+            bound.socket.fileno(), bound.socket.family, entrance
         )
         write_at_once(port, parts.poller)
         factory.counted = self._room.count

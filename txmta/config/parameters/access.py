@@ -80,9 +80,6 @@ class Access:
     smtpd_per_record_deadline = text(
         "", OLD, "The old name of smtpd_per_request_deadline."
     )
-    smtpd_service_name = text(
-        "smtpd", COSMETIC, "The service that postscreen hands clients to."
-    )
     smtpd_client_connection_limit_exceptions = items(
         "$mynetworks", OLD, "The old name of smtpd_client_event_limit_exceptions."
     )

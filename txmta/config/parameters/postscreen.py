@@ -1,5 +1,5 @@
 """
-postscreen, which is not there yet.
+What postscreen does not do yet, or need not.
 
 See L{txmta.config.later} for the form.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 from txmta.config.later import (
     flag,
     gone,
+    idle,
     items,
     number,
     seconds,
@@ -18,11 +19,8 @@ from txmta.config.later import (
     warn,
 )
 
-NO_SCREEN = warn(
-    "There is no postscreen yet: what it would keep away comes to smtpd, whose "
-    "restrictions decide."
-)
-NO_DEPTH = warn("There is no postscreen yet.")
+NO_DEPTH = warn("postscreen does not do this yet.")
+NO_PROCESS = idle("It is a part of each SMTP server process.")
 OLD = gone("An old name.")
 PROXY = stop(
     "there is no proxy protocol yet: every client would have the address of the "
@@ -36,117 +34,33 @@ class Postscreen:
     """
 
     dnsblog_reply_delay = seconds(
-        "0s", NO_DEPTH, "How long dnsblog waits with its answer, for tests."
+        "0s", NO_PROCESS, "How long dnsblog waits with its answer, for tests."
     )
-    dnsblog_service_name = text("dnsblog", NO_DEPTH, "The service that asks DNS lists.")
-    postscreen_access_list = items(
-        "permit_mynetworks",
-        NO_SCREEN,
-        "Clients that are let through, or sent away, at once.",
-    )
-    postscreen_allowlist_interfaces = items(
-        "${postscreen_whitelist_interfaces?{$postscreen_whitelist_interfaces}:{static:all}}",
-        NO_SCREEN,
-        "Own addresses at which a client can come to be known.",
+    dnsblog_service_name = text(
+        "dnsblog", NO_PROCESS, "The service that asks DNS lists."
     )
     postscreen_whitelist_interfaces = items(
         "static:all", OLD, "The old name of postscreen_allowlist_interfaces."
     )
-    postscreen_bare_newline_action = text(
-        "ignore", NO_SCREEN, "What is done with a client that sends a bare newline."
-    )
-    postscreen_bare_newline_enable = flag(
-        "no", NO_SCREEN, "Whether bare newlines are looked for."
-    )
-    postscreen_bare_newline_ttl = seconds(
-        "30d", NO_DEPTH, "How long that test counts as passed."
-    )
     postscreen_blacklist_action = text(
         "ignore", OLD, "The old name of postscreen_denylist_action."
     )
-    postscreen_denylist_action = text(
-        "${postscreen_blacklist_action?{$postscreen_blacklist_action}:{ignore}}",
-        NO_SCREEN,
-        "What is done with a client that postscreen_access_list sends away.",
-    )
-    postscreen_cache_cleanup_interval = seconds(
-        "12h", NO_DEPTH, "How often old entries leave the cache.", unit="h"
-    )
-    postscreen_cache_map = tables(
-        "$default_cache_db_type:$data_directory/postscreen_cache",
-        NO_DEPTH,
-        "Table that keeps what is known of clients.",
-    )
-    postscreen_cache_retention_time = seconds(
-        "7d", NO_DEPTH, "How long entries stay after they count no more.", unit="d"
-    )
-    postscreen_client_connection_count_limit = number(
-        "$smtpd_client_connection_count_limit",
-        NO_SCREEN,
-        "Connections that a client may have at a time.",
-    )
-    postscreen_command_count_limit = number(
-        "20", NO_SCREEN, "Commands that a client may send."
-    )
     postscreen_command_filter = tables(
-        "$smtpd_command_filter", NO_SCREEN, "As smtpd_command_filter, for postscreen."
-    )
-    postscreen_command_time_limit = seconds(
-        "${stress?{10}:{300}}s", NO_DEPTH, "Time for one command."
-    )
-    postscreen_disable_vrfy_command = flag(
-        "$disable_vrfy_command", NO_DEPTH, "As disable_vrfy_command, for postscreen."
+        "$smtpd_command_filter", NO_DEPTH, "As smtpd_command_filter, for postscreen."
     )
     postscreen_discard_ehlo_keyword_address_maps = tables(
         "$smtpd_discard_ehlo_keyword_address_maps",
         NO_DEPTH,
         "As smtpd_discard_ehlo_keyword_address_maps, for postscreen.",
     )
-    postscreen_discard_ehlo_keywords = items(
-        "$smtpd_discard_ehlo_keywords",
-        NO_DEPTH,
-        "As smtpd_discard_ehlo_keywords, for postscreen.",
-    )
-    postscreen_dnsbl_action = text(
-        "ignore",
-        NO_SCREEN,
-        "What is done with a client whose score reaches postscreen_dnsbl_threshold.",
-    )
-    postscreen_dnsbl_allowlist_threshold = number(
-        "${postscreen_dnsbl_whitelist_threshold?{$postscreen_dnsbl_whitelist_threshold}:{0}}",
-        NO_SCREEN,
-        "The score at which other tests are left out; negative.",
-        low=-(10**9),
-    )
     postscreen_dnsbl_whitelist_threshold = number(
         "0", OLD, "The old name of postscreen_dnsbl_allowlist_threshold.", low=-(10**9)
-    )
-    postscreen_dnsbl_max_ttl = seconds(
-        "${postscreen_dnsbl_ttl?{$postscreen_dnsbl_ttl}:{1}}h",
-        NO_DEPTH,
-        "How long an answer of a DNS list counts, at most.",
-        unit="h",
-    )
-    postscreen_dnsbl_min_ttl = seconds(
-        "60s", NO_DEPTH, "How long an answer of a DNS list counts, at least."
     )
     postscreen_dnsbl_ttl = seconds(
         "1h", OLD, "The old name of postscreen_dnsbl_max_ttl.", unit="h"
     )
-    postscreen_dnsbl_reply_map = tables(
-        "", NO_DEPTH, "Names to be said of DNS lists whose own name is a secret."
-    )
-    postscreen_dnsbl_sites = items(
-        "", NO_SCREEN, "DNS lists, with reply filters and weights."
-    )
-    postscreen_dnsbl_threshold = number(
-        "1", NO_SCREEN, "The score at which postscreen_dnsbl_action is done."
-    )
-    postscreen_dnsbl_timeout = seconds(
-        "10s", NO_DEPTH, "Time for the answers of DNS lists."
-    )
     postscreen_enforce_tls = flag(
-        "$smtpd_enforce_tls", NO_SCREEN, "As smtpd_enforce_tls, for postscreen."
+        "$smtpd_enforce_tls", NO_DEPTH, "As smtpd_enforce_tls, for postscreen."
     )
     postscreen_expansion_filter = text(
         "$smtpd_expansion_filter",
@@ -154,53 +68,8 @@ class Postscreen:
         "As smtpd_expansion_filter, for postscreen.",
         expand=False,
     )
-    postscreen_forbidden_commands = items(
-        "$smtpd_forbidden_commands",
-        NO_SCREEN,
-        "As smtpd_forbidden_commands, for postscreen.",
-    )
-    postscreen_greet_action = text(
-        "ignore", NO_SCREEN, "What is done with a client that speaks before its turn."
-    )
-    postscreen_greet_banner = text(
-        "$smtpd_banner",
-        NO_DEPTH,
-        "The first line of the greeting, which tempts clients to speak too early.",
-    )
-    postscreen_greet_ttl = seconds(
-        "1d", NO_DEPTH, "How long that test counts as passed.", unit="d"
-    )
-    postscreen_greet_wait = seconds(
-        "${stress?{2}:{6}}s", NO_DEPTH, "How long a client is made to wait."
-    )
-    postscreen_helo_required = flag(
-        "$smtpd_helo_required", NO_SCREEN, "As smtpd_helo_required, for postscreen."
-    )
-    postscreen_non_smtp_command_action = text(
-        "drop", NO_SCREEN, "What is done with a client that speaks another protocol."
-    )
-    postscreen_non_smtp_command_enable = flag(
-        "no", NO_SCREEN, "Whether other protocols are looked for."
-    )
-    postscreen_non_smtp_command_ttl = seconds(
-        "30d", NO_DEPTH, "How long that test counts as passed.", unit="d"
-    )
-    postscreen_pipelining_action = text(
-        "enforce",
-        NO_SCREEN,
-        "What is done with a client that sends several commands at once.",
-    )
-    postscreen_pipelining_enable = flag(
-        "no", NO_SCREEN, "Whether such clients are looked for."
-    )
-    postscreen_pipelining_ttl = seconds(
-        "30d", NO_DEPTH, "How long that test counts as passed.", unit="d"
-    )
     postscreen_post_queue_limit = number(
-        "$default_process_limit", NO_DEPTH, "Clients that may wait for smtpd."
-    )
-    postscreen_pre_queue_limit = number(
-        "$default_process_limit", NO_DEPTH, "Clients that may wait for a decision."
+        "$default_process_limit", NO_PROCESS, "Clients that may wait for smtpd."
     )
     postscreen_reject_footer = text(
         "$smtpd_reject_footer", NO_DEPTH, "As smtpd_reject_footer, for postscreen."
@@ -223,7 +92,7 @@ class Postscreen:
         "$smtpd_use_tls", NO_DEPTH, "As smtpd_use_tls, for postscreen."
     )
     postscreen_watchdog_timeout = seconds(
-        "10s", NO_DEPTH, "Time for one operation of postscreen, then it ends itself."
+        "10s", NO_PROCESS, "Time for one operation of postscreen, then it ends itself."
     )
 
 

@@ -1,0 +1,3 @@
+"""
+Tests before and after the greeting, before smtpd sees a client (Postfix: postscreen).
+"""
