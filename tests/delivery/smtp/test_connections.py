@@ -15,6 +15,8 @@ from txmta.delivery.smtp_connections import KeepRules, KeptConnections
 from txmta.smtp.client import ClientConnection, Limits
 from txmta.smtp.client_engine import ClientEngine
 from txmta.smtp.client_events import ClientRules, Peer, Target
+from txmta.smtp.client_login import Account, LoginRules
+from txmta.smtp.client_sasl import Credentials
 
 
 class KeepTests(SynchronousTestCase):
@@ -26,9 +28,11 @@ class KeepTests(SynchronousTestCase):
         self.clock = Clock()
         self.kept = KeptConnections(self.clock, KeepRules(idle=2, age=300))
 
-    def connection(self, address: str = "192.0.2.1") -> ClientConnection:
+    def connection(
+        self, address: str = "192.0.2.1", account: Account | None = None
+    ) -> ClientConnection:
         made = ClientConnection(
-            ClientEngine(ClientRules("me"), Peer(LABEL)),
+            ClientEngine(ClientRules("me"), Peer(LABEL, account=account)),
             Target("mail", address, 25),
             self.clock,
             Limits(SECONDS),
@@ -65,6 +69,22 @@ class KeepTests(SynchronousTestCase):
         self.kept.keep(one, "x.test")
         self.assertIs(self.kept.take_to(one.target), one)
         self.assertIsNone(self.kept.take_for("x.test"))
+
+    def test_who(self) -> None:
+        """
+        A connection is for nobody else than who it was made for; not for
+        another password either.
+        """
+        alice, bob = Credentials("alice", "a"), Credentials("bob", "b")
+        hers = self.connection(account=Account(alice, LoginRules()))
+        strangers = self.connection()
+        self.kept.keep(hers, "")
+        self.kept.keep(strangers, "")
+        self.assertIsNone(self.kept.take_to(hers.target, bob))
+        other = Credentials("alice", "other")
+        self.assertIsNone(self.kept.take_to(hers.target, other))
+        self.assertIs(self.kept.take_to(hers.target, alice), hers)
+        self.assertIs(self.kept.take_to(hers.target), strangers)
 
     def test_address_only(self) -> None:
         """
