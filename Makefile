@@ -46,8 +46,8 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info run _trial_temp*
 
 # Made once; what you change there stays.
-run/main.cf:
-	sh docs/example/prepare run
+run/main.cf: | $(VENV)/installed
+	$(BIN)/txmta init --unprivileged --hostname mail.example.com run
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -32,7 +32,15 @@ PAGES = ROOT / "docs" / "man"
 OTHERS = {"mailq", "newaliases"}
 
 #: Commands whose page has the name of txmta before it.
-OURS = {"check", "explain", "import-sendmail", "passwd", "reference", "test-policy"}
+OURS = {
+    "check",
+    "explain",
+    "import-sendmail",
+    "init",
+    "passwd",
+    "reference",
+    "test-policy",
+}
 
 _ITEM = re.compile(r"^\.It (Fl .*)$", re.MULTILINE)
 

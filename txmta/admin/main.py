@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("txmta.report.command", "what becomes of a Postfix configuration"),
     "explain": ("txmta.explain.command", "what would become of a message, and why"),
     "import-sendmail": ("txmta.admin.import_sendmail", "main.cf from Sendmail's files"),
+    "init": ("txmta.admin.init", "a first configuration, with a certificate"),
     "mailq": ("txmta.admin.mailq", "list the queue"),
     "newaliases": ("txmta.admin.newaliases", "make the alias tables"),
     "passwd": ("txmta.admin.passwd", "accounts for clients that log in"),
