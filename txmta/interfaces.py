@@ -23,6 +23,7 @@ from txmta.events import Event
 from txmta.model import (
     Answer,
     Attempt,
+    ClientName,
     DeliveryRequest,
     Envelope,
     Outcome,
@@ -129,10 +130,9 @@ class IClientNames(Interface):
     Names the client of an SMTP session.
     """
 
-    def name(address: str) -> tuple[str, str] | Deferred[tuple[str, str]]:
+    def name(address: str) -> ClientName | Deferred[ClientName]:
         """
-        @return: (verified name or C{"unknown"}, PTR name or C{"unknown"});
-            from /etc/hosts first; never fails, and fires within its own
+        @return: from /etc/hosts first; never fails, and fires within its own
             deadline.
         """
 

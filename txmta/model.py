@@ -25,12 +25,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from txmta.interfaces import IContent
+
+
+class ClientName(NamedTuple):
+    """
+    How a client is called.
+
+    @ivar name: verified forward and back, or C{"unknown"}; the others are as in
+        L{Client}.
+    """
+
+    name: str = "unknown"
+    reverse_name: str = "unknown"
+    name_status: int = 0
+    reverse_status: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from txmta.dns.client_names import CACHE_SIZE, DEADLINE, MIN_TTL, ClientNames
 from txmta.dns.watched import LOOK_INTERVAL
 from txmta.errors import ResolverUnavailable
 from txmta.interfaces import IClientNames, IResolver
-from txmta.model import Answer
+from txmta.model import Answer, ClientName
 
 PTR = ("1.2.0.192.in-addr.arpa", "PTR")
-UNKNOWN = ("unknown", "unknown")
+UNKNOWN = ("unknown", "unknown", 5, 5)
+UNCERTAIN = ("unknown", "unknown", 4, 4)
 
 
 @implementer(IResolver)
@@ -60,7 +61,7 @@ class ClientNamesTests(SynchronousTestCase):
     def forward(self, *addresses: str, name: str = "a.test", kind: str = "A") -> None:
         self.resolver.table[name, kind] = Answer(addresses, ttl=300)
 
-    def name(self, address: str = "192.0.2.1") -> tuple[str, str]:
+    def name(self, address: str = "192.0.2.1") -> ClientName:
         found = self.names.name(address)
         return self.successResultOf(found) if isinstance(found, Deferred) else found
 
@@ -71,10 +72,10 @@ class ClientNamesTests(SynchronousTestCase):
         """
         The hosts file answers at once, and nobody is asked.
         """
-        names = ("hosted.test", "hosted.test")
+        names = ("hosted.test", "hosted.test", 2, 2)
         self.assertEqual(self.names.name("192.0.2.200"), names)
         self.assertEqual(self.names.name("::ffff:192.0.2.200"), names)
-        self.assertEqual(self.names.name("0:0::1"), ("six.test", "six.test"))
+        self.assertEqual(self.names.name("0:0::1"), ("six.test", "six.test", 2, 2))
         self.assertEqual(self.resolver.asked, [])
 
     def test_hosts_changes(self) -> None:
@@ -85,19 +86,21 @@ class ClientNamesTests(SynchronousTestCase):
         self.write_hosts("192.0.2.200 changed.test with.more.text\n")
         self.assertEqual(self.name("192.0.2.200")[0], "hosted.test")
         self.clock.advance(LOOK_INTERVAL)
-        self.assertEqual(self.name("192.0.2.200"), ("changed.test", "changed.test"))
+        self.assertEqual(
+            self.name("192.0.2.200"), ("changed.test", "changed.test", 2, 2)
+        )
 
     def test_verified(self) -> None:
         self.pointer("a.test", "b.test")
         self.forward("192.0.2.9", "192.0.2.1")
-        self.assertEqual(self.name(), ("a.test", "a.test"))
+        self.assertEqual(self.name(), ("a.test", "a.test", 2, 2))
         self.assertEqual(self.resolver.asked, [PTR, ("a.test", "A")])
 
     def test_ipv6(self) -> None:
         pointer = "1." + "0." * 23 + "8.b.d.0.1.0.0.2.ip6.arpa"
         self.resolver.table[pointer, "PTR"] = Answer(("a.test",), ttl=300)
         self.forward("2001:db8::1", kind="AAAA")
-        self.assertEqual(self.name("2001:DB8:0::1"), ("a.test", "a.test"))
+        self.assertEqual(self.name("2001:DB8:0::1"), ("a.test", "a.test", 2, 2))
 
     def test_claim_does_not_lead_back(self) -> None:
         """
@@ -105,17 +108,17 @@ class ClientNamesTests(SynchronousTestCase):
         """
         self.pointer("bank.test")
         self.forward("192.0.2.9", name="bank.test")
-        self.assertEqual(self.name(), ("unknown", "bank.test"))
+        self.assertEqual(self.name(), ("unknown", "bank.test", 6, 2))
 
     def test_claim_leads_nowhere(self) -> None:
         self.pointer("a.test")
         self.resolver.table["a.test", "A"] = Answer((), exists=False)
-        self.assertEqual(self.name(), ("unknown", "a.test"))
+        self.assertEqual(self.name(), ("unknown", "a.test", 6, 2))
 
     def test_claim_cannot_be_checked(self) -> None:
         self.pointer("a.test")
         self.resolver.table["a.test", "A"] = None
-        self.assertEqual(self.name(), ("unknown", "a.test"))
+        self.assertEqual(self.name(), ("unknown", "a.test", 4, 2))
 
     def test_no_claim(self) -> None:
         self.resolver.table[PTR] = Answer((), exists=False)
@@ -123,7 +126,7 @@ class ClientNamesTests(SynchronousTestCase):
 
     def test_no_dns(self) -> None:
         self.resolver.table[PTR] = None
-        self.assertEqual(self.name(), UNKNOWN)
+        self.assertEqual(self.name(), UNCERTAIN)
 
     def test_strange_claims(self) -> None:
         """
@@ -150,10 +153,10 @@ class ClientNamesTests(SynchronousTestCase):
         self.clock.advance(DEADLINE - 1)
         self.assertNoResult(found)
         self.clock.advance(1)
-        self.assertEqual(self.successResultOf(found), UNKNOWN)
+        self.assertEqual(self.successResultOf(found), UNCERTAIN)
         self.forward("192.0.2.1")
         self.resolver.waiting[PTR].callback(Answer(("a.test",), ttl=300))
-        self.assertEqual(self.names.name("192.0.2.1"), ("a.test", "a.test"))
+        self.assertEqual(self.names.name("192.0.2.1"), ("a.test", "a.test", 2, 2))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_deadline_is_of_each_session(self) -> None:
@@ -169,7 +172,7 @@ class ClientNamesTests(SynchronousTestCase):
         self.assertNoResult(second)
         self.assertEqual(self.resolver.asked, [PTR])
         self.clock.advance(DEADLINE)
-        self.assertEqual(self.successResultOf(second), UNKNOWN)
+        self.assertEqual(self.successResultOf(second), UNCERTAIN)
 
     def test_kept(self) -> None:
         """
@@ -181,12 +184,12 @@ class ClientNamesTests(SynchronousTestCase):
         self.resolver.table["9.2.0.192.in-addr.arpa", "PTR"] = Answer(())
         self.name("192.0.2.9")
         asked = len(self.resolver.asked)
-        self.assertEqual(self.names.name("192.0.2.1"), ("a.test", "a.test"))
+        self.assertEqual(self.names.name("192.0.2.1"), ("a.test", "a.test", 2, 2))
         self.assertEqual(self.names.name("192.0.2.9"), UNKNOWN)
         self.assertEqual(len(self.resolver.asked), asked)
         self.clock.advance(MIN_TTL)
         self.name("192.0.2.9")
-        self.assertEqual(self.names.name("192.0.2.1"), ("a.test", "a.test"))
+        self.assertEqual(self.names.name("192.0.2.1"), ("a.test", "a.test", 2, 2))
         self.assertEqual(len(self.resolver.asked), asked + 1)
         self.clock.advance(300 - MIN_TTL)
         self.name()
@@ -213,5 +216,5 @@ class ClientNamesTests(SynchronousTestCase):
         found = self.names.name("192.0.2.1")
         assert isinstance(found, Deferred)
         self.resolver.waiting[PTR].errback(ZeroDivisionError())
-        self.assertEqual(self.successResultOf(found), UNKNOWN)
+        self.assertEqual(self.successResultOf(found), UNCERTAIN)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -159,10 +159,10 @@ class DNSTests(TestCase):
         names = ClientNames(self.resolver, reactor, hosts)
         found = names.name("192.0.2.1")
         assert isinstance(found, Deferred)
-        self.assertEqual(await found, ("host.test", "host.test"))
+        self.assertEqual(await found, ("host.test", "host.test", 2, 2))
         found = names.name("192.0.2.2")
         assert isinstance(found, Deferred)
-        self.assertEqual(await found, ("unknown", "host.test"))
+        self.assertEqual(await found, ("unknown", "host.test", 6, 2))
 
     async def test_random(self) -> None:
         """

@@ -9,7 +9,7 @@ back to the address; the claim itself is told apart, as C{reverse_name}.
 
 Sources: RFC 1912 section 2.1. Postfix: C{smtpd/smtpd_peer.c}.
 
-Errors: none; whatever cannot be found out is C{"unknown"}.
+Errors: none; whatever cannot be found out is C{"unknown"}, and its status says why.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from txmta.dns.messages import is_host
 from txmta.dns.watched import WatchedFile
 from txmta.errors import ResolverUnavailable
 from txmta.interfaces import IClientNames, IResolver
-from txmta.model import Answer
+from txmta.model import Answer, ClientName
 
 #: Seconds until a session goes on without a name. Clients wait 5 minutes for
 #: a greeting (RFC 5321 section 4.5.3.2.1); an answer that takes longer than
@@ -42,9 +42,13 @@ CACHE_SIZE = 10_000
 #: at most.
 MIN_TTL, MAX_TTL = 60.0, 3_600.0
 
-Names = tuple[str, str]
 UNKNOWN = "unknown"
-_NAMELESS: Names = (UNKNOWN, UNKNOWN)
+
+#: L{ClientName.name_status}
+_OK, _TEMPORARY, _NONE, _FORGED = 2, 4, 5, 6
+
+_NAMELESS = ClientName(UNKNOWN, UNKNOWN, _NONE, _NONE)
+_UNCERTAIN = ClientName(UNKNOWN, UNKNOWN, _TEMPORARY, _TEMPORARY)
 
 
 @implementer(IClientNames)
@@ -61,15 +65,15 @@ class ClientNames:
         self._resolver = resolver
         self._clock = clock
         self._hosts = WatchedFile(hosts, parse_hosts, clock.seconds)
-        self._cache: Cache[str, Names] = Cache(CACHE_SIZE)
+        self._cache: Cache[str, ClientName] = Cache(CACHE_SIZE)
         self._waiting: dict[str, list[_Waiter]] = {}
 
-    def name(self, address: str) -> Names | Deferred[Names]:
+    def name(self, address: str) -> ClientName | Deferred[ClientName]:
         key = shortest(address)
         if key is None:
             return _NAMELESS
         if (host := self._hosts.get().get(key)) is not None:
-            return host, host
+            return ClientName(host, host, _OK, _OK)
         if (known := self._cache.get(key, self._clock.seconds())) is not None:
             return known
         waiter = _Waiter(self._clock)
@@ -80,35 +84,37 @@ class ClientNames:
             Deferred.fromCoroutine(self._find(key)).addBoth(self._found, key)
         return waiter.deferred
 
-    def _found(self, result: tuple[Names, float] | Failure, key: str) -> None:
+    def _found(self, result: tuple[ClientName, float] | Failure, key: str) -> None:
         if isinstance(result, Failure):
             self._log.failure("cannot name a client", result)
-            result = _NAMELESS, MIN_TTL
+            result = _UNCERTAIN, MIN_TTL
         names, ttl = result
         ttl = max(MIN_TTL, min(MAX_TTL, ttl))
         self._cache.put(key, names, self._clock.seconds() + ttl)
         for waiter in self._waiting.pop(key):
             waiter.fire(names)
 
-    async def _find(self, address: str) -> tuple[Names, float]:
+    async def _find(self, address: str) -> tuple[ClientName, float]:
         """
         @return: the names, and for how many seconds they hold.
         """
         ip = ipaddress.ip_address(address)
         pointer = await self._lookup(ip.reverse_pointer, "PTR")
-        if pointer is None or not pointer.records:
-            return _NAMELESS, pointer.ttl if pointer else 0.0
+        if pointer is None:
+            return _UNCERTAIN, 0.0
+        if not pointer.records:
+            return _NAMELESS, pointer.ttl
         # As with getnameinfo(): the first one, and no choice of others.
         claim = str(pointer.records[0])
         if not is_host(claim) or shortest(claim) is not None:
             return _NAMELESS, pointer.ttl
         forward = await self._lookup(claim, "A" if ip.version == 4 else "AAAA")
         if forward is None:
-            return (UNKNOWN, claim), 0.0
+            return ClientName(UNKNOWN, claim, _TEMPORARY, _OK), 0.0
         ttl = min(pointer.ttl, forward.ttl)
         if address in forward.records:
-            return (claim, claim), ttl
-        return (UNKNOWN, claim), ttl
+            return ClientName(claim, claim, _OK, _OK), ttl
+        return ClientName(UNKNOWN, claim, _FORGED, _OK), ttl
 
     async def _lookup(self, name: str, kind: str) -> Answer | None:
         try:
@@ -124,11 +130,11 @@ class _Waiter:
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        self.deferred: Deferred[Names] = Deferred()
-        self._timer: IDelayedCall = clock.callLater(DEADLINE, self.fire, _NAMELESS)
+        self.deferred: Deferred[ClientName] = Deferred()
+        self._timer: IDelayedCall = clock.callLater(DEADLINE, self.fire, _UNCERTAIN)
         self._over = False
 
-    def fire(self, names: Names) -> None:
+    def fire(self, names: ClientName) -> None:
         if self._over:
             return
         self._over = True

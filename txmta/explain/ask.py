@@ -27,7 +27,15 @@ from txmta.explain.question import Question
 from txmta.explain.stages import Asking, now, shown
 from txmta.explain.trace import Row, Trace, WatchedResolver
 from txmta.maps.context import PLAIN
-from txmta.model import Client, Envelope, Login, Recipient, Route, TLSInfo
+from txmta.model import (
+    Client,
+    ClientName,
+    Envelope,
+    Login,
+    Recipient,
+    Route,
+    TLSInfo,
+)
 from txmta.roles.cleanup import make_mapper
 from txmta.roles.services import cleanup_settings
 from txmta.roles.shared import Shared
@@ -125,10 +133,15 @@ class Server:
 
     async def _client(self, question: Question, names: Any) -> Client:
         address, name = question.peer()
-        reverse = name
-        if not name:
-            name, reverse = await now(names.name(address))
-        return Client(address, 0, name, reverse)
+        found = ClientName(name, name) if name else await now(names.name(address))
+        return Client(
+            address,
+            0,
+            found.name,
+            found.reverse_name,
+            name_status=found.name_status,
+            reverse_status=found.reverse_status,
+        )
 
     async def _routes(self, found: Explanation, service: Service) -> Explanation:
         """

@@ -25,7 +25,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from txmta.events import Connected, Disconnected
-from txmta.model import Client, Reply
+from txmta.model import Client, ClientName, Reply
 from txmta.smtp.anvil import Meter
 from txmta.smtp.context import Context
 from txmta.smtp.counts import shares
@@ -40,7 +40,9 @@ T = TypeVar("T")
 
 # Answers that are no Deferred for sure: that has an abstract base, which makes
 # isinstance() slow to deny.
-_AT_ONCE = frozenset((bool, tuple, type(None), Reply))
+_AT_ONCE = frozenset((bool, ClientName, tuple, type(None), Reply))
+
+_NAMELESS = ClientName()
 
 
 class Admission:
@@ -127,7 +129,7 @@ class Connection(Unhurried):
         if self._context.lookup:
             when(self._context.names.name(self.client.address), self._name)
         else:
-            self._name(("unknown", "unknown"))
+            self._name(_NAMELESS)
 
     def dataReceived(self, data: bytes) -> None:
         engine = self._engine
@@ -148,7 +150,7 @@ class Connection(Unhurried):
         self._lost = True
         self._ticking = False
         if not self._named:
-            self._name(("unknown", "unknown"))
+            self._name(_NAMELESS)
         for call in (self._timer, self._sleep):
             if call is not None and call.active():
                 call.cancel()
@@ -168,14 +170,16 @@ class Connection(Unhurried):
 
     # Beginning and end.
 
-    def _name(self, names: tuple[str, str]) -> None:
+    def _name(self, names: ClientName) -> None:
         if self._named:
             return
         self._named = True
-        name, reverse = names
+        name, reverse, status, reverse_status = names
         old = self.client
-        if name != "unknown" or reverse != "unknown":
-            self.session.client = Client(old.address, old.port, name, reverse)
+        if names != _NAMELESS:
+            self.session.client = Client(
+                old.address, old.port, name, reverse, "", status, reverse_status
+            )
         self._context.sink.emit(Connected("smtpd", self.client))
         self._engine.label = self.client.label
         privileges = self._context.privileges
@@ -220,7 +224,7 @@ class Connection(Unhurried):
             return  # it is only being made
         if not self._named:
             # A name would come too late.
-            self._name(("unknown", "unknown"))
+            self._name(_NAMELESS)
         self._pump()
 
     def stop(self) -> None:

@@ -29,7 +29,14 @@ from txmta.interfaces import (
 )
 from txmta.log.postfix import line
 from txmta.maps.registry import TableRegistry
-from txmta.model import AddressClass, Envelope, Reply, Route, Submission
+from txmta.model import (
+    AddressClass,
+    ClientName,
+    Envelope,
+    Reply,
+    Route,
+    Submission,
+)
 from txmta.smtp.server import SMTPServer
 from txmta.smtp.service import Services, server_factory
 
@@ -207,13 +214,13 @@ class Store:
 @implementer(IClientNames)
 class Names:
     def __init__(self) -> None:
-        self.later: Deferred[tuple[str, str]] | None = None
+        self.later: Deferred[ClientName] | None = None
 
-    def name(self, address: str) -> tuple[str, str] | Deferred[tuple[str, str]]:
+    def name(self, address: str) -> ClientName | Deferred[ClientName]:
         if self.later is not None:
             return self.later
         return (
-            ("localhost", "localhost") if address == FRIEND else ("unknown", "unknown")
+            ClientName("localhost", "localhost") if address == FRIEND else ClientName()
         )
 
 

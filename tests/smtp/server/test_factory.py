@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.smtp.server.support import FRIEND, HOST, STRANGER, Listed, World, world
 from txmta.config.settings import Settings
 from txmta.errors import ConfigError, TableUnavailable
-from txmta.model import Reply
+from txmta.model import ClientName, Reply
 from txmta.smtp.seats import CountedSeats
 from txmta.smtp.service import problems, server_factory
 
@@ -220,12 +220,12 @@ class DrainTests(SynchronousTestCase):
         client is not known yet.
         """
         w = world()
-        name: Deferred[tuple[str, str]] = Deferred()
+        name: Deferred[ClientName] = Deferred()
         w.names.later = name
         t = w.connect()
         drained = w.factory.drain(30)
         self.assertEqual(t.heard(), STOPPING)
-        name.callback(("mail.example.net", "mail.example.net"))
+        name.callback(ClientName("mail.example.net", "mail.example.net"))
         t.hang_up()
         self.successResultOf(drained)
         self.assertEqual(

@@ -33,7 +33,7 @@ from tests.smtp.server.support import (
     world,
 )
 from txmta.errors import StoreUnavailable
-from txmta.model import Envelope, Reply, Submission
+from txmta.model import ClientName, Envelope, Reply, Submission
 from txmta.smtp.factory import plain_address
 from txmta.smtp.unhurried import MAX_WAITING
 
@@ -235,16 +235,33 @@ class NameTests(SynchronousTestCase):
         w.names.later = Deferred()
         t = w.connect()
         self.assertEqual(t.heard(), b"")
-        w.names.later.callback(("host.example", "host.example"))
+        w.names.later.callback(ClientName("host.example", "host.example"))
         self.assertEqual(t.heard(), f"220 {HOST} ESMTP Postfix\r\n".encode())
         self.assertEqual(w.sink.lines, ["connect from host.example[192.0.2.1]"])
+
+    def test_why_there_is_none(self) -> None:
+        """
+        Restrictions tell a client without a name from one whose name cannot be
+        found now.
+        """
+        for status, code in ((4, b"450"), (5, b"554"), (6, b"554")):
+            w = world(
+                smtpd_recipient_restrictions="reject_unknown_client_hostname",
+                unknown_client_reject_code="554",
+            )
+            w.names.later = Deferred()
+            t = w.connect()
+            w.names.later.callback(ClientName("unknown", "a.test", status, 2))
+            self.assertEqual(t.server.client.reverse_name, "a.test")
+            said = t.say(HELLO) + t.say(ENVELOPE)
+            self.assertIn(code + b" ", said)
 
     def test_gone_before_the_name(self) -> None:
         w = world()
         w.names.later = Deferred()
         t = w.connect()
         t.hang_up()
-        w.names.later.callback(("host.example", "host.example"))
+        w.names.later.callback(ClientName("host.example", "host.example"))
         self.assertEqual(
             w.sink.lines,
             [
@@ -263,7 +280,7 @@ class NameTests(SynchronousTestCase):
         w.names.later = Deferred()
         t = w.connect()
         self.assertEqual(t.say(b"EHLO x\r\n"), b"")
-        w.names.later.callback(("unknown", "unknown"))
+        w.names.later.callback(ClientName("unknown", "unknown"))
         said = t.heard()
         self.assertEqual(said, b"554 5.5.0 Error: SMTP protocol synchronization\r\n")
         self.assertIn(

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.smtp.tls.support import AUTHORITY, Client, files, secure_world
 from tests.tls_help import Authority, write
+from txmta.model import ClientName
 
 HELLO = b"EHLO client.example\r\n"
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<user@example.org>\r\n"
@@ -127,7 +128,7 @@ class WrapperTests(SynchronousTestCase):
         w.names.later = Deferred()
         client = Client(w)
         self.assertEqual(client.transport.producerState, "paused")
-        w.names.later.callback(("unknown", "unknown"))
+        w.names.later.callback(ClientName())
         self.assertEqual(client.transport.producerState, "producing")
         client.shake()
         self.assertIn(b"220 mx.example.org", client.say(b""))
