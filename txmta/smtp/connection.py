@@ -174,12 +174,10 @@ class Connection(Unhurried):
         if self._named:
             return
         self._named = True
-        name, reverse, status, reverse_status = names
         old = self.client
         if names != _NAMELESS:
-            self.session.client = Client(
-                old.address, old.port, name, reverse, "", status, reverse_status
-            )
+            told = (*names[:2], "", *names[2:])
+            self.session.client = Client(old.address, old.port, *told)
         self._context.sink.emit(Connected("smtpd", self.client))
         self._engine.label = self.client.label
         privileges = self._context.privileges
