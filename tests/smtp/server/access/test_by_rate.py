@@ -257,14 +257,22 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
 
     def test_not_a_file(self) -> None:
+        """
+        What a link leads to is left alone, and nothing waits for a FIFO.
+        """
         directory = self.mktemp()
         os.mkdir(directory)
-        # Its own: who tries without the guard spoils nothing of the system's.
-        open(os.path.join(directory, "other"), "x").close()
-        os.symlink("other", os.path.join(directory, NAME))
+        path = os.path.join(directory, NAME)
+        # A file of the test's own: should the guard be missing, it is overwritten.
+        target = os.path.abspath(os.path.join(directory, "precious"))
+        with open(target, "w") as file:
+            file.write("precious")
+        os.symlink(target, path)
         self.assertRaises(OSError, SharedRates, directory, float, Sink(), None)
-        os.unlink(os.path.join(directory, NAME))
-        os.mkfifo(os.path.join(directory, NAME))
+        with open(target) as file:
+            self.assertEqual(file.read(), "precious")
+        os.unlink(path)
+        os.mkfifo(path)
         self.assertRaises(OSError, SharedRates, directory, float, Sink(), None)
 
     def test_full_disk(self) -> None:
