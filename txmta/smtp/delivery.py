@@ -133,7 +133,7 @@ class Delivery:
             return self._refuse("MAIL", refusal, None)
         if origin.address:
             self._from = desk.world.addresses.rewrite(origin.address, True)
-        if not desk.policy.asks("MAIL"):
+        if not desk.policy.at_mail:
             self._postponed = origin.session.postponed_at("HELO")
             return self._weigh(origin)
         check = self._check("", origin.session)
@@ -272,7 +272,7 @@ class Delivery:
         return b""
 
     def _open(self) -> Reply | ITxmtaMessage | Deferred[Reply | ITxmtaMessage]:
-        if not self._desk.policy.asks("DATA"):
+        if not self._desk.policy.at_data:
             return self._opened(None)
         check = self._whole("DATA")
         return asked(self._desk.policy, self._desk.sink, check, self._opened)
@@ -283,7 +283,7 @@ class Delivery:
         if self._actions.discard:
             return Dropped(self.queue_id)
         message = self._desk.cleanup.open(with_actions(self._envelope(), self._actions))
-        if not self._desk.policy.asks("END-OF-MESSAGE"):
+        if not self._desk.policy.at_end:
             return Message(message)
         return AskedMessage(message, self._last)
 

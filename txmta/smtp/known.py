@@ -31,6 +31,8 @@ def known(session: Session) -> str:
     @return: what follows C{client=name[address]} in the log, or C{""}.
     """
     login, said = session.login, session.forwarded
+    if login is None and not said:
+        return ""
     more = ""
     if login is not None:
         more += f", sasl_method={login.method}, sasl_username={login.username}"

@@ -97,31 +97,33 @@ class Judgement:
 
     def go(self) -> Reply | Deferred[Reply | None] | None:
         check = self._check
+        actions, watched = check.actions, check.tracer is not None
         while True:
-            steps = self._steps
-            if self._at >= len(steps) or check.actions.discard:
-                if self._stack:
-                    self._pop()
-                elif not self._next_part():
-                    return None
-                elif not self._steps and check.if_permit is not None:
-                    return _plain(check.if_permit)
-                continue
-            step = steps[self._at]
-            self._at += 1
-            check.warn = self._outer or step.warn
-            try:
-                answer = step.ask(check)
-            except TableUnavailable:
-                answer = check.unavailable()
-            if answer is Verdict.NEXT:
-                if check.tracer is None and check.if_reject is None:
+            steps, at = self._steps, self._at
+            while at < len(steps) and not actions.discard:
+                step = steps[at]
+                at += 1
+                check.warn = self._outer or step.warn
+                try:
+                    answer = step.ask(check)
+                except TableUnavailable:
+                    answer = check.unavailable()
+                if answer is Verdict.NEXT and check.if_reject is None and not watched:
                     continue
-            elif isinstance(answer, Deferred):
-                return Deferred.fromCoroutine(self._later(step, answer))
-            refusal = self._take(step, answer)
-            if refusal is not None:
-                return refusal
+                self._at = at
+                # isinstance() is slow to deny.
+                if type(answer) is not Verdict and isinstance(answer, Deferred):
+                    return Deferred.fromCoroutine(self._later(step, answer))
+                refusal = self._take(step, answer)
+                if refusal is not None:
+                    return refusal
+                steps, at = self._steps, self._at
+            if self._stack:
+                self._pop()
+            elif not self._next_part():
+                return None
+            elif not self._steps and check.if_permit is not None:
+                return _plain(check.if_permit)
 
     async def _later(self, step: Step, answer: Deferred[Answer]) -> Reply | None:
         try:
@@ -137,6 +139,8 @@ class Judgement:
     def _next_part(self) -> bool:
         check = self._check
         for part in self._parts:
+            if part.last and check.if_permit is None:
+                continue
             about = part.about(check)
             if about is None:
                 continue

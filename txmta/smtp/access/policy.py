@@ -76,6 +76,9 @@ _LAST = Part("", (), RECIPIENT, fresh=False, last=True)
 class Policy:
     """
     What is asked at each stage of a session.
+
+    @ivar at_mail: there is something to ask at MAIL, C{at_data} at DATA,
+        C{at_end} when a message is complete.
     """
 
     def __init__(self, stages: Mapping[str, Sequence[Part]]) -> None:
@@ -87,6 +90,9 @@ class Policy:
         self._stages = dict(stages)
         for name, other in (("EHLO", "HELO"), ("BDAT", "DATA"), ("VRFY", "RCPT")):
             self._stages[name] = self._stages.get(other, ())
+        self.at_mail = self.asks("MAIL")
+        self.at_data = self.asks("DATA")
+        self.at_end = self.asks("END-OF-MESSAGE")
 
     @classmethod
     def of(cls, settings: Settings, tools: Tools | None = None) -> Policy:
