@@ -33,7 +33,7 @@ from txmta.smtp.postscreen.rules import problems as screen_problems
 from txmta.smtp.service import problems as smtpd_problems
 
 #: Lists that may name files and tables, and are of no address class.
-STRINGS = ("masquerade_exceptions",)
+STRINGS = ("masquerade_exceptions", "smtpd_sasl_mechanism_filter")
 
 #: Restrictions among which tables may be.
 RESTRICTIONS = ("local_header_rewrite_clients",)
@@ -60,6 +60,7 @@ def problems_of_tables(
         *_problems_of_lists(settings, (*NETWORKS, *STRINGS, *RESTRICTIONS), ways),
         *_problems_of_restrictions(settings, ways),
         *problems_of_agents(settings, names, ways),
+        *_problems_of_accounts(settings, ways),
     ]
     problems = [with_place(each, settings) for each in found]
     own = ("smtpd", "postscreen", "cleanup", "pickup", "qmgr", "trivial-rewrite")
@@ -88,6 +89,7 @@ def _problems_of_overrides(
         found += all_login_problems(special)
     if service.type in ("inet", "pass") and service.program == "smtpd":
         found += smtpd_problems(special)
+        found += _problems_of_accounts(special, ways)
         found += _problems_of_restrictions(special, ways)
     return [with_place(each, special) for each in found]
 
@@ -168,6 +170,23 @@ def _problems_of_restrictions(settings: Settings, ways: Ways) -> list[str]:
         except ConfigError as e:
             problems += e.problems
     return problems
+
+
+def _problems_of_accounts(settings: Settings, ways: Ways) -> list[str]:
+    """
+    Open the table that clients log in by.
+    """
+    path = settings.smtpd_sasl_path
+    if not settings.smtpd_sasl_auth_enable or ":" not in path:
+        return []
+    if settings.smtpd_sasl_type.lower() != "txmta":
+        return []
+    registry = make_registry(settings, float, lambda text: None, ways)
+    try:
+        registry.table(path, "smtpd_sasl_path")
+    except ConfigError as e:
+        return list(e.problems)
+    return []
 
 
 def problems_of_pipes(

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.interop.running import MODEL, QUEUE_OWNER, RunningTestCase, Txmta
 from tests.interop.test_login_oracle import converse, plain
 from tests.interop.tools import ENVIRONMENT, PATIENCE, wait_for
-from tests.support import require
+from tests.support import require, require_root
 
 MAIN_CF = """\
 smtpd_sasl_auth_enable = yes
@@ -46,8 +46,9 @@ def txmta_passwd(path: Path, *arguments: str, stdin: str = "") -> str:
 
 
 class LoginTests(RunningTestCase):
-    def server(self, more: str = "") -> Txmta:
+    def server(self, more: str = "", hidden: bool = False) -> Txmta:
         """
+        @param hidden: only root can read the accounts.
         @return: a server with accounts, that nobody but root and itself reads.
         """
         self.hop = self.aiosmtpd()
@@ -57,7 +58,7 @@ class LoginTests(RunningTestCase):
             scheme = "PLAIN" if name == "cram" else "SCRAM-SHA-256"
             arguments = ("-s", scheme, "--stdin", "add", name)
             txmta_passwd(path, *arguments, stdin=f"{password}\n")
-        if os.getuid() == 0:
+        if os.getuid() == 0 and not hidden:
             single = MODEL == "single"
             owner = server.user if single else pwd.getpwnam(QUEUE_OWNER)
             os.chown(path, owner.pw_uid, -1)
@@ -161,6 +162,17 @@ class LoginTests(RunningTestCase):
             self.assertEqual("235 2.7.0" in said, not status, said)
         server.wait_for_log("SASL SCRAM-SHA-256 authentication failed: .*=user")
 
+    def test_only_root_can_read_it(self) -> None:
+        """
+        In several processes, too, without the rights of root.
+        """
+        require_root("the file is to be of somebody else than the server")
+        server = self.server("process_model = multi\n", hidden=True)
+        path = server.folder / "accounts"
+        self.assertEqual((path.stat().st_uid, path.stat().st_mode & 0o777), (0, 0o600))
+        said = f"AUTH PLAIN {plain('user', 'wonderland')}"
+        self.assertIn("235", list(converse(server.port, [said]))[1])
+
     def test_change_of_password(self) -> None:
         """
         It counts at once, without a reload.
@@ -205,6 +217,7 @@ class LoginTests(RunningTestCase):
                 "smtpd_sasl_type = cyrus",
                 "smtpd_sasl_type = cyrus is not supported: write dov",
             ),
+            ("smtpd_sasl_type = pam", "let Dovecot ask PAM"),
             ("smtpd_sasl_type = nosuch", "write one of"),
             ("smtpd_sasl_path = accounts", "write type:name of a table"),
             ("smtpd_sasl_path = nosuch:x", "nosuch"),

@@ -30,6 +30,7 @@ NETWORKS = (
     "smtpd_authorized_xforward_hosts",
     "permit_mx_backup_networks",
     "debug_peer_list",
+    "smtpd_sasl_exceptions_networks",
 )
 
 #: Transports whose next hop is that of smtp(8), in any usual master.cf.

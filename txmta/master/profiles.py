@@ -50,6 +50,7 @@ _DNS = 53
 
 #: Where main.cf and C{-o} name tables; elsewhere a path is something else.
 _KINDS = ("tables", "list", "restrictions")
+_TABLE_AS_TEXT = ("smtpd_sasl_path",)
 _NO_TABLES = ("maillog_file_prefixes", "plugin_directories")
 
 
@@ -137,7 +138,8 @@ def table_files(settings: Settings) -> Iterator[str]:
     for name in (*settings.names(), *settings.definitions):
         parameter = settings.parameter(name)
         # Any other name may be a restriction class.
-        if parameter is not None and parameter.kind not in _KINDS:
+        of_text = parameter is not None and parameter.kind not in _KINDS
+        if of_text and name not in _TABLE_AS_TEXT:
             continue
         if name in _NO_TABLES:
             continue

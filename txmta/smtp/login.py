@@ -29,6 +29,7 @@ from txmta.model import Login, Reply
 from txmta.smtp.authentication import from_base64
 from txmta.smtp.failures import Failures
 from txmta.smtp.sasl.moves import (
+    MAX_USERNAME,
     Challenge,
     Done,
     Facts,
@@ -198,6 +199,11 @@ class Attempts:
     async def _over(self, move: Move) -> Reply:
         session = self._session
         failures = self._logins.failures
+        if isinstance(move, Done) and not _is_name(move.username):
+            # It would stand in logs, headers and the queue.
+            if move.logout is not None:
+                move.logout()
+            move = Failed(username=move.username)
         if isinstance(move, Done):
             session.login = Login(move.username, self._mechanism)
             self.avatar, self._logout = move.avatar, move.logout
@@ -244,6 +250,10 @@ class Attempts:
                 logout()
             except Exception:
                 _log.failure("a portal raised an error at logout")
+
+
+def _is_name(text: str) -> bool:
+    return text.isprintable() and 0 < len(text.encode()) <= MAX_USERNAME
 
 
 def _comes_before(line: str) -> bool:

@@ -21,8 +21,8 @@ class SmtpdSaslParameters:
     smtpd_sasl_type = string(
         "cyrus",
         doc="Who knows the passwords: dovecot (Dovecot's auth service), txmta (a "
-        "table of our own, made by txmta passwd), pam, or cred (a checker that is a "
-        "Twisted plug-in).",
+        "table of our own, made by txmta passwd), or cred (a checker that is a Twisted "
+        "plug-in).",
         status=Status.APPROXIMATED,
         note="cyrus, Postfix's default, is not here: write one of the others.",
     )
@@ -30,8 +30,8 @@ class SmtpdSaslParameters:
         "smtpd",
         doc="Where the passwords are. For dovecot, its socket: a path, relative to "
         "queue_directory, with or without unix: before it, or inet:host:port. For "
-        "txmta, a table, type:name. For pam, the name of the service in /etc/pam.d. "
-        "For cred, a checker and its argument, as in file:/etc/passwords.",
+        "txmta, a table, type:name. For cred, a checker and its argument, as in "
+        "file:/etc/passwords.",
     )
     smtpd_sasl_security_options = words(
         "noanonymous",
@@ -78,8 +78,8 @@ class SmtpdSaslParameters:
     smtpd_sasl_concurrency_limit = count(
         "4",
         low=1,
-        doc="Passwords that one process checks at a time, in threads or helper "
-        "processes; ten times as many may wait, and more get 454.",
+        doc="Passwords that one process checks at a time, in threads; ten times as "
+        "many may wait, and more get 454.",
         note=OURS,
     )
     smtpd_sasl_failure_delay = time(

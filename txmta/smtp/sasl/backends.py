@@ -65,7 +65,14 @@ def problems(settings: Settings) -> list[str]:
         found.append(
             "smtpd_sasl_type = cyrus is not supported: write dovecot, and the path "
             "of Dovecot's auth socket in smtpd_sasl_path; or txmta, and a table made "
-            "by txmta passwd; or pam"
+            "by txmta passwd"
+        )
+    elif kind == "pam":
+        # A program or a library of others' has no place in a process that faces
+        # the network, and such a process may start none.
+        found.append(
+            "smtpd_sasl_type = pam is not supported: write dovecot, and let Dovecot "
+            "ask PAM (passdb { driver = pam })"
         )
     elif kind not in TYPES:
         found.append(
