@@ -101,6 +101,11 @@ class Engine(Authentication):
         if self.rules.smtputf8 and not line.isascii() and not _is_utf8(line):
             self._fail(_UTF8)
             return
+        if self.rules.command_filter is not None:
+            filtered = self._filtered(line)
+            if filtered is None:
+                return
+            line = filtered
         # Only what is white space in ASCII separates words.
         parts = line.split(None, 1)
         if not parts:

@@ -13,6 +13,7 @@ Errors: none.
 
 from __future__ import annotations
 
+from txmta.errors import TableUnavailable
 from txmta.model import Reply
 from txmta.smtp.attributes import (
     XCLIENT,
@@ -23,7 +24,8 @@ from txmta.smtp.attributes import (
 )
 from txmta.smtp.commands import State
 from txmta.smtp.content import Content
-from txmta.smtp.requests import Impersonated, Noted
+from txmta.smtp.dialogue import escape
+from txmta.smtp.requests import Impersonated, Noted, Warning_
 from txmta.smtp.transcript import Transcript
 
 _OK = Reply(250, "2.0.0", "Ok")
@@ -79,6 +81,27 @@ class Privileged(Content):
             lines[at:at] = more
             reply = Reply(reply.code, reply.status, "\n".join(lines))
         self._accept(reply)
+
+    def _filtered(self, line: bytes) -> bytes | None:
+        """
+        @return: what smtpd_command_filter makes of a command; L{None}: nothing,
+            and it is all over.
+        """
+        command = line.lstrip(b" \t")
+        assert self.rules.command_filter is not None, "asked before"
+        try:
+            instead = self.rules.command_filter(command)
+        except TableUnavailable as e:
+            self._requests.append(Warning_(f"smtpd_command_filter: {e}"))
+            words = f"{self.rules.hostname} Server local data error"
+            self._close(Reply(421, "4.3.0", words))
+            return None
+        if instead is None:
+            return line
+        shown = [escape(each[:100]) for each in (command, instead)]
+        words = f'replacing command "{shown[0]}" with "{shown[1]}"'
+        self._requests.append(Noted(f"{self.label}: {words}"))
+        return instead
 
     def _may_not(self, verb: str, rest: str) -> Reply | None:
         if self.state is not State.IDLE:

@@ -13,8 +13,8 @@ Errors: C{ValueError} for a smtpd_forbidden_commands that cannot be understood.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 from txmta.config.settings import Settings
@@ -63,6 +63,7 @@ class Rules:
     @ivar tls: STARTTLS is offered; C{tls_required}: and must come first.
     @ivar auth: clients may log in; C{auth_tls_only}: inside TLS only.
     @ivar auth_line: octets of a response.
+    @ivar command_filter: smtpd_command_filter: what to read instead of a command.
     @ivar ipv6: XCLIENT and XFORWARD may name such addresses.
     """
 
@@ -88,6 +89,9 @@ class Rules:
     auth_tls_only: bool = False
     auth_line: int = 12288
     ipv6: bool = True
+    command_filter: Callable[[bytes], bytes | None] | None = field(
+        default=None, compare=False
+    )
 
     @cached_property
     def discarded(self) -> str:

@@ -43,6 +43,8 @@ from txmta.smtp.access.policy import LISTS, Policy, codes
 from txmta.smtp.access.policy_service import problems as policy_problems
 from txmta.smtp.access.validate import problems_of_lists
 from txmta.smtp.anvil import Anvil, ClientLimits, Counts, Where
+from txmta.smtp.command_filter import command_filter
+from txmta.smtp.command_filter import problems as filter_problems
 from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
@@ -109,6 +111,7 @@ def problems(settings: Settings) -> list[str]:
         Rules.of(settings)
     except ValueError as e:
         found.append(f"smtpd_forbidden_commands: {e}")
+    found += filter_problems(settings.smtpd_command_filter)
     return [*found, *login_problems(settings), *tls_problems(settings)]
 
 
@@ -132,7 +135,7 @@ def server_factory(
     if found:
         raise ConfigError(found)
     context = Context(
-        rules=Rules.of(settings),
+        rules=_rules(settings, services),
         clock=services.clock,
         sink=services.sink,
         names=services.names,
@@ -175,6 +178,11 @@ def _stressed(
     if _decided_by_stress(settings):
         deliveries = Deliveries(desk(stressed, services))
     return context, deliveries
+
+
+def _rules(settings: Settings, services: Services) -> Rules:
+    tables = _tables("smtpd_command_filter", settings, services)
+    return replace(Rules.of(settings), command_filter=command_filter(tables))
 
 
 def _privileges(settings: Settings, services: Services) -> Privileges | None:

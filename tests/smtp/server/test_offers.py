@@ -4,14 +4,18 @@ What EHLO offers to whom, and sessions that are in the log (debug_peer_list).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.smtp.server.support import FRIEND, STRANGER, Listed, Sink, world
+from txmta.config.settings import Settings
 from txmta.errors import TableUnavailable
 from txmta.interfaces import ITable
 from txmta.model import Client, Reply
 from txmta.smtp.privileges import Privileges
+from txmta.smtp.service import problems
 from txmta.smtp.transcript import Transcript
 
 _MAPS = "inline:{{192.0.2.1=pipelining, dsn}}"
@@ -106,3 +110,50 @@ class DebugTests(SynchronousTestCase):
         transcript.heard(b" auth LOGIN dXNlcg==")
         transcript.said(Reply(334, "", "UGFzc3dvcmQ6"))
         self.assertEqual(noted, ["< c:  auth LOGIN", "> c: 334"])
+
+
+class CommandFilterTests(SynchronousTestCase):
+    def test_replaced(self) -> None:
+        server = world(
+            smtpd_command_filter="regexp:{{/^FOO bar/ NOOP}, {/^HELO x/ EHLO y}}"
+        )
+        client = server.connect()
+        client.heard()
+        self.assertEqual(client.say(b"  FOO bar\r\n"), b"250 2.0.0 Ok\r\n")
+        self.assertIn(b"250-", client.say(b"HELO x\r\n"))
+        self.assertEqual(client.server.session.helo, "y")
+        self.assertIn(b"500 5.5.2", client.say(b"BAR\r\n"))
+        self.assertEqual(
+            server.sink.lines[1:],
+            [
+                'unknown[192.0.2.1]: replacing command "FOO bar" with "NOOP"',
+                'unknown[192.0.2.1]: replacing command "HELO x" with "EHLO y"',
+            ],
+        )
+
+    def test_unavailable(self) -> None:
+        """
+        Who cannot know what a command means does not go on.
+        """
+
+        def broken(line: bytes) -> bytes | None:
+            raise TableUnavailable("pcre:/x", "gone")
+
+        server = world()
+        client = server.connect()
+        client.heard()
+        engine = client.server._engine
+        engine.rules = replace(engine.rules, command_filter=broken)
+        self.assertEqual(
+            client.say(b"NOOP\r\n"),
+            b"421 4.3.0 mx.example.org Server local data error\r\n",
+        )
+        self.assertTrue(client.transport.disconnecting)
+
+    def test_slow_tables(self) -> None:
+        """
+        A table that must be waited for is refused before the start.
+        """
+        settings = Settings.of(smtpd_command_filter="mysql:/etc/x.cf, pcre:/x")
+        (problem,) = problems(settings)
+        self.assertIn("mysql:/etc/x.cf: every command would wait for it", problem)

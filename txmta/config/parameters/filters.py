@@ -12,10 +12,6 @@ FILTER = stop(
     "there is no such filter yet, and mail would pass unseen: remove the line, or "
     "stay with Postfix until txmta has it"
 )
-REWRITES = stop(
-    "it is not there yet, and commands, replies or mail would be others: remove the "
-    "line"
-)
 NO_FILTER = warn("There is no such filter yet.")
 NO_MILTER = warn("There are no milters yet.")
 STRICT = stop(
@@ -36,9 +32,6 @@ class Filters:
         NO_FILTER,
         "The next hop of a FILTER action that names none; empty means the recipient's"
         " domain.",
-    )
-    smtpd_command_filter = tables(
-        "", REWRITES, "Table that replaces commands of clients."
     )
     smtpd_proxy_ehlo = text(
         "$myhostname",

@@ -47,3 +47,9 @@ class SmtpdExtrasParameters:
         status=Status.APPROXIMATED,
         note="Of the SMTP server only; debug_peer_level does not count.",
     )
+    smtpd_command_filter = words(
+        "",
+        kind="tables",
+        doc="Tables that replace commands of clients: the key is the whole line. They "
+        "must answer at once: pcre, regexp, texthash ...",
+    )
