@@ -75,6 +75,14 @@ class SmtpdSaslParameters:
         "admit).",
         note=OURS,
     )
+    smtpd_sasl_token_maps = words(
+        "",
+        kind="tables",
+        doc="The login name of a bearer token of OAuth 2.0; with this, the txmta "
+        "backend has OAUTHBEARER and XOAUTH2. A table that asks a program, such as "
+        "socketmap:, can have the token checked by whoever issued it.",
+        note=OURS,
+    )
     smtpd_sasl_concurrency_limit = count(
         "4",
         low=1,

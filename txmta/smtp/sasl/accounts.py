@@ -60,17 +60,20 @@ class Accounts:
         warn: Callable[[str], object],
         realm: str = "",
         certificates: Sequence[ITable] = (),
+        tokens: Sequence[ITable] = (),
     ) -> None:
         """
         @param run: runs something in a thread.
         @param realm: smtpd_sasl_local_domain.
         @param certificates: smtpd_sasl_certificate_maps.
+        @param tokens: smtpd_sasl_token_maps.
         """
         self._table = table
         self._run = run
         self._warn = warn
         self._realm = realm
         self._certificates = certificates
+        self._tokens = tokens
         self._secret = os.urandom(32)
         # What a hash was like of late, for those who have none.
         rounds = passwords.ROUNDS
@@ -88,6 +91,8 @@ class Accounts:
         tls = facts.session.tls
         if self._certificates and tls is not None and tls.fingerprint:
             names.append("EXTERNAL")
+        if self._tokens:
+            names += ["OAUTHBEARER", "XOAUTH2"]
         return [properties(name) for name in names]
 
     def ask(self, question: Question) -> Deferred[Reply]:
@@ -101,7 +106,7 @@ class Accounts:
             if isinstance(question, Certificate):
                 return await self._certificate(question)
             if isinstance(question, Token):
-                return None  # not offered
+                return await self._token(question)
             return await self._about(question)
         except TableUnavailable as e:
             self._warn(f"SASL: {e}")
@@ -150,6 +155,13 @@ class Accounts:
         return StoredKeys(
             salt[:16], os.urandom(32), os.urandom(32), self._rounds, False
         )
+
+    async def _token(self, question: Token) -> Reply:
+        for table in self._tokens:
+            name = await _look_up(table, question.token)
+            if name is not None:
+                return Known(name)
+        return None
 
     async def _certificate(self, question: Certificate) -> Reply:
         tls = question.facts.session.tls

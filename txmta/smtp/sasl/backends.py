@@ -171,13 +171,16 @@ def _txmta(settings: Settings, tools: Tools) -> ISaslBackend:
     from txmta.smtp.sasl.own import OwnMechanisms
     from txmta.smtp.sasl.workers import Workers
 
-    maps = "smtpd_sasl_certificate_maps"
+    def tables(name: str) -> list[ITable]:
+        return [tools.open_table(item, name) for item in getattr(settings, name)]
+
     accounts = Accounts(
         tools.open_table(settings.smtpd_sasl_path, "smtpd_sasl_path"),
         Workers(tools.reactor, settings.smtpd_sasl_concurrency_limit).run,
         tools.warn,
         settings.smtpd_sasl_local_domain,
-        [tools.open_table(item, maps) for item in getattr(settings, maps)],
+        tables("smtpd_sasl_certificate_maps"),
+        tables("smtpd_sasl_token_maps"),
     )
     return OwnMechanisms(accounts)
 

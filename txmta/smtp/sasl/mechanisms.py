@@ -143,7 +143,7 @@ def external(response: bytes | None, facts: Facts) -> Steps:
     return found
 
 
-_GS2 = re.compile(rb"n,(?:a=([^,\0]*))?,\Z")
+_GS2 = re.compile(rb"[ny],(?:a=([^,\0]*))?,\Z")
 _BEARER = re.compile(rb"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 
 

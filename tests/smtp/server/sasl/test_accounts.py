@@ -143,6 +143,70 @@ class TroubleTests(SynchronousTestCase):
         self.assertNotIn("EXTERNAL", names)
 
 
+class TokenTests(SynchronousTestCase):
+    """
+    OAUTHBEARER and XOAUTH2: whose token is it?
+    """
+
+    def setUp(self) -> None:
+        maps = Table({"t0k.en": "user@here.test"})
+        self.keeper = Accounts(Table({}), at_once, self.fail, tokens=[maps])
+
+    def log_in(self, mechanism: str, response: bytes) -> list[Move]:
+        exchange = OwnMechanisms(self.keeper).start(mechanism, facts())
+        moves: list[Move] = []
+        while not moves or isinstance(moves[-1], Challenge):
+            move = exchange.step(response)
+            done = self.successResultOf(move) if isinstance(move, Deferred) else move
+            moves.append(done)
+            response = b"\1"
+        return moves
+
+    def test_oauthbearer(self) -> None:
+        """
+        RFC 7628 section 3.1; a name, if there is one, must be the token's.
+        """
+        good = b"\1auth=Bearer t0k.en\1\1"
+        for head in (b"n,,", b"y,,", b"n,a=user@here.test,"):
+            found = self.log_in("OAUTHBEARER", head + b"\1host=x\1port=587" + good)
+            self.assertEqual(found, [Done("user@here.test")])
+        error = Challenge(b'{"status": "invalid_token", "schemes": "bearer"}')
+        for said, name in (
+            (b"n,a=root," + good, "root"),
+            (b"n,,\1auth=Bearer another\1\1", None),
+            (b"n,,\1auth=Basic t0k.en\1\1", None),
+            (b"n,,\1\1", None),
+        ):
+            if said.endswith(b",\1\1"):
+                self.assertEqual(self.log_in("OAUTHBEARER", said), [Failed()])
+            else:
+                expected = [error, Failed(username=name)]
+                self.assertEqual(self.log_in("OAUTHBEARER", said), expected)
+        for said in (b"", b"n,,", b"p,,\1auth=Bearer t0k.en\1\1", b"n,," + good[:-1]):
+            self.assertEqual(self.log_in("OAUTHBEARER", said), [Failed()])
+
+    def test_xoauth2(self) -> None:
+        """
+        As Google's mail programs say it.
+        """
+        good = b"\1auth=Bearer t0k.en\1\1"
+        found = self.log_in("XOAUTH2", b"user=user@here.test" + good)
+        self.assertEqual(found, [Done("user@here.test")])
+        for name in ("root", "user@here.tes"):
+            found = self.log_in("XOAUTH2", b"user=" + name.encode() + good)
+            self.assertEqual(found[1:], [Failed(username=name)])
+        self.assertEqual(self.log_in("XOAUTH2", good), [Failed()])
+
+    def test_offer(self) -> None:
+        names = [each.name for each in self.keeper.offers(facts())]
+        self.assertEqual(names[-2:], ["OAUTHBEARER", "XOAUTH2"])
+        names = [
+            each.name
+            for each in Accounts(Table({}), at_once, self.fail).offers(facts())
+        ]
+        self.assertNotIn("XOAUTH2", names)
+
+
 class BoundedTests(SynchronousTestCase):
     def test_limit(self) -> None:
         """
