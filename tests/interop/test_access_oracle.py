@@ -6,15 +6,16 @@ classes, access tables, clients, greetings, senders and recipients.
 from __future__ import annotations
 
 import random
+import re
 import smtplib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.postfix_instance import PATIENCE, Postfix, free_port
+from tests.interop.running import RunningTestCase
 from tests.support import asked, require, require_root
 from txmta.address import quote
 from txmta.config.settings import Settings
@@ -37,6 +38,7 @@ WHOLE = 6
 COMMON = {
     "myhostname": "mx.here.test",
     "mydomain": "here.test",
+    "myorigin": "mx.here.test",
     "inet_interfaces": "127.0.0.1",
     "inet_protocols": "all",
     "relayhost": "",
@@ -365,7 +367,7 @@ class Theirs:
         return "ok" if code < 400 else f"{code} {text.decode()}"
 
 
-class AccessOracle(SynchronousTestCase):
+class AccessOracle(RunningTestCase):
     def setUp(self) -> None:
         require("postfix")
         require_root("starts Postfix")
@@ -398,3 +400,37 @@ class AccessOracle(SynchronousTestCase):
         self.assertGreater(questions, 2000)
         self.assertGreater(refused, questions // 4)
         asked(questions)
+
+    def test_servers(self) -> None:
+        """
+        The running servers side by side: replies, and what the log says of them.
+        """
+        dice = random.Random(11)
+        found = configuration(dice)
+        while (
+            found["smtpd_delay_reject"] == "no"
+            or "smtpd_data_restrictions" not in found
+        ):
+            found = configuration(dice)
+        values = {**COMMON, **found}
+        postfix = Postfix(values)
+        self.addCleanup(postfix.close)
+        postfix.run("start")
+        main_cf = "".join(f"{name} = {value}\n" for name, value in values.items())
+        txmta = self.running(main_cf)
+        ours, theirs = Theirs(txmta.port), Theirs(postfix.ports[True])
+        for talk in talks(dice):
+            self.assertEqual(list(ours.talk(talk)), list(theirs.talk(talk)), talk)
+        ours.close()
+        theirs.close()
+        said = refusals((postfix.home / "mail.log").read_text())
+        self.assertEqual(refusals(txmta.log()), said)
+        self.assertGreater(len(said), 50)
+
+
+def refusals(log: str) -> list[str]:
+    """
+    @return: what the restrictions had to say, without times and queue ids.
+    """
+    verbs = "reject|reject_warning|hold|filter|redirect|bcc|info|warn|discard"
+    return re.findall(rf"smtpd\[\d+\]: \w+: ((?:{verbs}): .*)", log)
