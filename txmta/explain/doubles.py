@@ -85,8 +85,8 @@ class Watching:
         self._policy = policy
         self._tracer = tracer
 
-    def asks(self, stage: str) -> bool:
-        return self._policy.asks(stage)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._policy, name)
 
     def judge(self, check: Check) -> Reply | Deferred[Reply | None] | None:
         return self._policy.judge(check, self._tracer)

@@ -177,6 +177,8 @@ class SMTPServerFactory(SMTPFactory, Admission):
             return None
 
         def judge(exempt: bool) -> Reply | None:
+            # Who may be anybody is not counted as himself.
+            exempt = exempt or "XCLIENT" in connection.may
             if exempt or connection not in self.connections:
                 return None
             connection.meter = Meter(anvil, connection.group)

@@ -114,6 +114,18 @@ class XclientTests(SynchronousTestCase):
             client.say(b"RCPT TO:<c@d.test>\r\n"),
         )
 
+    def test_not_counted(self) -> None:
+        """
+        Limits on single clients do not hold for who may be any of them.
+        """
+        server = privileged(smtpd_client_connection_rate_limit="1")
+        server.lists["smtpd_client_event_limit_exceptions"] = Listed()
+        server.__post_init__()
+        for _ in range(3):
+            self.assertEqual(server.connect(FRIEND).heard()[:3], b"220")
+        self.assertEqual(server.connect(STRANGER).heard()[:3], b"220")
+        self.assertEqual(server.connect(STRANGER).heard()[:3], b"421")
+
     def test_destination(self) -> None:
         client = talk(privileged())
         client.say(b"XCLIENT DESTADDR=192.0.2.80 DESTPORT=587\r\n")
