@@ -184,10 +184,27 @@ class SMTPServerFactory(SMTPFactory, Admission):
             connection.meter = Meter(anvil, connection.group)
             return anvil.enter(connection.client, connection.group)
 
-        exempt = self._matches(crowd.exempt, connection.client)
+        exempt = self._exempt(connection.client)
         if isinstance(exempt, Deferred):
             return exempt.addCallback(judge)
         return judge(exempt)
+
+    def _exempt(self, client: Client) -> bool | Deferred[bool]:
+        """
+        Whoever may speak for others by XCLIENT is not counted, as in Postfix.
+        """
+        exempt = self._matches(self._crowd.exempt, client)
+        privileges = self._context.privileges
+        if exempt is True or privileges is None or privileges.xclient is None:
+            return exempt
+        speaker = self._matches(privileges.xclient, client)
+        if exempt is False:
+            return speaker
+        return Deferred.fromCoroutine(self._either(exempt, speaker))
+
+    async def _either(self, *answers: bool | Deferred[bool]) -> bool:
+        found = [await a if isinstance(a, Deferred) else a for a in answers]
+        return any(found)
 
     def _seat(self, connection: Connection, seats: Seats) -> bool:
         if connection in self._seated:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.smtp.server.support import FRIEND, HOST, STRANGER, World, world
+from tests.smtp.server.support import FRIEND, HOST, STRANGER, Listed, World, world
 from txmta.model import Client
 from txmta.smtp.anvil import Anvil, ClientLimits, Meter, Where
 from txmta.smtp.own_tally import OwnTally
+from txmta.smtp.service import server_factory
 
 CLIENT = Client("192.0.2.7", 1, "a.test")
 
@@ -86,6 +87,27 @@ class SessionTests(SynchronousTestCase):
         for _ in range(3):
             heard = w.connect(FRIEND).say(b"MAIL FROM:<a@a.test>\r\n")
             self.assertIn(b"250 2.1.0", heard)
+
+    def test_xclient(self) -> None:
+        """
+        Who may speak for others is not counted, whoever they are; also when
+        lists need time.
+        """
+        for later in (False, True):
+            w = world(
+                smtpd_client_connection_rate_limit="1",
+                smtpd_authorized_xclient_hosts=STRANGER,
+            )
+            exempt = w.lists["smtpd_client_event_limit_exceptions"] = Listed(())
+            w.lists["smtpd_authorized_xclient_hosts"] = Listed((STRANGER,))
+            w.factory = server_factory(w.settings, w.services())
+            exempt.later = later
+            for _ in range(3):
+                talk = w.connect()
+                for each in exempt.waiting:
+                    if not each.called:
+                        each.callback(False)
+                self.assertIn(b"220", talk.heard())
 
     def test_statistics(self) -> None:
         """
