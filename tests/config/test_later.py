@@ -89,11 +89,6 @@ class EffectTests(SynchronousTestCase):
         Encryption and filters that are asked for, addresses, routes.
         """
         for line in (
-            "smtp_enforce_tls = yes",
-            "lmtp_enforce_tls = yes",
-            "smtp_tls_policy_maps = inline:{a=encrypt}",
-            "lmtp_tls_policy_maps = inline:{a=encrypt}",
-            "smtp_tls_dane_insecure_mx_policy = encrypt",
             "content_filter = scan:[127.0.0.1]:10024",
             "non_smtpd_milters = inet:127.0.0.1:8891",
             "smtpd_milter_maps = inline:{a=b}",
@@ -110,10 +105,9 @@ class EffectTests(SynchronousTestCase):
     def test_what_may_be_ignored(self) -> None:
         for line in (
             "smtpd_tls_enable_rpk = yes",
-            "smtp_tls_loglevel = 1",
+            "smtp_tls_trace_size_limit = 1",
             "postscreen_reject_footer = x",
             "address_verify_poll_count = 5",
-            "smtp_tls_dane_insecure_mx_policy = dane",
             "transport_destination_rate_delay = 1s",
         ):
             problems, warnings = report(line + "\n")
@@ -155,9 +149,10 @@ class EffectTests(SynchronousTestCase):
         an obsolete name has none.
         """
         settings = Settings.of(
-            a="$smtp_tls_ciphers", b="${postscreen_whitelist_interfaces?{x}:{y}}"
+            a="$smtp_tls_trace_size_limit",
+            b="${postscreen_whitelist_interfaces?{x}:{y}}",
         )
-        self.assertEqual((settings.text("a"), settings.text("b")), ("medium", "y"))
+        self.assertEqual((settings.text("a"), settings.text("b")), ("102400", "y"))
 
     def test_load(self) -> None:
         """

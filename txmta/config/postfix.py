@@ -70,18 +70,9 @@ _DANGEROUS: Mapping[str, str] = {
         ),
         _REMOVE,
     ),
-    # encryption that was asked for
-    **dict.fromkeys(
-        (
-            "smtp_tls_security_level",
-        ),
-        "there is no TLS yet: write may or remove the line if plain text will do",
-    ),
 }
 
-_HARMLESS_VALUES: Mapping[str, frozenset[str]] = {
-    "smtp_tls_security_level": frozenset(("", "none", "may")),
-}
+_HARMLESS_VALUES: Mapping[str, frozenset[str]] = {}
 
 
 def _for_lmtp(table: Mapping[str, T]) -> Mapping[str, T]:

@@ -42,6 +42,7 @@ from txmta.delivery.smtp_filters import reply_filter, resolver
 from txmta.delivery.smtp_hosts import OrderRules, numeric, plain_host, port_number
 from txmta.delivery.smtp_logins import Logins, make_logins
 from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
+from txmta.delivery.smtp_tls import make_policies
 from txmta.delivery.tokens import make_tokens
 from txmta.errors import ConfigError
 from txmta.events import Warn
@@ -76,6 +77,7 @@ class SmtpAgent:
         settings = lmtp_settings(context.settings) if lmtp else context.settings
         self.answers_probes = True
         self.name = "lmtp" if lmtp else "smtp"
+        named = partial(_named, lmtp=lmtp)
 
         def warn(text: str) -> None:
             context.sink.emit(Warn(self.name, text))
@@ -85,18 +87,18 @@ class SmtpAgent:
         if "native" in settings.smtp_host_lookup or _without_dns(settings):
             native = native_lookup(context.in_thread, settings.inet_protocols)
         rules = lookup_rules(settings, shuffle, native)
-        name = _named("smtp_reply_filter", lmtp)
+        name = named("smtp_reply_filter")
         replies = reply_filter(context, settings.smtp_reply_filter, name, self.name)
         dial, delivery = dial_rules(settings, lmtp), delivery_rules(settings, lmtp)
         dial = replace(dial, client=replace(dial.client, reply_filter=replies))
-        name = _named("smtp_dns_reply_filter", lmtp)
+        name = named("smtp_dns_reply_filter")
         names = resolver(context, settings.smtp_dns_reply_filter, name, self.name)
         lookup = HostLookup(names, rules, warn)
         if lmtp:
             lookup = LmtpLookup(names, replace(rules, mx=False), warn)
             lookup.myhostname = settings.myhostname
-        name = _named("smtp_generic_maps", lmtp)
-        generic = make_generic(context, settings, name, warn)
+        generic = make_generic(context, settings, named("smtp_generic_maps"), warn)
+        name = named("smtp_header_checks")
         self._tools = Tools(
             delivery,
             lookup,
@@ -105,14 +107,9 @@ class SmtpAgent:
             context.clock,
             context.sink,
             generic,
-            make_headers(
-                context,
-                settings,
-                _named("smtp_header_checks", lmtp),
-                self.name,
-                generic,
-            ),
+            make_headers(context, settings, name, self.name, generic),
             _logins(context, settings, lmtp),
+            make_policies(context, settings, named, names, warn),
         )
 
     def deliver(
@@ -212,9 +209,9 @@ def limits(settings: Settings) -> Limits:
         helo,  # EHLO
         helo,  # HELO
         helo,  # LHLO
-        helo,  # STARTTLS
+        settings.smtp_starttls_timeout,
         helo,  # AUTH
-        helo,  # TLS
+        settings.smtp_starttls_timeout,  # the handshake
         0,  # idle
         *(settings.smtp_rset_timeout, *(settings.smtp_xforward_timeout,) * 2),
         settings.smtp_mail_timeout,

@@ -5,7 +5,7 @@ Owns: which connections wait, for what, and for how long.
 Knows nothing of: messages, how connections are made.
 
 Whoever we are at the server, we are only that: a connection is taken for
-nobody else.
+nobody else. Nor is it for mail whose server needs another TLS.
 
 A connection waits under its destination (the next hop, if it leads to a most
 preferred host) and under the address it leads to: many domains share a host.
@@ -25,9 +25,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from txmta.smtp.client import ClientConnection
 from txmta.smtp.client_events import Event, Target
 from txmta.smtp.client_sasl import Credentials
+from txmta.smtp.client_tls import TlsStart
 
-# A next hop, with the sender if it matters; or an address, and who we are there.
-_Key = str | tuple[str, Credentials]
+#: A next hop, with the sender and the TLS that it needs if they matter; or an
+#: address, who we are there, and the TLS of the connection.
+Key = str | tuple[object, ...]
 
 #: Connections kept for one destination: more than any
 #: destination_concurrency_limit of good sense.
@@ -58,15 +60,15 @@ class KeptConnections:
     def __init__(self, clock: IReactorTime, rules: KeepRules) -> None:
         self._clock = clock
         self._rules = rules
-        self._kept: dict[ClientConnection, tuple[float, str, _Key]] = {}
-        self._by_key: dict[_Key, dict[ClientConnection, None]] = {}
+        self._kept: dict[ClientConnection, tuple[float, Key, Key]] = {}
+        self._by_key: dict[Key, dict[ClientConnection, None]] = {}
         self._sweep: IDelayedCall | None = None
         self._stopped = False
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, connection: ClientConnection, nexthop: str) -> None:
+    def keep(self, connection: ClientConnection, nexthop: Key) -> None:
         """
         Take a connection whose transaction is over; or say goodbye to it.
 
@@ -76,7 +78,7 @@ class KeptConnections:
         if not self._worth_keeping(connection, nexthop):
             connection.quit()
             return
-        endpoint = _endpoint(connection.target, connection.engine.who)
+        endpoint = _place(connection)
         self._kept[connection] = (self._clock.seconds(), nexthop, endpoint)
         if nexthop:
             self._by_key.setdefault(nexthop, {})[connection] = None
@@ -85,20 +87,24 @@ class KeptConnections:
         if self._sweep is None:
             self._sweep = self._clock.callLater(self._rules.idle, self._expire)
 
-    def take_for(self, nexthop: str) -> ClientConnection | None:
+    def take_for(self, nexthop: Key) -> ClientConnection | None:
         """
         @return: a connection to the best host for C{nexthop}, if one waits.
         """
         return self._take(nexthop)
 
     def take_to(
-        self, target: Target, who: Credentials | None = None
+        self,
+        target: Target,
+        who: Credentials | None = None,
+        tls: TlsStart | None = None,
     ) -> ClientConnection | None:
         """
         @param who: we are to be there.
+        @param tls: that is needed; a connection of another policy does not do.
         @return: a connection to this address and port, if one waits.
         """
-        return self._take(_endpoint(target, who))
+        return self._take(_endpoint(target, who, tls))
 
     def stop(self) -> None:
         """
@@ -112,7 +118,7 @@ class KeptConnections:
             self._sweep.cancel()
             self._sweep = None
 
-    def _worth_keeping(self, connection: ClientConnection, nexthop: str) -> bool:
+    def _worth_keeping(self, connection: ClientConnection, nexthop: Key) -> bool:
         rules = self._rules
         if self._stopped or len(self._kept) >= MAX_KEPT:
             return False
@@ -120,11 +126,11 @@ class KeptConnections:
             return False
         if self._clock.seconds() - connection.opened >= rules.age:
             return False
-        endpoint = _endpoint(connection.target, connection.engine.who)
+        endpoint = _place(connection)
         waiting = self._by_key.get(nexthop or endpoint, ())
         return len(waiting) < MAX_KEPT_FOR_ONE
 
-    def _take(self, key: _Key) -> ClientConnection | None:
+    def _take(self, key: Key) -> ClientConnection | None:
         waiting = self._by_key.get(key)
         if not waiting:
             return None
@@ -161,7 +167,11 @@ class KeptConnections:
             connection.quit()
 
 
-def _endpoint(target: Target, who: Credentials | None) -> _Key:
+def _place(connection: ClientConnection) -> Key:
+    return _endpoint(connection.target, connection.engine.who, connection.tls)
+
+
+def _endpoint(target: Target, who: Credentials | None, tls: TlsStart | None) -> Key:
     # No next hop contains a space.
     endpoint = f"{target.address} {target.port}"
-    return (endpoint, who) if who else endpoint
+    return (endpoint, who, tls and tls.policy) if who or tls else endpoint

@@ -20,13 +20,14 @@ from twisted.internet.interfaces import IReactorTime
 
 from txmta.delivery.generic import Generic, NotMapped, as_told
 from txmta.delivery.outgoing_headers import OutgoingHeaders
-from txmta.delivery.smtp_connections import KeptConnections
+from txmta.delivery.smtp_connections import KeptConnections, Key
 from txmta.delivery.smtp_content import needs_smtputf8, read, start
 from txmta.delivery.smtp_hosts import Destination, parse_nexthop
 from txmta.delivery.smtp_logins import Logins, NoAnswer
 from txmta.delivery.smtp_lookup import HostLookup
 from txmta.delivery.smtp_recipients import RecipientsLeft, Where
 from txmta.delivery.smtp_session import Session
+from txmta.delivery.smtp_tls import NoPolicy, TlsPolicies
 from txmta.events import Note, Warn
 from txmta.interfaces import IContent, IEventSink
 from txmta.model import DeliveryRequest, Outcome
@@ -77,6 +78,7 @@ class Tools:
     @ivar generic: smtp_generic_maps, if set.
     @ivar headers: what changes headers, if anything does.
     @ivar logins: who we are at servers, if anybody.
+    @ivar tls: which TLS servers need, if any may have it.
     """
 
     rules: DeliveryRules
@@ -88,6 +90,7 @@ class Tools:
     generic: Generic | None = None
     headers: OutgoingHeaders | None = None
     logins: Logins | None = None
+    tls: TlsPolicies | None = None
 
 
 @dataclass(slots=True)
@@ -187,8 +190,9 @@ class SmtpDelivery:
         Use a connection that waits for this next hop: no lookup, no
         handshake. Dead ones do not count.
         """
-        while True:
-            connection = self._tools.kept.take_for(self._key)
+        key = await self._key()
+        while key:
+            connection = self._tools.kept.take_for(key)
             if connection is None:
                 return
             if await self._try_connection(connection, True):
@@ -215,15 +219,20 @@ class SmtpDelivery:
                 await self._try_target(target, destination, first=position == 0)
         return found.myself
 
-    @property
-    def _key(self) -> str:
+    async def _key(self) -> Key | None:
         """
         What connections wait under: the next hop, and the sender if it decides
-        who we are there.
+        who we are there, and the TLS that it needs; L{None}: not to be used.
         """
-        logins = self._tools.logins
+        logins, nexthop = self._tools.logins, self._request.nexthop
         who = logins.kind(self._request.envelope.sender) if logins else ""
-        return f"{self._request.nexthop} {who}" if who else self._request.nexthop
+        key = f"{nexthop} {who}" if who else nexthop
+        if self._tools.tls is None:
+            return key
+        try:
+            return (key, await self._tools.tls.base(nexthop))
+        except NoPolicy:
+            return None
 
     async def _account(
         self, target: Target, destination: Destination
@@ -249,11 +258,21 @@ class SmtpDelivery:
                 NoConnection(Trouble("4.3.0", words), target.relay), target
             )
             return
+        try:
+            start = await tools.tls.start(destination, target) if tools.tls else None
+        except NoPolicy as e:
+            self._not_connected(NoConnection(e.trouble, target.relay), target)
+            return
         who = account.who if account else None
-        while (kept := tools.kept.take_to(target, who)) is not None:
+        while (kept := tools.kept.take_to(target, who, start)) is not None:
             if await self._try_connection(kept, best):
                 return
-        dialled = await tools.dialler.dial(target, self._request.nexthop, account)
+        nexthop = self._request.nexthop
+        dialled = await tools.dialler.dial(target, nexthop, account, start)
+        if isinstance(dialled, NoConnection) and dialled.tls and tools.tls:
+            arrival = self._request.envelope.arrival
+            if account is None and tools.tls.plain_after(start, arrival):
+                dialled = await tools.dialler.dial(target, nexthop)
         if isinstance(dialled, ClientConnection):
             await self._try_connection(dialled, best)
         else:
@@ -274,8 +293,9 @@ class SmtpDelivery:
         if session.unused:
             return False
         if reusable:
-            if tools.rules.keep(self._request.nexthop):
-                tools.kept.keep(connection, self._key if best else "")
+            key = await self._key() if best else None
+            if tools.rules.keep(self._request.nexthop) and connection.shareable:
+                tools.kept.keep(connection, key or "")
             else:
                 connection.quit()
         self._tries.sessions += 1

@@ -16,32 +16,41 @@ C{twisted.internet.interfaces.ISystemHandle}.
 Errors: none; a connection that breaks is an event of the engine.
 """
 
+# Over budget: one connection has many moments, and each is short.
+
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.interfaces import (
     IConsumer,
     IDelayedCall,
+    IHandshakeListener,
     IReactorTime,
     ISystemHandle,
     ITCPTransport,
+    ITLSTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from txmta.mime import MimeRules
 from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client_commands import Transaction
 from txmta.smtp.client_engine import ClientEngine
-from txmta.smtp.client_events import Event, GoAhead, Over, Stage, Target
+from txmta.smtp.client_events import Event, GoAhead, Over, Stage, StartTls, Target
 from txmta.smtp.client_recording import Unrecorded
+from txmta.smtp.client_tls_trouble import why
 from txmta.smtp.client_upload import Body, Drain, Upload
 from txmta.smtp.downgrade import Downgrade
 from txmta.smtp.stuffing import Stuffer
+
+if TYPE_CHECKING:
+    from txmta.smtp.client_tls import TlsStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,9 @@ class Limits:
     conversion: MimeRules | None = None
 
 
+#: Seconds for the end of TLS.
+GOODBYE = 5
+
 # Recorded in place of what proves who we are: that is nobody's to read.
 _LOGIN = b"AUTH ...\r\n"
 
@@ -70,7 +82,8 @@ def _nobody(event: Event) -> None:
     """
 
 
-class ClientConnection(Protocol):
+@implementer(IHandshakeListener)
+class ClientConnection(Protocol):  # Over budget: see above.
     """
     One connection, for one transaction after another.
 
@@ -80,6 +93,8 @@ class ClientConnection(Protocol):
         connection in hand sets it.
     @ivar failure: why the content could not be read, if so.
     @ivar recording: keeps what is said, if somebody may want to know.
+    @ivar tls: how TLS is done here, if at all.
+    @ivar tls_begun: it was tried.
     """
 
     def __init__(
@@ -97,6 +112,8 @@ class ClientConnection(Protocol):
         self.opened = 0.0
         self.failure: Failure | None = None
         self.recording = Unrecorded()
+        self.tls: TlsStart | None = None
+        self.tls_begun = False
         self._clock = clock
         self._limits = limits
         self._body: Body | None = None
@@ -144,6 +161,9 @@ class ClientConnection(Protocol):
             handle = cast(ISystemHandle, transport).getHandle()
             if isinstance(handle, socket.socket):
                 self._socket = handle
+        if self.tls is not None and self.tls.wrapper:
+            self.engine.wrapped()
+            self._start_tls()
         self._arm()
 
     def dataReceived(self, data: bytes) -> None:
@@ -159,12 +179,28 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._socket = None
+        if self.tls is not None and self.engine.stage is Stage.TLS:
+            self.tls.broke(*why(reason))
         if self._upload and (octets := self._upload.last_words()):
             self.dataReceived(octets)
         self._stop_timer()
         self._stop_upload()
         self._handle(self.engine.lost())
+        self._stop_timer()  # of a goodbye that nobody hears
         self.recording.tell()
+
+    def handshakeCompleted(self) -> None:
+        """
+        See L{IHandshakeListener}.
+        """
+        assert self.tls is not None, "TLS was begun"
+        problem = self.tls.completed(self._handle_of_tls)
+        if problem is not None:
+            self._handle(self.engine.abandon(problem, polite=True))
+            return
+        self.engine.secured(self.tls.verified, self.tls.wrapper)
+        self._arm()
+        self._handle([])
 
     # What the upload calls.
 
@@ -190,6 +226,13 @@ class ClientConnection(Protocol):
         words = f"local data error while talking to {self.target.label}"
         self._handle(self.engine.abandon(trouble.Trouble("4.3.0", words)))
 
+    @property
+    def shareable(self) -> bool:
+        """
+        Whether other messages may follow, as far as TLS is concerned.
+        """
+        return not self.tls_begun or (self.tls is not None and self.tls.policy.reuse)
+
     # Inside.
 
     @property
@@ -200,6 +243,15 @@ class ClientConnection(Protocol):
     def _consumer(self) -> IConsumer:
         return cast(IConsumer, self.transport)
 
+    @property
+    def _handle_of_tls(self) -> Any:
+        return cast(ISystemHandle, self.transport).getHandle()
+
+    def _start_tls(self) -> None:
+        # From now on all goes through the transport.
+        self._socket, self.tls_begun = None, True
+        cast(ITLSTransport, self.transport).startTLS(cast(Any, self.tls))
+
     def _handle(self, events: list[Event]) -> None:
         if self.engine.out:
             self._flush()
@@ -209,7 +261,13 @@ class ClientConnection(Protocol):
                 if self.engine.stage is Stage.CONTENT:
                     self._send_content()
                 continue
+            if type(event) is StartTls:
+                self._start_tls()
+                self._arm()
+                continue
             if type(event) is Over:
+                if self.tls_begun and self.tls is not None and event.reusable:
+                    self.tls.remember(self._handle_of_tls)
                 self._body = None
                 self._deadline = None
                 if not event.reusable:
@@ -284,6 +342,13 @@ class ClientConnection(Protocol):
             self._tcp.abortConnection()
         else:
             self._tcp.loseConnection()
+            if self.tls_begun:
+                # Which waits for the peer to say goodbye, too.
+                self._timer = self._clock.callLater(GOODBYE, self._cut)
+
+    def _cut(self) -> None:
+        self._timer = None
+        self._tcp.abortConnection()
 
     def _arm(self) -> None:
         """

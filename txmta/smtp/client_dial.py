@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from errno import EADDRNOTAVAIL
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, TimeoutError
@@ -38,6 +38,9 @@ from txmta.smtp.client_login import Account
 from txmta.smtp.client_recording import PROTOCOL, ClientRecording
 from txmta.smtp.client_trouble import Trouble
 
+if TYPE_CHECKING:
+    from txmta.smtp.client_tls import TlsStart
+
 #: Octets that the kernel takes, less the NUL at the end (unix(7)).
 MAX_SOCKET_PATH = 107
 
@@ -46,10 +49,12 @@ MAX_SOCKET_PATH = 107
 class NoConnection:
     """
     @ivar relay: C{host[address]:port} if there was a server, else C{"none"}.
+    @ivar tls: it came to nothing in TLS, or while TLS began.
     """
 
     trouble: Trouble
     relay: str = "none"
+    tls: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,15 +134,24 @@ class Dialler:
         self._postmaster = postmaster if wanted else None
 
     def dial(
-        self, target: Target, nexthop: str, account: Account | None = None
+        self,
+        target: Target,
+        nexthop: str,
+        account: Account | None = None,
+        tls: TlsStart | None = None,
     ) -> Deferred[Dialled]:
         """
         @param nexthop: for the words of a loop.
         @param account: who we are there, if anybody.
+        @param tls: how TLS is done there, if it may be.
         @return: never fails.
         """
-        peer = Peer(target.label, nexthop, target.best, account)
+        required = tls is not None and tls.required
+        peer = Peer(
+            target.label, nexthop, target.best, account, tls is not None, required
+        )
         attempt = _Attempt(self._clock, self._rules, target, peer)
+        attempt.connection.tls = tls
         if self._postmaster is not None:
             connection = attempt.connection
             connection.recording = ClientRecording(self._postmaster, connection.relay)
@@ -219,7 +233,10 @@ class _Attempt:
             self.connection.opened = self._clock.seconds()
             self.done.callback(self.connection)
         elif isinstance(event, Failed):
-            self.done.callback(NoConnection(event.trouble, self.connection.relay))
+            connection = self.connection
+            # As long as nobody said no, it may be TLS that is to blame.
+            begun = connection.tls_begun and not event.trouble.reply
+            self.done.callback(NoConnection(event.trouble, connection.relay, begun))
 
 
 def _why(reason: Failure) -> str:

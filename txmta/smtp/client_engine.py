@@ -55,7 +55,7 @@ from txmta.smtp.client_trouble import Trouble
 from txmta.smtp.replies import FilteringReader, ReplyReader, ServerReply
 
 
-class ClientEngine:
+class ClientEngine:  # Over budget: each method is one thing that can happen.
     """
     One connection to one server.
 
@@ -183,13 +183,15 @@ class ClientEngine:
         """
         return self._broke(trouble.timed_out)
 
-    def abandon(self, problem: Trouble) -> list[Event]:
+    def abandon(self, problem: Trouble, polite: bool = False) -> list[Event]:
         """
         We cannot go on, for example because the content cannot be read. The
         driver must hang up without a dot.
+
+        @param polite: QUIT can be said.
         """
         events: list[Event] = []
-        self._fail(problem, events)
+        self._fail(problem, events, polite)
         return events
 
     def quit(self) -> None:
@@ -208,14 +210,24 @@ class ClientEngine:
         self.out.append(self._handshake.start_tls())
         self.stage = Stage.STARTTLS
 
-    def secured(self) -> None:
+    def wrapped(self) -> None:
+        """
+        TLS comes before the greeting.
+        """
+        self.stage = self._handshake.stage = Stage.TLS
+
+    def secured(self, verified: bool = False, greeting: bool = False) -> None:
         """
         TLS has begun: what was said in clear text counts no more.
+
+        @param verified: the server is who it should be.
+        @param greeting: it comes now.
         """
         self._reader = self._new_reader()
         self._must_reset = False
-        self.out = [self._handshake.secured()]
-        self.stage = Stage.EHLO
+        command = self._handshake.secured(verified, greeting)
+        self.out = [command] if command else []
+        self.stage = self._handshake.stage
 
     def _new_reader(self) -> ReplyReader:
         change = self._reply_filter
@@ -280,6 +292,8 @@ class ClientEngine:
         events: list[Event] = []
         if self.stage is not Stage.CLOSED:
             problem = words(self._label, DOING[self.stage])
+            if self.stage is Stage.TLS:
+                problem = trouble.NO_HANDSHAKE
             exchange = self._exchange
             if exchange is not None and not exchange.heard:
                 problem = problem.as_unused()

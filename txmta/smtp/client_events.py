@@ -156,12 +156,16 @@ class Peer:
     @ivar nexthop: what the mail is routed to, for the words of a loop.
     @ivar best: among the most preferred hosts of C{nexthop}.
     @ivar account: who we are there, if anybody.
+    @ivar tls: ask for TLS where it is offered; C{tls_required}: say nothing
+        without it.
     """
 
     label: str
     nexthop: str = ""
     best: bool = True
     account: Account | None = None
+    tls: bool = False
+    tls_required: bool = False
 
 
 @dataclass(slots=True)

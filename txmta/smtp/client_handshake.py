@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from txmta.smtp import client_trouble as trouble
 from txmta.smtp.client_commands import Features, features
-from txmta.smtp.client_events import REQUESTS, Broken, ClientRules, Peer, Stage
+from txmta.smtp.client_events import Broken, ClientRules, Peer, Stage
 from txmta.smtp.client_login import LoginDialogue
 from txmta.smtp.replies import ServerReply
 
@@ -28,7 +28,7 @@ class Handshake:
     @ivar offered: what the server can do, then.
     """
 
-    __slots__ = ("_login", "_peer", "_rules", "_tls", "offered", "stage")
+    __slots__ = ("_login", "_peer", "_rules", "_tls", "_verified", "offered", "stage")
 
     def __init__(self, rules: ClientRules, peer: Peer) -> None:
         self._rules = rules
@@ -37,6 +37,7 @@ class Handshake:
         self.offered = Features()
         self._login: LoginDialogue | None = None
         self._tls = False
+        self._verified = False
 
     def reply(self, reply: ServerReply) -> str:
         """
@@ -59,14 +60,19 @@ class Handshake:
         self.stage = Stage.STARTTLS
         return "STARTTLS"
 
-    def secured(self) -> str:
+    def secured(self, verified: bool = False, greeting: bool = False) -> str:
         """
         TLS has begun; no greeting comes (RFC 3207 section 4.2).
 
+        @param verified: the server is who it should be.
+        @param greeting: it comes now: TLS was there from the first octet on.
         @return: the next command.
         """
         self.offered = Features()
-        self._tls = True
+        self._tls, self._verified = True, verified
+        if greeting:
+            self.stage = Stage.GREETING
+            return ""
         return self._introduce(Stage.LHLO if self._rules.lmtp else Stage.EHLO)
 
     def _greeted(self, reply: ServerReply) -> str:
@@ -92,13 +98,26 @@ class Handshake:
             return self._introduce(Stage.HELO)
         self._check_loop(reply)
         self.offered = features(reply, self._rules.ignore)
+        if not self._tls:
+            if self._peer.tls and self.offered.starttls:
+                return self.start_tls()
+            self._check_tls()
         return self._log_in()
 
     def _helo_answered(self, reply: ServerReply) -> str:
         if reply.code >= 300:
             raise self._refused(reply)
+        self._check_tls()
         self.stage = Stage.IDLE
         return ""
+
+    def _check_tls(self) -> None:
+        """
+        The last step before anything of a message is said: where TLS is required
+        there is no way around it.
+        """
+        if self._peer.tls_required and not self._tls:
+            raise Broken(trouble.no_tls(self._peer.label), polite=True)
 
     def _log_in(self) -> str:
         """
@@ -112,7 +131,7 @@ class Handshake:
             self.stage = Stage.IDLE
             return ""
         self._login = LoginDialogue(account, self._peer.label)
-        command = self._login.start(offered, self._tls, verified=False)
+        command = self._login.start(offered, self._tls, self._verified)
         self.stage = Stage.AUTH
         return command
 
@@ -127,9 +146,12 @@ class Handshake:
         return answer
 
     def _starttls_answered(self, reply: ServerReply) -> str:
-        if reply.code != 220:
-            words = trouble.said(self._peer.label, reply, REQUESTS[Stage.STARTTLS])
-            raise Broken(words, polite=True)
+        if reply.code // 100 != 2:
+            if self._peer.tls_required:
+                words = trouble.tls_refused(self._peer.label, reply)
+                raise Broken(words, polite=True)
+            # As Postfix, we go on without.
+            return self._log_in()
         self.stage = Stage.TLS
         return ""
 

@@ -144,5 +144,25 @@ def loops_back(nexthop: str, best: bool) -> Trouble:
     )
 
 
+def no_tls(peer: str) -> Trouble:
+    """
+    The policy demands TLS, and there is none.
+    """
+    words = f"TLS is required, but was not offered by host {peer}"
+    return Trouble("4.7.4", words)
+
+
+def tls_refused(peer: str, reply: ServerReply) -> Trouble:
+    """
+    The policy demands TLS, which the server has offered, and now refuses.
+    """
+    text = reply.text
+    words = f"TLS is required, but host {peer} refused to start TLS: {text}"
+    return Trouble(reply.status if reply.code >= 400 else "4.5.0", words, text)
+
+
+NO_HANDSHAKE = Trouble("4.7.5", "Cannot start TLS: handshake failure")
+NOT_TRUSTED = Trouble("4.7.5", "Server certificate not trusted")
+NOT_VERIFIED = Trouble("4.7.5", "Server certificate not verified")
 BAD_SENDER = Trouble("5.1.7", "bad address syntax")
 BAD_RECIPIENT = Trouble("5.1.3", "bad address syntax")

@@ -81,9 +81,14 @@ class Driven:
     An engine, and all that it has said. Content is sent as soon as it may.
     """
 
-    def __init__(self, rules: ClientRules | None = None, best: bool = True) -> None:
+    def __init__(
+        self,
+        rules: ClientRules | None = None,
+        best: bool = True,
+        peer: Peer | None = None,
+    ) -> None:
         rules = rules or ClientRules("me.example.org")
-        self.engine = ClientEngine(rules, Peer(LABEL, "example.com", best))
+        self.engine = ClientEngine(rules, peer or Peer(LABEL, "example.com", best))
         self.events: list[tuple[object, ...]] = []
         self.out = b""
 

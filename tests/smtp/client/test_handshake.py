@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.smtp.client.driving import GREETING, LABEL, PIPELINING, PLAIN, Driven, ready
-from txmta.smtp.client_events import ClientRules, Stage
+from txmta.smtp.client_events import ClientRules, Peer, Stage
 
 NAME = "me.example.org"
 
@@ -186,6 +186,7 @@ class StartTlsTests(SynchronousTestCase):
     The place of STARTTLS (RFC 3207).
     """
 
+    OFFER_ALL = b"250-mail.example.com\r\n250 STARTTLS\r\n"
     OFFER = b"250-mail.example.com\r\n250-PIPELINING\r\n250 STARTTLS\r\n"
 
     def test_forgets(self) -> None:
@@ -227,20 +228,46 @@ class StartTlsTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        No TLS: this session is of no use to who asked for it.
+        As Postfix: where TLS is not required, the session goes on without.
         """
         driven = ready(self.OFFER)
         driven.engine.start_tls()
         driven.receive(b"454 4.7.0 not now\r\n")
-        self.assertEqual(
-            driven.events,
-            [
-                (
-                    "failed",
-                    "4.7.0",
-                    f"host {LABEL} said: 454 4.7.0 not now"
-                    " (in reply to STARTTLS command)",
-                ),
-                ("over", False),
-            ],
+        self.assertEqual(driven.events, [("ready",)])
+
+    def offered(self, peer: Peer, *replies: bytes) -> Driven:
+        driven = Driven(peer=peer)
+        driven.receive(GREETING)
+        driven.take()
+        driven.receive(*replies)
+        return driven
+
+    def test_asked_for(self) -> None:
+        """
+        Where it is offered and may be used; nothing else is said before.
+        """
+        driven = self.offered(Peer(LABEL, tls=True), self.OFFER_ALL)
+        self.assertEqual(driven.take(), b"STARTTLS\r\n")
+        self.assertEqual(driven.events, [])
+
+    def test_required(self) -> None:
+        """
+        A server without it, or one that takes the offer back, gets no message,
+        whatever way it says so.
+        """
+        peer = Peer(LABEL, tls=True, tls_required=True)
+        missing = ("4.7.4", f"TLS is required, but was not offered by host {LABEL}")
+        refused = (
+            "4.7.0",
+            f"TLS is required, but host {LABEL} refused to start TLS: 454 4.7.0 no",
         )
+        for replies, expected in (
+            ((PLAIN,), missing),
+            ((b"502 what\r\n", b"250 hello\r\n"), missing),
+            ((self.OFFER_ALL, b"454 4.7.0 no\r\n"), refused),
+        ):
+            driven = self.offered(peer, *replies)
+            self.assertEqual(
+                driven.events, [("failed", *expected), ("over", False)], replies
+            )
+            self.assertTrue(driven.take().endswith(b"QUIT\r\n"))

@@ -17,6 +17,7 @@ _SMTP_ONLY = (
     "smtp_always_send_ehlo",
     "smtp_never_send_ehlo",
     "smtp_skip_4xx_greeting",
+    "smtp_tls_dane_insecure_mx_policy",
 )
 
 #: Names with a word that SMTP and LMTP do not share.
@@ -34,6 +35,9 @@ _DEFAULTS = {
     "lmtp_fallback_relay": "",
     "lmtp_skip_quit_response": "no",
     "lmtp_tcp_port": "24",
+    "lmtp_tls_eckey_file": "",
+    "lmtp_tls_secure_cert_match": "nexthop",
+    "lmtp_tls_security_level": "",
 }
 
 

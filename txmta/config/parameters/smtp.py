@@ -5,16 +5,11 @@ The SMTP client.
 from __future__ import annotations
 
 from txmta.config.declare import Status, boolean, choice, count, string, time, words
+from txmta.config.parameters.client_tls import ClientTlsParameters
 from txmta.config.parameters.smtp_sasl import SmtpSaslParameters
 
 
-def _tls_level(text: str) -> str:
-    if text.lower() not in ("", "none", "may"):
-        raise ValueError("is not possible yet: mail would leave in clear text")
-    return text.lower()
-
-
-class SmtpParameters(SmtpSaslParameters):
+class SmtpParameters(ClientTlsParameters, SmtpSaslParameters):
     """
     Postfix: C{src/smtp}.
     """
@@ -121,9 +116,8 @@ class SmtpParameters(SmtpSaslParameters):
     smtp_dns_support_level = choice(
         "",
         ("", "disabled", "enabled", "dnssec"),
-        doc="disabled: no MX lookups, hosts by the native name service.",
-        status=Status.APPROXIMATED,
-        note="dnssec means enabled; it makes a difference with DANE only.",
+        doc="disabled: no MX lookups, hosts by the native name service; dnssec: and "
+        "the levels of TLS that need signed records (dane) can be used.",
     )
     disable_dns_lookups = boolean(
         "no", doc="As smtp_dns_support_level = disabled, where that is empty."
@@ -189,13 +183,6 @@ class SmtpParameters(SmtpSaslParameters):
         note="See smtp_pix_workarounds.",
     )
 
-    smtp_tls_security_level = string(
-        "",
-        doc="Use TLS: none, may (when offered), encrypt and above (never without).",
-        check=_tls_level,
-        status=Status.APPROXIMATED,
-        note="may means none until the client can do TLS; more is refused.",
-    )
     smtp_delivery_status_filter = words(
         "$default_delivery_status_filter",
         kind="tables",

@@ -70,9 +70,6 @@ class Tls:
     tls_dane_digest_agility = text(
         "on", NO_TLS, "Use only the strongest digests of TLSA records."
     )
-    tls_dane_digests = items(
-        "sha512 sha256", NO_TLS, "Digests of TLSA records that count, best first."
-    )
     tls_dane_trust_anchor_digest_enable = text(
         "yes", NO_TLS, "Accept TLSA records with a digest of an authority."
     )
@@ -97,9 +94,6 @@ class Tls:
     tls_trace_rate_limit = number("1", NO_TLS, "TLS traces a second that are logged.")
     tls_trust_server_ccerts = flag(
         "no", NO_TLS, "Accept as a client's a certificate that was made for a server."
-    )
-    tls_wildcard_matches_multiple_labels = flag(
-        "yes", NO_TLS, "In a certificate, let * stand for more than one label."
     )
     tlsmgr_service_name = text(
         "tlsmgr", NO_PROXY, "The service that keeps sessions and randomness."
