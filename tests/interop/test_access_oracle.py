@@ -423,6 +423,7 @@ class AccessOracle(RunningTestCase):
             self.assertEqual(list(ours.talk(talk)), list(theirs.talk(talk)), talk)
         ours.close()
         theirs.close()
+        txmta.stop()  # writes all it has to say
         said = refusals((postfix.home / "mail.log").read_text())
         self.assertEqual(refusals(txmta.log()), said)
         self.assertGreater(len(said), 50)
