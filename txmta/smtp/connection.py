@@ -114,13 +114,6 @@ class Connection(Unhurried):
         self._exchange = Exchange(self)
 
     @property
-    def may(self) -> tuple[str, ...]:
-        """
-        What it is allowed as this client (L{txmta.smtp.privileges}).
-        """
-        return self._engine.may
-
-    @property
     def client(self) -> Client:
         """
         The peer; its name is C{"unknown"} until it is known.

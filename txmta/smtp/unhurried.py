@@ -36,6 +36,13 @@ class Unhurried(ESMTP):
     _paused = False
     _unread = False
 
+    @property
+    def may(self) -> tuple[str, ...]:
+        """
+        What it is allowed as this client (L{txmta.smtp.privileges}).
+        """
+        return self._engine.may
+
     def pauseProducing(self) -> None:
         """
         The peer does not read what we write: neither do we, until it does or
