@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.interop.dovecot_auth import DovecotAuth
 from tests.interop.postfix_instance import Postfix
 from tests.interop.running import RunningTestCase
+from tests.interop.test_login_oracle import SETTINGS as LOGINS
+from tests.interop.test_login_oracle import plain
 from tests.interop.tools import wait_for
 from tests.support import require
 
@@ -116,3 +119,46 @@ class LimitsOracleTests(RunningTestCase):
         )
         ours.wait_for_log("Connection rate limit exceeded")
         self.assertEqual(warned(ours.folder / "mail.log", ours.port), expected)
+
+    def test_logins(self) -> None:
+        """
+        AUTH commands count, whether or not they succeed.
+        """
+        require("postfix")
+        require("dovecot")
+        dovecot = DovecotAuth()
+        self.addCleanup(dovecot.close)
+        dovecot.start()
+        settings = {
+            **LOGINS,
+            "smtpd_sasl_path": str(dovecot.socket),
+            "smtpd_client_event_limit_exceptions": "",
+            "smtpd_client_auth_rate_limit": "2",
+            "myhostname": "mx.here.test",
+            "smtpd_peername_lookup": "no",
+        }
+        postfix = Postfix(settings)
+        self.addCleanup(postfix.close)
+        postfix.run("start")
+        lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        ours = self.running(
+            f"{MAIN_CF}{lines}smtpd_sasl_failure_delay = 0\nrelayhost = [127.0.0.1]:1\n"
+        )
+
+        def replies(port: int) -> list[str]:
+            found = []
+            for _ in range(2):
+                session = Session(port)
+                session.say("EHLO client.test")
+                for word in (plain("user", "wrong"), plain("user", "wonderland")):
+                    found.append(session.say(f"AUTH PLAIN {word}"))
+                session.close()
+            return found
+
+        theirs = replies(postfix.ports[True])
+        self.assertEqual(replies(ours.port), theirs)
+        limit = "450 4.7.1 Error: too many AUTH commands from 127.0.0.1"
+        self.assertEqual(theirs[2:], [limit] * 2)
+        words = "AUTH command rate limit exceeded: 4 from unknown"
+        ours.wait_for_log(words)
+        self.assertIn(words, (postfix.home / "mail.log").read_text())
