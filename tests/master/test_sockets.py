@@ -93,7 +93,7 @@ class ListensTests(SynchronousTestCase):
         """
         A service that is not built, or no inet service, does not listen.
         """
-        rows = "smtp inet n - n - 1 postscreen\nsmtp unix - - n - - smtpd\n"
+        rows = "smtp inet n - n - 1 anvil\nsmtp unix - - n - - smtpd\n"
         services = parse_master_cf("master.cf", rows)
         self.assertEqual(listens(services, Settings.of(), port_of), ())
 

@@ -314,6 +314,10 @@ class DeepTests(SynchronousTestCase):
         self.assertIn("BARE NEWLINE from C after NOOP", client.log)
         client = self.deep()
         self.assertEqual(client.say(b"NOOP\n"), "250 2.0.0 Ok\r\n")
+        for line in (*FULL, b"QUIT\r\n"):
+            client.say(line)
+        self.assertIn("PASS NEW C", client.log)
+        self.assertTrue(client.kept.endswith(f";{int(WALL) + 3600}"), "not for long")
 
     def test_limits(self) -> None:
         busy = "421 mx.test Service unavailable - try again later\r\n"

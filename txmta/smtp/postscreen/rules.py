@@ -71,6 +71,10 @@ class ScreenRules:
     per_client: int = 50
     pre_queue: int = 100
 
+    @property
+    def least_ttl(self) -> float:
+        return min(*self.ttl.values(), self.ttl_range[1])
+
     def action(self, test: str) -> str:
         return self.actions.get(test, "ignore")
 

@@ -27,7 +27,7 @@ from txmta.smtp.postscreen.effects import (
     Wait,
 )
 from txmta.smtp.postscreen.results import NEW
-from txmta.smtp.postscreen.rules import TESTS, ScreenRules
+from txmta.smtp.postscreen.rules import EARLY, TESTS, ScreenRules
 
 UNAVAILABLE = "Service currently unavailable"
 
@@ -88,6 +88,10 @@ class Verdicts:
         action = self.rules.action(test)
         self._done.add(test)
         if action == "ignore":
+            if test in self._todo and test not in EARLY:
+                # Until something expires, it counts as passed.
+                self._passed.add(test)
+                self._stamps[test] = int(self._wall + self.rules.least_ttl)
             return False
         self._failed.add(test)
         if action == "drop":
