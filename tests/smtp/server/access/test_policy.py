@@ -279,6 +279,14 @@ class UnavailableTests(Questions):
         self.mynetworks.broken = True
         self.assertEqual(self.policy.judge(self.check(ELSEWHERE)), self.expected)
 
+    def test_no_warning(self) -> None:
+        """
+        warn_if_reject makes no yes of it.
+        """
+        self.mynetworks.broken = True
+        policy = lists([["warn_if_reject", "permit_mynetworks"]], False)
+        self.assertEqual(policy.judge(self.check(ELSEWHERE)), self.expected)
+
     def test_routes(self) -> None:
         self.addresses.broken = True
         self.assertEqual(self.policy.judge(self.check(ELSEWHERE)), self.expected)
