@@ -31,6 +31,7 @@ from txmta.roles.shared import Tables, approving, make_registry
 from txmta.smtp.access.validate import tables_of
 from txmta.smtp.postscreen.rules import problems as screen_problems
 from txmta.smtp.service import problems as smtpd_problems
+from txmta.tls_files import by
 
 #: Lists that may name files and tables, and are of no address class.
 STRINGS = ("masquerade_exceptions", "smtpd_sasl_mechanism_filter")
@@ -53,7 +54,7 @@ def problems_of_tables(
     if any(s.program == "local" for s in services):
         names.add("alias_maps")  # if only by default
     found = [
-        *smtpd_problems(settings),
+        *smtpd_problems(settings, by(ways.read)),
         *all_login_problems(settings),
         *_problems_of_classes(settings, ways),
         *_problems_of_templates(settings),
@@ -88,7 +89,7 @@ def _problems_of_overrides(
     if service.program in ("smtp", "lmtp"):
         found += all_login_problems(special)
     if service.type in ("inet", "pass") and service.program == "smtpd":
-        found += smtpd_problems(special)
+        found += smtpd_problems(special, by(ways.read))
         found += _problems_of_accounts(special, ways)
         found += _problems_of_restrictions(special, ways)
     return [with_place(each, special) for each in found]

@@ -17,7 +17,7 @@ import hashlib
 import os
 import pwd
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ from txmta.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography import x509
+
+#: Gives what is in a file, or L{ConfigError}.
+Read = Callable[[str], bytes]
 
 #: Octets of a file; the bundle of a system's authorities has 0.3 million.
 MAX_FILE = 4 << 20
@@ -65,6 +68,21 @@ def read(path: str) -> bytes:
     return data
 
 
+def by(reader: Callable[[str], tuple[object, str]]) -> Read:
+    """
+    @param reader: of L{txmta.maps.files}: it keeps what only root may read, or gives
+        what was kept.
+    """
+
+    def read_with(path: str) -> bytes:
+        try:
+            return reader(path)[1].encode("utf-8", "surrogateescape")
+        except OSError as e:
+            raise ConfigError([f"{path}: {_why(e)}"]) from e
+
+    return read_with
+
+
 def _why(error: OSError) -> str:
     if isinstance(error, PermissionError):
         uid = os.geteuid()
@@ -78,10 +96,10 @@ def _why(error: OSError) -> str:
         )
     if isinstance(error, FileNotFoundError):
         return "there is no such file: make it, or name another one"
-    return f"cannot be read: {error.strerror}"
+    return f"cannot be read: {error.strerror or error}"
 
 
-def pair(certificate_file: str, key_file: str, now: float) -> Chain:
+def pair(certificate_file: str, key_file: str, now: float, read: Read = read) -> Chain:
     """
     @param certificate_file: the certificate, then those above it.
     @param key_file: may be the same.
@@ -97,7 +115,7 @@ def pair(certificate_file: str, key_file: str, now: float) -> Chain:
     return _checked(Chain(keys[0], found, certificate_file), key_file, now)
 
 
-def chains(paths: Sequence[str], now: float) -> list[Chain]:
+def chains(paths: Sequence[str], now: float, read: Read = read) -> list[Chain]:
     """
     @param paths: of files that hold keys, each followed by its certificates;
         a key at the end of one goes with those at the start of the next.
@@ -139,7 +157,7 @@ def chains_of(texts: Iterator[tuple[str, bytes]], now: float) -> list[Chain]:
     return found
 
 
-def authorities(path: str) -> list[x509.Certificate]:
+def authorities(path: str, read: Read = read) -> list[x509.Certificate]:
     """
     @param path: a file, or a directory as of c_rehash(1): its files are read now,
         since they may be out of reach later.

@@ -25,7 +25,7 @@ from txmta.model import Reply, TLSInfo
 from txmta.smtp.logging_in import LoggingIn
 from txmta.smtp.requests import Request, StartTLS
 from txmta.smtp.tls.facts import certificate_line, facts, summary
-from txmta.smtp.tls.server import Marks, ServerTLS
+from txmta.smtp.tls.server import ServerTLS
 
 
 @implementer(IHandshakeListener)
@@ -132,9 +132,7 @@ class Securing(LoggingIn):
         if self._lost or self._closing:
             return
         handle = self.transport.getHandle()
-        marks = handle.get_app_data()
-        trusted = isinstance(marks, Marks) and marks.good
-        info = facts(handle, tls.digest, trusted, tls.asks)
+        info = facts(handle, tls.digest, tls.trusts(handle), tls.asks)
         self._log_session(info, tls.loglevel)
         if tls.requires and not info.trusted:
             self._refuse_certificate(info)

@@ -58,6 +58,7 @@ from txmta.smtp.space import Space
 from txmta.smtp.stress import Room, Stress
 from txmta.smtp.tls.server import problems as tls_problems
 from txmta.smtp.tls.server import server_tls
+from txmta.tls_files import Read, read
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Services:
     @ivar login: for smtpd_sasl_auth_enable, if that is set.
     @ivar policy_servers: for check_policy_service; L{None}: none can be asked.
     @ivar rates: for check_rate_limit; L{None}: nothing is counted.
+    @ivar read_file: gives what is in a file of keys or certificates.
     @ivar resolver: for restrictions; L{None}: they get no answers.
     """
 
@@ -94,10 +96,12 @@ class Services:
     policy_servers: IPolicyServers | None = None
     rates: RateCounts | None = None
     resolver: IResolver | None = None
+    read_file: Read = read
 
 
-def problems(settings: Settings) -> list[str]:
+def problems(settings: Settings, read_file: Read = read) -> list[str]:
     """
+    @param read_file: gives what is in a file of keys or certificates.
     @return: why a server with these settings must not start, one line each.
     """
     lists = tuple(LISTS)
@@ -112,7 +116,7 @@ def problems(settings: Settings) -> list[str]:
     except ValueError as e:
         found.append(f"smtpd_forbidden_commands: {e}")
     found += filter_problems(settings.smtpd_command_filter)
-    return [*found, *login_problems(settings), *tls_problems(settings)]
+    return [*found, *login_problems(settings), *tls_problems(settings, read_file)]
 
 
 def server_factory(
@@ -131,7 +135,7 @@ def server_factory(
     @param room: for sessions; L{None}: as for any number.
     @raise ConfigError: L{problems} has something.
     """
-    found = problems(settings)
+    found = problems(settings, services.read_file)
     if found:
         raise ConfigError(found)
     context = Context(
@@ -144,7 +148,7 @@ def server_factory(
         postmaster=services.postmaster,
         logins=logins(settings, services.login),
         privileges=_privileges(settings, services),
-        tls=server_tls(settings),
+        tls=server_tls(settings, services.read_file),
     )
     crowd = Crowd(
         exempt=services.open_list("smtpd_client_event_limit_exceptions"),

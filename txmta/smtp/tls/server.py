@@ -21,7 +21,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
@@ -30,7 +30,15 @@ from txmta.config.settings import Settings
 from txmta.errors import ConfigError
 from txmta.smtp.tls.level import LEVELS, level
 from txmta.tls_context import Wanted, make_context, trust, use_chains
-from txmta.tls_files import Chain, authorities, chains, fingerprint, pair
+from txmta.tls_files import (
+    Chain,
+    Read,
+    authorities,
+    chains,
+    fingerprint,
+    pair,
+    read,
+)
 from txmta.tls_policy import ciphers, curves, options, protocols
 
 if TYPE_CHECKING:
@@ -43,15 +51,6 @@ _PAIRS = (
 
 #: OpenSSL: SSL_OP_CIPHER_SERVER_PREFERENCE, SSL_OP_NO_TICKET.
 _PREEMPT, _NO_TICKET = 1 << 22, 1 << 14
-
-
-@dataclass
-class Marks:
-    """
-    What the library said of the certificate of one client.
-    """
-
-    good: bool = True
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -80,15 +79,23 @@ class ServerTLS:
         """
         from OpenSSL import SSL
 
-        connection = SSL.Connection(self.context, None)
-        connection.set_app_data(Marks())
-        return connection
+        connection: Any = SSL.Connection(self.context, None)
+        # Its place for the data of applications is Twisted's.
+        connection.nothing_wrong = True
+        return cast(SSL.Connection, connection)
+
+    def trusts(self, connection: Any) -> bool:
+        """
+        @return: nothing is wrong with the certificate of the peer, if there is one.
+        """
+        return self.asks and connection.nothing_wrong is True
 
 
 def server_tls(
-    settings: Settings, now: Callable[[], float] = time.time
+    settings: Settings, read: Read = read, now: Callable[[], float] = time.time
 ) -> ServerTLS | None:
     """
+    @param read: gives what is in a file.
     @param now: wall time.
     @return: L{None}: there is no TLS.
     @raise ConfigError: with what is wrong.
@@ -103,12 +110,12 @@ def server_tls(
     required = word == "encrypt"
     asks = settings.smtpd_tls_ask_ccert or (required and settings.smtpd_tls_req_ccert)
     context = make_context(_wanted(settings, required, asks), True)
-    use_chains(context, _chains(settings, now()))
+    use_chains(context, _chains(settings, now(), read))
     if settings.smtpd_tls_dh1024_param_file:
         _load_dh(context, settings.smtpd_tls_dh1024_param_file)
     _resumption(context, settings)
     if asks:
-        _ask(context, settings)
+        _ask(context, settings, read)
     return ServerTLS(
         context,
         wrapper=settings.smtpd_tls_wrappermode,
@@ -120,12 +127,13 @@ def server_tls(
     )
 
 
-def problems(settings: Settings) -> list[str]:
+def problems(settings: Settings, read: Read = read) -> list[str]:
     """
+    @param read: gives what is in a file.
     @return: why there cannot be TLS as these settings want it, one line each.
     """
     try:
-        server_tls(settings)
+        server_tls(settings, read)
     except ConfigError as e:
         return list(e.problems)
     return []
@@ -174,15 +182,15 @@ def _read(settings: Settings, name: str, convert: Callable[[Any], Any]) -> Any:
         raise ConfigError([f"{name}: {e}"]) from e
 
 
-def _chains(settings: Settings, now: float) -> list[Chain]:
+def _chains(settings: Settings, now: float, read: Read) -> list[Chain]:
     try:
         name = "smtpd_tls_chain_files"
         if settings.smtpd_tls_chain_files:
-            return chains(settings.smtpd_tls_chain_files, now)
+            return chains(settings.smtpd_tls_chain_files, now, read)
         found = []
         for name, key in _PAIRS:
             if path := getattr(settings, name):
-                found.append(pair(path, getattr(settings, key), now))
+                found.append(pair(path, getattr(settings, key), now, read))
     except ConfigError as e:
         raise ConfigError([f"{name}: {each}" for each in e.problems]) from e
     if not found:
@@ -234,7 +242,7 @@ def _resumption(context: SSL.Context, settings: Settings) -> None:
     context.set_timeout(min(timeout or 1, 7 * 86400))  # RFC 8446 section 4.6.1
 
 
-def _ask(context: SSL.Context, settings: Settings) -> None:
+def _ask(context: SSL.Context, settings: Settings, read: Read) -> None:
     """
     Ask clients for certificates, and take note of what they are worth.
     """
@@ -244,7 +252,7 @@ def _ask(context: SSL.Context, settings: Settings) -> None:
     for name in ("smtpd_tls_CAfile", "smtpd_tls_CApath"):
         if path := getattr(settings, name):
             try:
-                found += authorities(path)
+                found += authorities(path, read)
             except ConfigError as e:
                 raise ConfigError([f"{name}: {each}" for each in e.problems]) from e
     trust(context, found)
@@ -255,11 +263,10 @@ def _ask(context: SSL.Context, settings: Settings) -> None:
     context.set_verify_depth(settings.smtpd_tls_ccert_verifydepth)
 
     def verified(
-        connection: SSL.Connection, _certificate: Any, _error: int, _at: int, good: int
+        connection: Any, _certificate: Any, _error: int, _at: int, good: int
     ) -> bool:
-        marks = connection.get_app_data()
-        if not good and isinstance(marks, Marks):
-            marks.good = False
+        if not good:
+            connection.nothing_wrong = False
         return True
 
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE, verified)
