@@ -4,11 +4,14 @@ C{txmta explain} says what the running server says, to the same questions.
 
 from __future__ import annotations
 
+import smtplib
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 from tests.interop.running import RunningTestCase, Txmta
-from tests.interop.tools import PATIENCE
+from tests.interop.tools import ENVIRONMENT, PATIENCE
 from txmta.explain.ask import explain_all
 from txmta.explain.question import Question
 
@@ -69,6 +72,42 @@ def said(server: Txmta, question: Question) -> str:
                 break
         say("QUIT")
     return "250" if last[0] == "2" else last
+
+
+class StoredTests(RunningTestCase):
+    def test_stored(self) -> None:
+        """
+        A message in the queue is asked about as if it came now.
+        """
+        server = self.relay(1)
+        with smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE) as client:
+            client.sendmail("a@x.test", ["b@else.test"], b"Subject: x\r\n\r\nx\r\n")
+        (line,) = server.wait_for_log("status=deferred")
+        queue_id = line.split("]: ")[1].partition(":")[0]
+        command = [sys.executable, "-m", "txmta.admin.main", "explain"]
+        command += ["-c", str(server.folder), "--queue-id"]
+        done = subprocess.run(
+            [*command, queue_id],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env=ENVIRONMENT,
+            cwd=server.folder,
+        )
+        self.assertEqual(done.stderr, "")
+        self.assertIn("  sender     <a@x.test>\n", done.stdout)
+        self.assertIn("<b@else.test>  class default, transport smtp", done.stdout)
+        self.assertIn("next hop [127.0.0.1]:1\n", done.stdout)
+        done = subprocess.run(
+            [*command, "4jYZc24DxFz00"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env=ENVIRONMENT,
+            cwd=server.folder,
+        )
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("there is no such message", done.stderr)
 
 
 class ExplainTests(RunningTestCase):

@@ -13,6 +13,7 @@ Errors: L{ConfigError<txmta.errors.ConfigError>}: the server could not start.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -181,6 +182,10 @@ class Server:
         )
 
 
+#: Given queue_directory, gives questions.
+Asked = Callable[[str], tuple[Question, ...]]
+
+
 def _destination(address: str, route: Route) -> Destination:
     return Destination(
         address,
@@ -199,8 +204,11 @@ def explain_with(path: str, question: Question) -> Explanation:
     return found
 
 
-def explain_all(path: str, questions: tuple[Question, ...]) -> list[Explanation]:
+def explain_all(
+    path: str, questions: tuple[Question, ...] | Asked
+) -> list[Explanation]:
     """
+    @param questions: or what gives them, once all that is asked is open.
     @return: the answers, in order.
     @raise ConfigError: with all that is wrong.
     """
@@ -209,7 +217,10 @@ def explain_all(path: str, questions: tuple[Question, ...]) -> list[Explanation]
     async def work(reactor: Any) -> list[Explanation]:
         server = Server(configuration, reactor)
         found: list[Explanation] = []
-        for question in questions:
+        asked_for = questions
+        if callable(asked_for):
+            asked_for = asked_for(configuration.settings.queue_directory)
+        for question in asked_for:
             asked = ensureDeferred(server.explain(question))
             asked.addTimeout(PATIENCE, reactor)
             found.append(await asked)

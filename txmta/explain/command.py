@@ -18,12 +18,13 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from txmta.admin.common import DEFAULT_DIRECTORY, write
+from txmta.admin.common import DEFAULT_DIRECTORY, Fatal, write
 from txmta.errors import ConfigError
 from txmta.explain.answer import Explanation
-from txmta.explain.ask import explain_with
+from txmta.explain.ask import explain_all, explain_with
 from txmta.explain.question import Question
 from txmta.explain.render import as_text, differences
+from txmta.explain.stored import questions
 
 EX_USAGE = 64
 
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = options.folder or os.environ.get("MAIL_CONFIG") or DEFAULT_DIRECTORY
     path = os.path.abspath(os.path.join(folder, "main.cf"))
+    if options.queue_id:
+        return _stored(path, options)
     try:
         question = Question(
             options.client,
@@ -84,6 +87,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(_json(found) if options.json else as_text(found))
         return 0
     return _compare(found, other, options.json)
+
+
+def _stored(path: str, options: argparse.Namespace) -> int:
+    """
+    A message of the queue: what if it came now?
+    """
+    folder, queue_id = os.path.dirname(path), options.queue_id
+    try:
+        found = explain_all(path, lambda spool: questions(folder, spool, queue_id))
+    except ConfigError as e:
+        problems = list(e.problems)
+    except (ValueError, Fatal) as e:
+        problems = [str(e)]
+    else:
+        if options.json:
+            write(json.dumps([each.plain() for each in found], indent=2) + "\n")
+        else:
+            write("\n".join(as_text(each) for each in found))
+        return 0
+    for problem in problems:
+        print(f"txmta explain: fatal: {problem}", file=sys.stderr)
+    return 2
 
 
 def _compare(before: Explanation, after: Explanation, as_json: bool) -> int:
@@ -124,7 +149,10 @@ def _parser() -> Parser:
     parser.add_argument(
         "--sender", default="", metavar="ADDRESS", help="default: the null sender"
     )
-    parser.add_argument("--recipient", required=True, metavar="ADDRESS")
+    parser.add_argument("--recipient", default="", metavar="ADDRESS")
+    parser.add_argument(
+        "--queue-id", metavar="ID", help="a message of the queue, as if it came now"
+    )
     parser.add_argument("--tls", action="store_true", help="the session is encrypted")
     parser.add_argument(
         "--service",
