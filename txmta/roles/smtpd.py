@@ -44,6 +44,7 @@ from txmta.smtp.service import Services, server_factory
 from txmta.smtp.stress import Room as stress_room
 from txmta.smtp.transport import write_at_once
 from txmta.tls_files import by
+from txmta.tls_files import by
 
 #: Seconds that sessions may take to end when we stop.
 SESSIONS = 10.0
@@ -210,6 +211,7 @@ class SmtpdRole:
             policy_servers=self._policy_servers,
             rates=self._rates_for(settings),
             resolver=parts.resolver,
+            read_file=by(shared.ways.read),
         )
             read_file=by(shared.ways.read),
 
