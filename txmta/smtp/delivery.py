@@ -82,22 +82,25 @@ class Deliveries:
         return Delivery(self._desk)
 
     def greeted(
-        self, session: Session, stage: str
+        self, session: Session, stage: str, etrn: str = ""
     ) -> Reply | Deferred[Reply | None] | None:
         """
-        A client has connected, or said HELO.
+        A client has connected, or said HELO, or ETRN.
 
+        @param etrn: what it wants then.
         @return: why it is refused.
         """
         desk = self._desk
         if not desk.policy.asks(stage):
             return None
-        before = "CONNECT" if stage != "CONNECT" else ""
-        if_permit = session.postponed_at(before)
-        check = Check(desk.world, session, "", "", stage=stage, if_permit=if_permit)
+        helo = stage in ("HELO", "EHLO")
+        if_permit = session.postponed_at("CONNECT" if helo else "HELO")
+        check = Check(desk.world, session, "", "", stage=stage, etrn=etrn)
+        check.if_permit = if_permit
 
         def then(refusal: Reply | None) -> Reply | None:
-            session.postponed["HELO" if before else stage] = check.if_permit
+            if stage != "ETRN":
+                session.postponed["HELO" if helo else stage] = check.if_permit
             return refusal
 
         return asked(desk.policy, desk.sink, check, then)

@@ -7,6 +7,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.smtp.server.support import FRIEND, Talk, World, world
+from txmta.model import Client, Reply
+from txmta.smtp.delivery import Deliveries
+from txmta.smtp.service import desk
+from txmta.smtp.session import Session
 
 _HELO = b"EHLO client.example\r\n"
 _MAIL = b"MAIL FROM:<a@b.example>\r\n"
@@ -176,6 +180,37 @@ class PermitTests(SynchronousTestCase):
         )
         send(w)
         self.assertEqual([each for each in w.sink.lines if ": permit: " in each], [])
+
+
+class EtrnTests(SynchronousTestCase):
+    def test_lists(self) -> None:
+        """
+        Those of clients, of HELO and its own; not those of recipients.
+        """
+        for name, refused in (
+            ("client", "<unknown[192.0.2.1]>: Client host rejected: Access denied"),
+            ("etrn", "<a.example>: Etrn command rejected: Access denied"),
+            ("recipient", ""),
+            ("sender", ""),
+        ):
+            w = world(**{f"smtpd_{name}_restrictions": "reject"})
+            deliveries = Deliveries(desk(w.settings, w.services()))
+            session = Session(Client("192.0.2.1", 1), "x")
+            reply = deliveries.greeted(session, "ETRN", "a.example")
+            if not refused:
+                self.assertIsNone(reply)
+                continue
+            assert isinstance(reply, Reply)
+            self.assertEqual((reply.code, reply.text), (554, refused))
+            self.assertIn("reject: ETRN from", w.sink.lines[-1])
+        w = world(
+            smtpd_etrn_restrictions="check_etrn_access inline:{{example = HOLD}}, defer"
+        )
+        deliveries = Deliveries(desk(w.settings, w.services()))
+        reply = deliveries.greeted(session, "ETRN", "a.example")
+        assert isinstance(reply, Reply)
+        self.assertEqual(reply.code, 450)
+        self.assertTrue(any("HOLD is unavailable in" in each for each in w.sink.lines))
 
 
 class WholeTests(SynchronousTestCase):
