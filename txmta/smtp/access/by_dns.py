@@ -52,7 +52,8 @@ def reject_unknown_client_hostname(tools: Tools, argument: str) -> Restriction:
     def ask(check: Check) -> Answer:
         client = check.session.client
         words = f"Client host rejected: cannot find your hostname, [{client.address}]"
-        return _unnamed(code, client.name_status, words)
+        # RFC 7372 section 3.2.
+        return _unnamed(code, client.name_status, "7.25", words)
 
     return ask
 
@@ -66,17 +67,17 @@ def reject_unknown_reverse_client_hostname(tools: Tools, argument: str) -> Restr
             "Client host rejected: cannot find your reverse hostname, "
             f"[{client.address}]"
         )
-        return _unnamed(code, client.reverse_status, words)
+        return _unnamed(code, client.reverse_status, "7.1", words)
 
     return ask
 
 
-def _unnamed(code: int, status: int, words: str) -> Answer:
+def _unnamed(code: int, status: int, detail: str, words: str) -> Answer:
     if status == _OK:
         return NEXT
     if status == _TEMPORARY:
         code = 450
-    return Reply(code, f"{code // 100}.7.1", words)
+    return Reply(code, f"{code // 100}.{detail}", words)
 
 
 def reject_unknown_helo_hostname(tools: Tools, argument: str) -> Restriction:
@@ -94,7 +95,7 @@ def reject_unknown_helo_hostname(tools: Tools, argument: str) -> Restriction:
 
     async def look_up(check: Check, helo: str) -> Answer:
         found = await ask_any(check, helo, ("A", "AAAA", "MX"))
-        if found.outcome is Outcome.FOUND:
+        if found.outcome in (Outcome.FOUND, Outcome.NULL_MX):
             return NEXT
         words = "Host not found"
         if found.outcome is Outcome.POLICY:

@@ -105,7 +105,7 @@ class _Servers:
 
     def __init__(self, name: str, kind: str, table: _Table) -> None:
         """
-        @param kind: C{"A"}: the name itself; C{"MX"}, C{"NS"}.
+        @param kind: C{"A"}: its addresses; C{"MX"}, C{"NS"}: also their names.
         """
         self._name = name
         self._kind = kind
@@ -115,12 +115,13 @@ class _Servers:
         """
         @param whose: a name, or a mail address.
         """
-        found = await self._find(check, whose, subject)
+        about = check.session.client.label if subject is CLIENT else whose
+        found = await self._find(check, whose, about, subject)
         if found is _DUNNO:
             return NEXT
         return await soon(never_permit(found, self._name, whose, check))
 
-    async def _find(self, check: Check, whose: str, subject: str) -> Answer:
+    async def _find(self, check: Check, whose: str, about: str, subject: str) -> Answer:
         domain = whose.rpartition("@")[2]
         kind = self._kind
         if domain[:1] == "[" or _is_address(domain):
@@ -131,7 +132,7 @@ class _Servers:
             if address is None:
                 return NEXT
             keys = address_parents(address)
-            return await soon(self._table.ask(check, keys, whose, subject))
+            return await soon(self._table.ask(check, keys, about, subject))
         domain = ascii_domain(domain)
         if kind == "A":
             hosts: Sequence[str] = (domain,)
@@ -144,28 +145,29 @@ class _Servers:
                 return NEXT
             hosts = [r.host if isinstance(r, Mx) else r for r in found.records]
         for host in hosts[:MAX_SERVERS]:
-            answer = await self._host(check, host, whose, subject)
+            answer = await self._host(check, host, about, subject)
             if answer is not NEXT:
                 return answer
         return NEXT
 
-    async def _host(self, check: Check, host: str, whose: str, subject: str) -> Answer:
+    async def _host(self, check: Check, host: str, about: str, subject: str) -> Answer:
         table = self._table
-        keys = domain_keys(host, table.parents)
-        answer: Answer = await soon(table.ask(check, keys, whose, subject))
-        if answer is not NEXT:
-            return answer
+        if self._kind != "A":
+            keys = domain_keys(host, table.parents)
+            answer: Answer = await soon(table.ask(check, keys, about, subject))
+            if answer is not NEXT:
+                return answer
         found = await addresses(check, host)
         if found.outcome is not Outcome.FOUND:
             check.note(
                 "warning",
-                f"Unable to look up {self._kind} host {host} for {subject} {whose}: "
+                f"Unable to look up {self._kind} host {host} for {subject} {about}: "
                 f"{_why(found)}",
             )
             return NEXT
         for address in found.records[:MAX_ADDRESSES]:
             keys = address_parents(address)
-            answer = await soon(table.ask(check, keys, whose, subject))
+            answer = await soon(table.ask(check, keys, about, subject))
             if answer is not NEXT:
                 return answer
         return NEXT
