@@ -15,6 +15,7 @@ from tests.smtp.server.sasl.support import (
     plain,
 )
 from txmta.model import Login
+from txmta.smtp.login import shown
 
 OK = b"235 2.7.0 Authentication successful\r\n"
 FAILED = b"535 5.7.8 Error: authentication failed: authentication failure\r\n"
@@ -135,6 +136,13 @@ class LoginTests(SynchronousTestCase):
         w.talk().say(b"AUTH \x1b[31m\r\n")
         for line in w.sink.lines:
             self.assertTrue(line.isprintable(), line)
+
+    def test_shown(self) -> None:
+        """
+        The log is not the only one that is told; nor is it told without end.
+        """
+        self.assertEqual(shown("a\n\x1b\u2028\u00e4"), "a???\u00e4")
+        self.assertEqual(len(shown("x" * 5000)), 100)
 
     def test_other_identity(self) -> None:
         """
