@@ -44,7 +44,6 @@ from txmta.smtp.service import Services, server_factory
 from txmta.smtp.stress import Room as stress_room
 from txmta.smtp.transport import write_at_once
 from txmta.tls_files import by
-from txmta.tls_files import by
 
 #: Seconds that sessions may take to end when we stop.
 SESSIONS = 10.0
@@ -213,7 +212,6 @@ class SmtpdRole:
             resolver=parts.resolver,
             read_file=by(shared.ways.read),
         )
-            read_file=by(shared.ways.read),
 
     def _rates_for(self, settings: Settings) -> SharedRates | None:
         """
