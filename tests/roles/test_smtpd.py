@@ -14,11 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txmta.config.master_cf import parse_master_cf
 from txmta.config.settings import Settings
+from txmta.errors import ConfigError
 from txmta.master.binding import Bound
 from txmta.master.sockets import Listen
 from txmta.roles.room import most_connections
 from txmta.roles.shared import Shared
 from txmta.roles.smtpd import HURRY, SESSIONS, SmtpdParts, SmtpdRole
+from txmta.smtp.postscreen.gate import Gate
 
 ROW = "127.0.0.1:2525 inet n - n - {maxproc} smtpd\n"
 
@@ -157,3 +159,57 @@ class SmtpdRoleTests(SynchronousTestCase):
         self.port.factory.connections.add(session)
         self.drained(role, HURRY)
         session.drain.assert_called()
+
+
+class ScreenTests(SynchronousTestCase):
+    def made(self, rows: str) -> SmtpdRole:
+        settings = Settings.of(myhostname="mail.here.test", alias_maps="")
+        services = parse_master_cf("master.cf", rows)
+        self.reactor: Any = Reactor()
+        sink = mock.Mock()
+        shared = Shared(settings, services, self.reactor, lambda: 0.0, sink)
+        anything = mock.Mock()
+        role = SmtpdRole(
+            shared,
+            SmtpdParts(shared.open_tables(), anything, anything, anything, anything),
+        )
+        role.adopt([Bound(Listen("127.0.0.1", 2525, services[0]), mock.Mock())])
+        return role
+
+    def test_behind(self) -> None:
+        """
+        Clients that pass have smtpd with the settings and seats of its own service.
+        """
+        self.made(
+            "2525 inet n - n - 1 postscreen\n"
+            "smtpd pass - - n - 7 smtpd -o smtpd_banner=x\n"
+        )
+        (port,) = self.reactor.ports
+        self.assertIsInstance(port.factory, Gate)
+        smtpd = port.factory.smtpd
+        self.assertEqual(smtpd._context.rules.banner, "x")
+        seats = [smtpd._crowd.seats.take() for _ in range(8)]
+        self.assertEqual(seats, [0] * 7 + [None])
+
+    def test_nothing_behind(self) -> None:
+        error = self.assertRaises(
+            ConfigError, self.made, "2525 inet n - n - 1 postscreen\n"
+        )
+        self.assertIn("no service smtpd of type pass", error.problems[0])
+
+    def test_drained(self) -> None:
+        """
+        Clients under test may finish, as sessions may, if there is time.
+        """
+        role = self.made("2525 inet n - n - - postscreen\nsmtpd pass - - n - - smtpd\n")
+        (port,) = self.reactor.ports
+        client = mock.Mock()
+        port.factory.connections.add(client)
+        done: list[None] = []
+        Deferred.fromCoroutine(role.drain(3600)).addCallback(done.append)
+        self.reactor.pump([60] * 5)
+        client.stop.assert_not_called()
+        self.assertEqual(done, [])
+        port.factory.connections.clear()
+        self.reactor.advance(1)
+        self.assertEqual(done, [None])

@@ -132,14 +132,15 @@ class SmtpdRole:
         self._room.close()
         for _factory, port in self._smtpds:
             await maybe_later(port.stopListening())
-        for gate in self._gates:
-            gate.stop()
         factories = [factory for factory, _port in self._smtpds]
+        served = [*factories, *self._gates]
         end = self._shared.reactor.seconds() + limit - SESSIONS
         while limit > HURRY and self._shared.reactor.seconds() < end:
-            if self._hurried or not any(each.connections for each in factories):
+            if self._hurried or not any(each.connections for each in served):
                 break
             await deferLater(self._shared.reactor, LOOK)
+        for gate in self._gates:
+            gate.stop()
         for drained in [factory.drain(min(limit, SESSIONS)) for factory in factories]:
             await drained
         for factory in factories:
