@@ -165,9 +165,9 @@ class ScreenTests(SynchronousTestCase):
     def made(self, rows: str) -> SmtpdRole:
         settings = Settings.of(myhostname="mail.here.test", alias_maps="")
         services = parse_master_cf("master.cf", rows)
-        self.reactor: Any = Reactor()
-        sink = mock.Mock()
-        shared = Shared(settings, services, self.reactor, lambda: 0.0, sink)
+        reactor: Any = Reactor()
+        self.reactor = reactor
+        shared = Shared(settings, services, reactor, lambda: 0.0, mock.Mock())
         anything = mock.Mock()
         role = SmtpdRole(
             shared,
