@@ -157,6 +157,8 @@ class Turns:
         self.busy = True
 
     def _say(self, reply: Reply) -> None:
+        if reply.code >= 400 and self.rules.footer is not None:
+            reply = self.rules.footer.below(reply, self.session)
         if not reply.text.isprintable() and _CONTROL.search(reply.text):
             words = _CONTROL.sub("?", reply.text)
             reply = Reply(reply.code, reply.status, words, reply.close)

@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 
 from txmta.config.settings import Settings
 from txmta.model import Reply
+from txmta.smtp.footer import Footer
 from txmta.smtp.tls.level import level
 
 #: EHLO keywords that can be discarded, in the order of Postfix's log line.
@@ -57,6 +58,7 @@ class Rules:
         C{"note"}, C{"reject"} or C{"no"}.
     @ivar bare_newline_code: of the reply that refuses one.
     @ivar forbidden: says whether a command line ends the session with 221.
+    @ivar footer: stands below each refusal.
     @ivar asks_connect: somebody must be asked before a client is greeted;
         C{asks_helo}: before he may call himself so.
     @ivar noop: upper-case commands of smtpd_noop_commands.
@@ -77,6 +79,7 @@ class Rules:
     forbidden: re.Pattern[bytes] = re.compile(rb"(?:CONNECT|GET|POST)\b|[^A-Z]", re.I)
     noop: frozenset[bytes] = frozenset()
     helo_required: bool = False
+    footer: Footer | None = None
     asks_connect: bool = False
     asks_helo: bool = False
     strict: bool = False
@@ -186,6 +189,7 @@ class Rules:
             forbidden=forbidden(settings.smtpd_forbidden_commands),
             noop=frozenset(w.upper().encode() for w in settings.smtpd_noop_commands),
             helo_required=settings.smtpd_helo_required,
+            footer=Footer.of(settings),
             asks_connect=not settings.smtpd_delay_reject
             and bool(settings.smtpd_client_restrictions),
             asks_helo=not settings.smtpd_delay_reject

@@ -48,6 +48,7 @@ from txmta.smtp.command_filter import problems as filter_problems
 from txmta.smtp.context import Context, Timeouts
 from txmta.smtp.delivery import Deliveries, Desk
 from txmta.smtp.factory import Crowd, SMTPServerFactory
+from txmta.smtp.footer import problem as footer_problem
 from txmta.smtp.own_tally import OwnTally
 from txmta.smtp.privileges import Privileges, privileges
 from txmta.smtp.rules import Rules
@@ -115,6 +116,7 @@ def problems(settings: Settings, read_file: Read = read) -> list[str]:
         Rules.of(settings)
     except ValueError as e:
         found.append(f"smtpd_forbidden_commands: {e}")
+    found += [trouble] if (trouble := footer_problem(settings)) else []
     found += filter_problems(settings.smtpd_command_filter)
     return [*found, *login_problems(settings), *tls_problems(settings, read_file)]
 

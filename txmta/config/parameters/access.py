@@ -59,7 +59,6 @@ class Access:
         "Characters that may be in what clients put into replies; others become _.",
         expand=False,
     )
-    smtpd_reject_footer = text("", COSMETIC, "Text below each refusal.", expand=False)
     smtpd_reject_footer_maps = tables(
         "", COSMETIC, "As smtpd_reject_footer, by the text of the refusal."
     )

@@ -50,6 +50,15 @@ class SmtpdAccessParameters:
         status=Status.APPROXIMATED,
         note="Names and static:all only; no files, no other tables.",
     )
+    smtpd_reject_footer = string(
+        "",
+        doc="Text below each refusal; after \\c it goes on in the same line, \\n "
+        "begins another.",
+        status=Status.APPROXIMATED,
+        note="Of macros there are those of client, server and localtime; those of "
+        "sender and recipient are empty.",
+        expand=False,
+    )
     smtpd_sender_login_maps = words(
         "", kind="tables", doc="The login names that own a sender address."
     )
