@@ -107,6 +107,22 @@ class ExplainTests(Configured):
         self.assertEqual(found.code, 250 if _login_counts(found) else 454)
         self.assertEqual(stranger.code, 550)
 
+    def test_tls_level(self) -> None:
+        """
+        What is demanded of the next hop, by the policies of its transport.
+        """
+        more = "smtp_tls_security_level = may\n"
+        more += "smtp_tls_policy_maps = inline:{else.test=encrypt}\n"
+        self.main_cf.write_text(_MAIN_CF + more)
+        there, other, here = self.explain(
+            Question(_FRIEND, recipient="a@else.test"),
+            Question(_FRIEND, recipient="a@other.test"),
+            Question(_FRIEND, recipient="joe@here.test"),
+        )
+        levels = [each.destinations[0].tls for each in (there, other, here)]
+        self.assertEqual(levels, ["encrypt", "may", ""])
+        self.assertIn("TLS encrypt", "\n".join(lines(there)))
+
     def test_nothing_is_kept(self) -> None:
         self.explain(Question(_FRIEND, recipient="joe@here.test"))
         names = sorted(path.name for path in self.folder.iterdir())

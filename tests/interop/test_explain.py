@@ -97,7 +97,7 @@ class StoredTests(RunningTestCase):
         self.assertEqual(done.stderr, "")
         self.assertIn("  sender     <a@x.test>\n", done.stdout)
         self.assertIn("<b@else.test>  class default, transport smtp", done.stdout)
-        self.assertIn("next hop [127.0.0.1]:1\n", done.stdout)
+        self.assertIn("next hop [127.0.0.1]:1, TLS none\n", done.stdout)
         done = subprocess.run(
             [*command, "4jYZc24DxFz00"],
             capture_output=True,

@@ -67,6 +67,9 @@ mynetworks = 127.0.0.0/8 [::1]/128
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = $config_directory/key.pem, $config_directory/certificate.pem
 smtpd_tls_loglevel = 1
+# To other servers, if they offer it.
+smtp_tls_security_level = may
+smtp_tls_loglevel = 1
 
 # Users log in at the submission services of master.cf, only inside TLS;
 # "txmta passwd" keeps the accounts.

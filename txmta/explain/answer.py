@@ -34,12 +34,15 @@ class Destination:
     Where mail to one address goes.
 
     @ivar transport: C{smtp}; C{error} says in C{nexthop} why not.
+    @ivar tls: the level that is demanded of the next hop; C{""} where there is
+        none.
     """
 
     address: str
     address_class: str
     transport: str
     nexthop: str
+    tls: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from txmta.explain.answer import Destination, Explanation
 from txmta.explain.doubles import Log, NoCleanup, NoStore, Watching, with_reactor
 from txmta.explain.question import Question
 from txmta.explain.stages import Asking, now, shown
+from txmta.explain.tls_level import TlsLevels
 from txmta.explain.trace import Row, Trace, WatchedResolver
 from txmta.maps.context import PLAIN
 from txmta.model import (
@@ -73,6 +74,7 @@ class Server:
         )
         self._tables = self._shared.open_tables()
         self._resolver = WatchedResolver(self._shared.make_resolver(), self._trace.add)
+        self._levels = TlsLevels(self._shared, self._tables, self._resolver)
         nothing: Any = None
         store: Any = NoStore()
         parts = SmtpdParts(self._tables, self._resolver, store, nothing, nothing)
@@ -167,10 +169,11 @@ class Server:
             mapped = [each.address for each in envelope.recipients]
             if mapped != [standard]:
                 steps += [("recipient, as tables map it", each) for each in mapped]
-            places = [
-                _destination(each, await now(addresses.resolve(each, envelope.sender)))
-                for each in mapped
-            ]
+            places = []
+            for each in mapped:
+                route = await now(addresses.resolve(each, envelope.sender))
+                tls = await self._levels.level(route.transport, route.nexthop)
+                places.append(_destination(each, route, tls))
         except MailError as e:
             steps.append(("cannot say", str(e)))
             places = []
@@ -186,12 +189,13 @@ class Server:
 Asked = Callable[[str], tuple[Question, ...]]
 
 
-def _destination(address: str, route: Route) -> Destination:
+def _destination(address: str, route: Route, tls: str) -> Destination:
     return Destination(
         address,
         route.address_class.name.lower().replace("_", "-"),
         route.transport,
         route.nexthop,
+        tls,
     )
 
 

@@ -66,6 +66,7 @@ def _sections(found: Explanation) -> Iterator[tuple[str, list[str]]]:
         places = [
             f"  <{each.address}>  class {each.address_class}, transport "
             f"{each.transport}, next hop {each.nexthop or 'none'}"
+            + (f", TLS {each.tls}" if each.tls else "")
             for each in found.destinations
         ]
         yield "delivery", [*places, *_rows(found.routing)]
