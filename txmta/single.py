@@ -36,6 +36,7 @@ from txmta.log.maillog import MailLog, Target
 from txmta.maps.context import Ways
 from txmta.maps.files import reader_of
 from txmta.master.allowed import repeat_allowed
+from txmta.master.certificates import watch
 from txmta.master.notify import Notify
 from txmta.master.privileges import become
 from txmta.master.reload import what_cannot_change
@@ -114,6 +115,7 @@ class Server(Service):
         self._repeat = repeat_allowed(
             self._reactor, lambda: self._configuration, self._warn
         )
+        self._watch = watch(self._reactor, lambda: self._configuration, self._renewed)
         try:
             self._generations.start(self._configuration)
         except ConfigError as e:
@@ -129,6 +131,7 @@ class Server(Service):
         super().stopService()
         self._stopping = True
         self._repeat.stop()
+        self._watch.stop()
         return Deferred.fromCoroutine(self._stop())
 
     def _tell_the_service_manager(self) -> None:
@@ -163,6 +166,10 @@ class Server(Service):
 
     def _hangup(self, _number: int, _frame: object) -> None:
         self._reactor.callFromThread(self._hung_up)
+
+    def _renewed(self) -> None:
+        self._note("keys or certificates have changed")
+        self._hung_up()
 
     def _hung_up(self) -> None:
         if self._stopping:

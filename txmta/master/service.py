@@ -45,6 +45,7 @@ from txmta.interfaces import IEventSink
 from txmta.master.allowed import repeat_allowed
 from txmta.master.beat import INTERVAL, Beat
 from txmta.master.binding import Bound
+from txmta.master.certificates import watch
 from txmta.master.family import Family, Post, StartFailed
 from txmta.master.fleet import Fleet, Timing
 from txmta.master.forking import FdReactor
@@ -127,6 +128,7 @@ class Master(Service):
         self._reactor = reactor
         self._notify = Notify()
         self._repeat: LoopingCall | None = None
+        self._watch: LoopingCall | None = None
         self._under_way: Deferred[None] | None = None
         self._again = False
         self._starting = False
@@ -169,6 +171,7 @@ class Master(Service):
         self._repeat = repeat_allowed(
             self._reactor, lambda: self._configuration, self._warn
         )
+        self._watch = watch(self._reactor, lambda: self._configuration, self._renewed)
         # Children die with the thread that forks: the reactor's.
         self._reactor.callWhenRunning(self._do, self._start)
 
@@ -178,8 +181,9 @@ class Master(Service):
         """
         super().stopService()
         self._stopping = True
-        if self._repeat is not None:
-            self._repeat.stop()
+        for call in (self._repeat, self._watch):
+            if call is not None:
+                call.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
@@ -273,6 +277,10 @@ class Master(Service):
 
     def _hangup(self, _number: int, _frame: object) -> None:
         self._reactor.callFromThread(self._hung_up)
+
+    def _renewed(self) -> None:
+        self._note("keys or certificates have changed")
+        self._hung_up()
 
     def _hung_up(self) -> None:
         if self._under_way is not None:
