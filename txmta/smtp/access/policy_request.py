@@ -102,7 +102,7 @@ def read_server(text: str, settings: Settings) -> PolicyServer:
     kind, _colon, where = first.partition(":")
     if kind not in ("inet", "unix") or not where:
         raise ValueError(f'"{first}": write inet:host:port or unix:path')
-    if kind == "inet" and not re.fullmatch(r"(\[[^\]]+\]|[^\s:\[\]]*):?\w+", where):
+    if kind == "inet" and not re.fullmatch(r"(\[[^\]]+\]|[^\s:\[\]]*):\w+", where):
         raise ValueError(f'"{first}": write inet:host:port')
     server = PolicyServer(
         text,

@@ -197,4 +197,3 @@ class ServerTests(SynchronousTestCase):
     def test_places(self) -> None:
         self.assertEqual(host_and_port("[::1]:25"), ("::1", "25"))
         self.assertEqual(host_and_port("a.test:smtp"), ("a.test", "smtp"))
-        self.assertEqual(host_and_port("10023"), ("localhost", "10023"))
