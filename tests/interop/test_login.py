@@ -22,6 +22,7 @@ smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = txmta
 smtpd_sasl_path = texthash:$config_directory/accounts
 smtpd_sasl_authenticated_header = yes
+smtpd_sasl_account_secrets = plain
 smtpd_sasl_failure_delay = 0
 smtpd_peername_lookup = no
 smtpd_relay_restrictions = permit_sasl_authenticated, reject

@@ -37,8 +37,9 @@ def context(newest: ssl.TLSVersion) -> ssl.SSLContext:
 class LoginTLSTests(RunningTestCase):
     def server(self) -> Txmta:
         self.wrapped = free_port()
+        main_cf = MAIN_CF.replace("secrets = plain", "secrets = scram")
         server = self.txmta(
-            f"{MAIN_CF}{TLS}default_transport = discard:\n",
+            f"{main_cf}{TLS}default_transport = discard:\n",
             master_cf=f"127.0.0.1:{self.wrapped} inet n - n - - smtpd\n"
             "  -o smtpd_tls_wrappermode=yes\n"
             "discard unix - - n - - discard\n",
@@ -75,6 +76,8 @@ class LoginTLSTests(RunningTestCase):
             client.login("user", PASSWORDS["user"])
             client.sendmail("a@b.test", ["c@there.test"], "Subject: x\r\n\r\nx\r\n")
         server.wait_for_log("sasl_method=.*, sasl_username=user", 2)
+        # Nothing was offered that the account is not good for.
+        self.assertNotIn("authentication failed", server.log())
 
     def test_bound_to_the_session(self) -> None:
         """

@@ -4,7 +4,7 @@ Logging in to the SMTP server.
 
 from __future__ import annotations
 
-from txmta.config.declare import Status, boolean, count, string, time, words
+from txmta.config.declare import Status, boolean, choice, count, string, time, words
 
 OURS = "Postfix has no such parameter."
 
@@ -73,6 +73,15 @@ class SmtpdSaslParameters:
         doc="The login name of a client certificate, by its fingerprint; with this, "
         "the txmta backend has EXTERNAL (which smtpd_sasl_mechanism_filter must "
         "admit).",
+        note=OURS,
+    )
+    smtpd_sasl_account_secrets = choice(
+        "scram",
+        ("scram", "plain", "other"),
+        doc="What every account of the txmta backend has, so that no mechanism is "
+        "offered which it is not good for: scram ({SCRAM-SHA-256}, as txmta passwd "
+        "makes them: SCRAM, PLAIN, LOGIN), plain ({PLAIN}: CRAM-MD5, too), other "
+        "(any hash: PLAIN and LOGIN only).",
         note=OURS,
     )
     smtpd_sasl_token_maps = words(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -44,14 +45,18 @@ from txmta.tables import ITable
 #: Whose password nobody knows; made once, as hashes are made here.
 _DECOY = passwords.DEFAULT_SCHEME
 
-Run = Callable[..., "Deferred[bool]"]
+Run = Callable[..., "Deferred[Any]"]
 
 
 @implementer(IKeeper)
 class Accounts:
     """
     One table.
+
+    @ivar secrets: smtpd_sasl_account_secrets.
     """
+
+    secrets = "scram"
 
     def __init__(
         self,
@@ -85,9 +90,13 @@ class Accounts:
         return f"{{{_DECOY}}}{rounds},{keys}"
 
     def offers(self, facts: Facts) -> Sequence[Mechanism]:
-        names = ["SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"]
-        if any(facts.binding(name) for name in BINDINGS):
-            names.insert(0, "SCRAM-SHA-256-PLUS")
+        names = ["PLAIN", "LOGIN"]
+        if self.secrets != "other":
+            names.insert(0, "SCRAM-SHA-256")
+            if any(facts.binding(name) for name in BINDINGS):
+                names.insert(0, "SCRAM-SHA-256-PLUS")
+        if self.secrets == "plain":
+            names.append("CRAM-MD5")
         tls = facts.session.tls
         if self._certificates and tls is not None and tls.fingerprint:
             names.append("EXTERNAL")
@@ -119,7 +128,7 @@ class Accounts:
         stored = await _look_up(self._table, name)
         try:
             if isinstance(question, Keys):
-                return self._keys(name, stored)
+                return await self._all_keys(name, stored)
             if isinstance(question, Digest):
                 good = self._digest(question, stored)
             else:
@@ -134,7 +143,7 @@ class Accounts:
         if stored is None:
             await self._run(passwords.verify, self._decoy, password)
             return False
-        good = await self._run(passwords.verify, stored, password)
+        good: bool = await self._run(passwords.verify, stored, password)
         self._decoy = stored
         return good
 
@@ -142,6 +151,19 @@ class Accounts:
         secret = passwords.plain_text(stored) if stored is not None else None
         made = hmac.new((secret or "").encode(), question.challenge, "md5").hexdigest()
         return hmac.compare_digest(made, question.digest) and secret is not None
+
+    async def _all_keys(self, name: str, stored: str | None) -> StoredKeys:
+        secret = passwords.plain_text(stored) if stored is not None else None
+        if secret is None and self.secrets != "plain":
+            return self._keys(name, stored)
+        # Of a password they are made; of none, in vain.
+        made_up = self._keys(name, None)
+        made = await self._run(
+            passwords.derive, (secret or "").encode(), made_up.salt, made_up.iterations
+        )
+        if secret is None:
+            return self._keys(name, stored)
+        return StoredKeys(made.salt, made.stored_key, made.server_key, made.iterations)
 
     def _keys(self, name: str, stored: str | None) -> StoredKeys:
         keys = passwords.scram_keys(stored) if stored is not None else None

@@ -182,6 +182,7 @@ def _txmta(settings: Settings, tools: Tools) -> ISaslBackend:
         tables("smtpd_sasl_certificate_maps"),
         tables("smtpd_sasl_token_maps"),
     )
+    accounts.secrets = settings.smtpd_sasl_account_secrets
     return OwnMechanisms(accounts)
 
 

@@ -95,7 +95,9 @@ class LoginWorld(World):
         self.lists["smtpd_sasl_exceptions_networks"] = Listed(exempt)
         super().__post_init__()
         self.table = Table(self.accounts or {})
-        self.use(OwnMechanisms(Accounts(self.table, at_once, self.sink.warn)))
+        accounts = Accounts(self.table, at_once, self.sink.warn)
+        accounts.secrets = self.settings.smtpd_sasl_account_secrets
+        self.use(OwnMechanisms(accounts))
 
     def use(self, backend: ISaslBackend) -> None:
         """
@@ -130,6 +132,7 @@ def login_world(accounts: Mapping[str, str] | None = None, **values: str) -> Log
         "smtpd_sasl_type": "txmta",
         "smtpd_sasl_path": "inline:{user={PLAIN}wonderland}",
         "smtpd_sasl_failure_delay": "0",
+        "smtpd_sasl_account_secrets": "plain",
         **values,
     }
     made = world(**{k: v for k, v in values.items() if "sasl" not in k})

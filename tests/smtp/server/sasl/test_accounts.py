@@ -26,6 +26,7 @@ from tests.smtp.server.sasl.support import (
 )
 from tests.support import require_library
 from txmta import passwords
+from txmta.config.settings import Settings
 from txmta.errors import TableUnavailable
 from txmta.interfaces import ITable
 from txmta.smtp.sasl.accounts import Accounts
@@ -141,6 +142,26 @@ class TroubleTests(SynchronousTestCase):
         self.assertIsInstance(log_in(b"user", facts()), Failed)
         names = [each.name for each in keeper.offers(facts())]
         self.assertNotIn("EXTERNAL", names)
+
+
+class SecretsTests(SynchronousTestCase):
+    def test_offers(self) -> None:
+        """
+        Nothing is offered that an account is not good for.
+        """
+        keeper = Accounts(Table({}), at_once, self.fail)
+        for secrets, expected in (
+            ("scram", ["SCRAM-SHA-256", "PLAIN", "LOGIN"]),
+            ("plain", ["SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"]),
+            ("other", ["PLAIN", "LOGIN"]),
+        ):
+            keeper.secrets = secrets
+            names = [each.name for each in keeper.offers(facts())]
+            self.assertEqual(names, expected)
+
+    def test_default(self) -> None:
+        self.assertEqual(Settings.of().smtpd_sasl_account_secrets, "scram")
+        self.assertEqual(Accounts.secrets, "scram")
 
 
 class TokenTests(SynchronousTestCase):
@@ -274,8 +295,10 @@ class ScramTests(SynchronousTestCase):
         client.set_server_final(move.octets.decode())
         return self.move(exchange, b"")
 
+    stored = SCRAM
+
     def start(self, mechanism: str, known: Facts) -> OwnExchange:
-        keeper = Accounts(Table({"user": SCRAM}), at_once, self.fail)
+        keeper = Accounts(Table({"user": self.stored}), at_once, self.fail)
         return OwnMechanisms(keeper).start(mechanism, known)
 
     def bound(self, known: Facts, name: str, binding: bytes) -> Move:
@@ -312,6 +335,15 @@ class ScramTests(SynchronousTestCase):
         Both prove that they know the password.
         """
         self.assertEqual(self.converse(facts()), Done("user"))
+
+    def test_from_a_password(self) -> None:
+        """
+        Whoever keeps the password itself can make the keys of it.
+        """
+        self.stored = "{PLAIN}wonderland"
+        self.patch(passwords, "ROUNDS", 4096)
+        self.assertEqual(self.converse(facts()), Done("user"))
+        self.assertEqual(self.converse(facts(), password="x"), Failed(username="user"))
 
     def test_wrong(self) -> None:
         for name, password in (("user", "x"), ("nobody", "wonderland")):
