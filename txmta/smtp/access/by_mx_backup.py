@@ -35,7 +35,10 @@ from txmta.smtp.access.kinds import NEXT, PERMIT, Kind, Tools
 from txmta.smtp.access.restrictions import authorized, if_reject
 
 #: Mail exchangers of one domain that are looked at; one with more is not ours.
-MAX_HOSTS = 100
+MAX_HOSTS = 20
+
+#: Of those, whose addresses nobody can say: each may take the time of a whole lookup.
+MAX_TROUBLE = 5
 
 
 def permit_mx_backup(tools: Tools, argument: str) -> Restriction:
@@ -61,6 +64,7 @@ class _Backup:
         """
         self._check = check
         self._networks = networks
+        self._trouble = 0
 
     async def answer(self) -> Answer:
         check = self._check
@@ -109,7 +113,10 @@ class _Backup:
                 why = "Name or service not known"
                 if found.outcome is Outcome.AGAIN:
                     why = "Temporary failure in name resolution"
+                    self._trouble += 1
                 self._defer(f"Unable to look up mail exchanger host {host}: {why}")
+            if self._trouble >= MAX_TROUBLE:
+                return False
             if any(each in check.world.own for each in found.records):
                 return True
         return False

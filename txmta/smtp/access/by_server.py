@@ -47,12 +47,11 @@ from txmta.smtp.access.dns_asking import (
     soon,
 )
 from txmta.smtp.access.kinds import NEXT, Kind, Tools
+from txmta.smtp.access.restrictions import if_permit
 
-#: Servers of one name that are asked for.
-MAX_SERVERS = 100
-
-#: Addresses of one server.
-MAX_ADDRESSES = 100
+#: Servers of one name whose addresses nobody can say: each may take the time of a
+#: whole lookup, and who sends mail chooses how many there are.
+MAX_TROUBLE = 5
 
 
 async def _servers(check: Check, domain: str, kind: str) -> tuple[str, Found]:
@@ -84,6 +83,9 @@ def _is_address(text: str) -> bool:
 
 #: The table has an entry, and that has no opinion: nobody asks on.
 _DUNNO = Into("", ())
+
+#: Nobody can say now.
+_TROUBLE = Into("trouble", ())
 
 
 class _Table(AccessTable):
@@ -144,9 +146,16 @@ class _Servers:
                 )
                 return NEXT
             hosts = [r.host if isinstance(r, Mx) else r for r in found.records]
-        for host in hosts[:MAX_SERVERS]:
+        trouble = 0
+        for host in hosts:
             answer = await self._host(check, host, about, subject)
-            if answer is not NEXT:
+            if answer is _TROUBLE:
+                trouble += 1
+                if trouble >= MAX_TROUBLE:
+                    words = "Service unavailable"
+                    reply = check.refuse(450, "4.7.1", words, about, subject)
+                    return if_permit(check, reply)
+            elif answer is not NEXT:
                 return answer
         return NEXT
 
@@ -164,8 +173,8 @@ class _Servers:
                 f"Unable to look up {self._kind} host {host} for {subject} {about}: "
                 f"{_why(found)}",
             )
-            return NEXT
-        for address in found.records[:MAX_ADDRESSES]:
+            return _TROUBLE if found.outcome is Outcome.AGAIN else NEXT
+        for address in found.records:
             keys = address_parents(address)
             answer = await soon(table.ask(check, keys, about, subject))
             if answer is not NEXT:

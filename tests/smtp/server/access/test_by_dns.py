@@ -4,7 +4,7 @@ Restrictions that ask the DNS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +17,8 @@ from txmta.errors import ResolverUnavailable, TableUnavailable
 from txmta.interfaces import IClientList, IResolver, ITable
 from txmta.model import Answer, Client, Mx, Reply
 from txmta.smtp.access.by_dns_list import problems
+from txmta.smtp.access.by_mx_backup import MAX_HOSTS
+from txmta.smtp.access.by_server import MAX_TROUBLE
 from txmta.smtp.access.check import Check, World
 from txmta.smtp.access.kinds import Tools
 from txmta.smtp.access.policy import Policy, codes
@@ -446,6 +448,36 @@ class ServerTests(Questions):
             ],
         )
 
+    def test_trouble(self) -> None:
+        """
+        Servers that nobody can find now hold up a session only so long, and
+        what was not asked is not permitted.
+        """
+        few, many = range(MAX_TROUBLE - 1), range(50)
+        for hosts, expected, asked in (
+            (few, "ok", len(few)),
+            (many, "450 4.7.1 <s@slow.test>: Sender address rejected", MAX_TROUBLE),
+        ):
+            names = [f"h{i}.again.test" for i in hosts]
+            mx = [Mx(1, name) for name in names]
+            self.patch(self.zone, "lookup", self.slow(names, mx))
+            self.sender = "s@slow.test"
+            self.zone.asked.clear()
+            found = self.said("check_sender_mx_access hash:/x")
+            self.assertEqual(found[: len(expected)], expected)
+            self.assertEqual(len(self.zone.asked), 1 + 2 * asked)
+
+    def slow(
+        self, names: Sequence[str], exchangers: Sequence[Mx]
+    ) -> Callable[[str, str], Answer]:
+        def lookup(name: str, kind: str) -> Answer:
+            self.zone.asked.append((name, kind))
+            if name in names:
+                raise ResolverUnavailable(name, kind, "try again")
+            return Answer(tuple(exchangers))
+
+        return lookup
+
 
 class BackupTests(Questions):
     def test_backup(self) -> None:
@@ -466,6 +498,24 @@ class BackupTests(Questions):
             self.assertEqual(found[:9].strip(), expected, domain)
         self.recipient = "x%backup.test@example.org"
         self.assertEqual(self.said("permit_mx_backup, reject")[:9], "554 5.7.1")
+
+    def test_trouble(self) -> None:
+        """
+        Exchangers that nobody can find now hold up a session only so long, and
+        permit nothing.
+        """
+        hosts = [Mx(i, f"h{i}.test") for i in range(MAX_HOSTS - 1)]
+
+        def lookup(name: str, kind: str) -> Answer:
+            self.zone.asked.append((name, kind))
+            if kind != "MX":
+                raise ResolverUnavailable(name, kind, "try again")
+            return Answer((*hosts, Mx(99, "us.test")))
+
+        self.patch(self.zone, "lookup", lookup)
+        self.recipient = "x@slow.test"
+        self.assertEqual(self.said("permit_mx_backup, reject")[:9], "450 4.4.4")
+        self.assertLess(len(self.zone.asked), MAX_HOSTS)
 
     def test_networks(self) -> None:
         """
