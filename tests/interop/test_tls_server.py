@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
+import signal
 import smtplib
 import socket
 import ssl
@@ -282,3 +284,69 @@ class ClientTests(Case):
         with smtplib.SMTP("127.0.0.1", theirs.port, timeout=PATIENCE) as smtp:
             smtp.sendmail("a@b.test", ["c@d.test"], b"Subject: x\r\n\r\nx\r\n")
         theirs.wait_for_log("status=sent")
+
+
+def _shown(port: int) -> bytes | None:
+    """
+    @return: the certificate that a server shows.
+    """
+    with socket.create_connection(("127.0.0.1", port), 3) as plain:
+        plain.recv(1000)
+        plain.sendall(b"STARTTLS\r\n")
+        plain.recv(1000)
+        with _unverified().wrap_socket(plain) as secure:
+            return secure.getpeercert(binary_form=True)
+
+
+class RenewalTests(Case):
+    def test_reload(self) -> None:
+        """
+        In several processes, with a key that only root can read: a new certificate
+        counts after a reload, a bad one leaves the old in use, and a process that
+        dies comes back with it.
+        """
+        require_root("several processes")
+        more = "process_model = multi\nmail_owner = daemon\n"
+        server = self.txmta(
+            _MAIN_CF
+            + "smtpd_tls_security_level = may\n"
+            + "smtpd_tls_chain_files = $config_directory/server.pem\n"
+            + more
+        )
+        owner = pwd.getpwnam("daemon")
+        os.chown(server.write("mail.log", ""), owner.pw_uid, owner.pw_gid)
+        self.files(server.folder)
+        server.start()
+        first = _shown(server.port)
+        key = server.folder / "server.pem"
+        write(key, *self.authority.make("mx.here.test"))
+        server.kill(signal.SIGHUP)
+        server.wait_for_log("reload: done")
+        second = wait_for(
+            lambda: (found := _shown(server.port)) != first and found,
+            "the old certificate is shown",
+        )
+        key.write_text("nothing\n")
+        server.kill(signal.SIGHUP)
+        (line, *_) = server.wait_for_log("there is no private key in it")
+        self.assertIn("server.pem", line)
+        server.wait_for_log("the configuration stays as it was")
+        self.assertEqual(_shown(server.port), second)
+        dead = _serving(server)
+        os.kill(dead, signal.SIGKILL)
+        wait_for(lambda: _alive(server, second, dead), server.log)
+
+
+def _serving(server: Txmta) -> int:
+    """
+    @return: the process that had the last session.
+    """
+    return int(re.findall(r"smtpd\[(\d+)\]: disconnect", server.log())[-1])
+
+
+def _alive(server: Txmta, certificate: object, dead: int) -> bool:
+    try:
+        shown = _shown(server.port)
+    except OSError:
+        return False  # that of the process that is gone
+    return shown == certificate and _serving(server) != dead
