@@ -35,6 +35,7 @@ ZONE: dict[tuple[str, str], Sequence[object]] = {
     ("bad.test.list.test", "A"): ("127.0.0.2",),
     ("backup.test", "MX"): (Mx(10, "a.test"), Mx(20, "us.test")),
     ("best.test", "MX"): (Mx(10, "us.test"), Mx(20, "a.test")),
+    ("both.test", "MX"): (Mx(10, "us.test"), Mx(20, "us.test")),
     ("us.test", "A"): (FRIEND,),
     ("test", "NS"): ("ns.test",),
     ("ns.test", "A"): ("192.0.2.53",),
@@ -487,6 +488,7 @@ class BackupTests(Questions):
         for domain, expected in (
             ("backup.test", "ok"),
             ("best.test", "554 5.7.1"),
+            ("both.test", "554 5.7.1"),
             ("mx.test", "554 5.7.1"),
             ("no.test", "554 5.7.1"),
             ("again.test", "450 4.4.4"),
