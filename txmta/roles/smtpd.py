@@ -133,7 +133,7 @@ class SmtpdRole:
         for _factory, port in self._smtpds:
             await maybe_later(port.stopListening())
         factories = [factory for factory, _port in self._smtpds]
-        served = [*factories, *self._gates]
+        served: list[SMTPServerFactory | Gate] = [*factories, *self._gates]
         end = self._shared.reactor.seconds() + limit - SESSIONS
         while limit > HURRY and self._shared.reactor.seconds() < end:
             if self._hurried or not any(each.connections for each in served):
