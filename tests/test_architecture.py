@@ -38,7 +38,7 @@ MAY_IMPORT = {
 #: imports them.
 COMPOSITION = {
     *("tap", "build", "check", "report", "roles", "start_check", "test_suite"),
-    "explain",
+    *("explain", "finger"),
     *("child", "child_process", "ground", "multi", "single", "start"),
 }
 

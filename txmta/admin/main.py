@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "postmap": ("txmta.admin.postmap", "ask or make a lookup table"),
     "postqueue": ("txmta.admin.postqueue", "list the queue, or try it now"),
     "postsuper": ("txmta.admin.postsuper", "delete, hold, release messages"),
+    "posttls-finger": ("txmta.finger", "which TLS a server has"),
     "reference": ("txmta.admin.reference", "what parameters of main.cf are for"),
     "sendmail": ("txmta.admin.sendmail", "hand a message in"),
     "test-policy": ("txmta.explain.policy_test", "ask it cases of a file"),

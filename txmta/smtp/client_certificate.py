@@ -12,6 +12,7 @@ Errors: none.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: Certificates of a server's chain that are looked at.
 MAX_CHAIN = 20
 
-_SELF_SIGNED, _MISMATCH = 18, 62
+_SELF_SIGNED, _MISMATCH, _IP_MISMATCH = 18, 62, 64
 
 #: Errors of OpenSSL that come before the one of a name.
 _BEFORE_NAMES = frozenset((1, 2, 18, 19, 20, 21, 22, 24, 25, 26, 27, 66, 67, 68, 79))
@@ -96,17 +97,17 @@ def judge(presented: Presented, policy: Policy, material: Trusted) -> Verdict:
     own = chain[0]
     certificate, key = _octets(own)
     prints = [fingerprint(each, material.digest) for each in (certificate, key)]
-    name = matching(names(own), policy.match, material.multiple) or ""
-    error = _error(presented.errors, policy, name)
+    name, wrong = _identity(own, policy, material.multiple)
+    error = _error(presented.errors, policy, wrong)
     level = policy.level
     if policy.tlsa:
-        error = _dane_error(chain, policy, name)
+        error = _dane_error(chain, policy, wrong)
     elif level is Level.FINGERPRINT:
         known = set(prints) & set(policy.fingerprints)
         error = 0 if known else error or _SELF_SIGNED
     elif level.by_authority and policy.anchors:
         anchors = [a for f in policy.anchors for a in material.anchors.get(f, ())]
-        error = _anchored(chain, anchors) or (0 if name else _MISMATCH)
+        error = _anchored(chain, anchors) or wrong
     return Verdict(
         present=True,
         trusted=not error,
@@ -121,16 +122,52 @@ def judge(presented: Presented, policy: Policy, material: Trusted) -> Verdict:
     )
 
 
-def _error(errors: Sequence[int], policy: Policy, name: str) -> int:
+def _identity(own: x509.Certificate, policy: Policy, multiple: bool) -> tuple[str, int]:
+    """
+    As OpenSSL: an address is looked for among addresses, and of what is looked
+    for both kinds must be there.
+
+    @return: the name that matches, and an error of OpenSSL.
+    """
+    wanted = [each for each in policy.match if not _address(each)]
+    addresses = [found for each in policy.match if (found := _address(each))]
+    name = matching(names(own), wanted, multiple) or ""
+    if not name and (wanted or not addresses):
+        return "", _MISMATCH
+    if addresses and not set(addresses) & set(_addresses(own)):
+        return "", _IP_MISMATCH
+    return name, 0
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
+
+
+def _addresses(certificate: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
+    try:
+        found = certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        ).value.get_values_for_type(x509.IPAddress)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return [str(each) for each in found]
+
+
+def _error(errors: Sequence[int], policy: Policy, wrong: int) -> int:
     for each in errors:
         if each in _BEFORE_NAMES:
             return each
-    if policy.level.by_authority and not name:
-        return _MISMATCH
+    if policy.level.by_authority and wrong:
+        return wrong
     return errors[0] if errors else 0
 
 
-def _dane_error(chain: Sequence[x509.Certificate], policy: Policy, name: str) -> int:
+def _dane_error(chain: Sequence[x509.Certificate], policy: Policy, wrong: int) -> int:
     """
     The server's own key is enough (RFC 7672 section 3.1.1: neither its names nor
     its dates count). An authority of the records vouches for names, too.
@@ -150,7 +187,7 @@ def _dane_error(chain: Sequence[x509.Certificate], policy: Policy, name: str) ->
         ]
         if not record.matching and not record.selector:
             anchors += _parsed(record.data)
-    return _anchored(chain, anchors) or (0 if name else _MISMATCH)
+    return _anchored(chain, anchors) or wrong
 
 
 def _parsed(data: bytes) -> list[x509.Certificate]:

@@ -152,11 +152,16 @@ class Dialler:
         )
         attempt = _Attempt(self._clock, self._rules, target, peer)
         attempt.connection.tls = tls
-        if self._postmaster is not None:
-            connection = attempt.connection
-            connection.recording = ClientRecording(self._postmaster, connection.relay)
+        self.record(attempt.connection)
         self._connect(attempt, self._source(target))
         return attempt.done
+
+    def record(self, connection: ClientConnection) -> None:
+        """
+        Have kept what is said, if somebody may want to know.
+        """
+        if self._postmaster is not None:
+            connection.recording = ClientRecording(self._postmaster, connection.relay)
 
     def _source(self, target: Target) -> str:
         rules = self._rules

@@ -33,6 +33,7 @@ _WORDS = {
     24: "invalid CA certificate",
     26: "unsuitable certificate purpose",
     62: "hostname mismatch",
+    64: "IP address mismatch",
     66: "EE certificate key too weak",
     67: "CA certificate key too weak",
     68: "CA signature digest algorithm too weak",
