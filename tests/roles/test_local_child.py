@@ -428,14 +428,14 @@ class CommandTests(LocalTestCase):
         pids = self.homes / "amy" / "pids"
         run = self.script("run", f"sleep 600 & echo $! $$ > {pids}; wait")
         self.forward(run)
-        self.settings["command_time_limit"] = "1s"
+        self.settings["command_time_limit"] = "3s"
         process = self.start()
         began = time.monotonic()
         content = b"Subject: x\r\n\r\nbody\r\n"
         hangs = process.deliver(request("amy@here.test", content=content), content)
         (outcome,) = self.outcomes("bob", process=process)
         self.assertEqual(outcome.status, "2.0.0")
-        self.assertLess(time.monotonic() - began, 0.8)
+        self.assertLess(time.monotonic() - began, 2.5)
         self.assertNotIn(hangs, process.over)
         process.hear(lambda: hangs in process.over)
         (late,) = process.outcomes[hangs]
