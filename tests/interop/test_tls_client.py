@@ -262,6 +262,16 @@ class PlainTests(ClientCase):
         self.assertIs(outcome.action, Action.RELAYED)
         self.assertNotIn("STARTTLS", server.lines)
 
+    async def test_noted(self) -> None:
+        """
+        smtp_tls_note_starttls_offer: a line in the log of what is not used.
+        """
+        agent = self.agent(
+            smtp_tls_security_level="none", smtp_tls_note_starttls_offer="yes"
+        )
+        await self.send(agent, self.server())
+        self.assertIn("Host offered STARTTLS: [127.0.0.1]", self.notes)
+
     async def test_wrapper(self) -> None:
         """
         smtp_tls_wrappermode: TLS comes before the greeting.

@@ -42,7 +42,7 @@ from txmta.delivery.smtp_filters import reply_filter, resolver
 from txmta.delivery.smtp_hosts import OrderRules, numeric, plain_host, port_number
 from txmta.delivery.smtp_logins import Logins, make_logins
 from txmta.delivery.smtp_lookup import HostLookup, LookupRules, Native
-from txmta.delivery.smtp_tls import make_policies
+from txmta.delivery.smtp_tls import make_policies, note_offers
 from txmta.delivery.tokens import make_tokens
 from txmta.errors import ConfigError
 from txmta.events import Warn
@@ -91,6 +91,8 @@ class SmtpAgent:
         replies = reply_filter(context, settings.smtp_reply_filter, name, self.name)
         dial, delivery = dial_rules(settings, lmtp), delivery_rules(settings, lmtp)
         dial = replace(dial, client=replace(dial.client, reply_filter=replies))
+        if settings.smtp_tls_note_starttls_offer:
+            dial = replace(dial, offers=note_offers(context.sink, self.name))
         name = named("smtp_dns_reply_filter")
         names = resolver(context, settings.smtp_dns_reply_filter, name, self.name)
         lookup = HostLookup(names, rules, warn)

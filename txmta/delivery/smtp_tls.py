@@ -31,7 +31,8 @@ from txmta.delivery.smtp_tls_settings import (
     wanted,
 )
 from txmta.errors import ConfigError, TableUnavailable
-from txmta.interfaces import IResolver, ITable
+from txmta.events import Note
+from txmta.interfaces import IEventSink, IResolver, ITable
 from txmta.search import search
 from txmta.smtp.client_events import Target
 from txmta.smtp.client_tls import ClientTls, TlsStart
@@ -201,6 +202,13 @@ class TlsPolicies:
 async def _ask(tables: Sequence[ITable], key: str) -> str | None:
     answer = search(tables, (key,))
     return await answer if isinstance(answer, Deferred) else answer
+
+
+def note_offers(sink: IEventSink, program: str) -> Callable[[str], None]:
+    """
+    @return: what tells the log of a host that offers STARTTLS in vain.
+    """
+    return lambda host: sink.emit(Note(program, f"Host offered STARTTLS: [{host}]"))
 
 
 def make_policies(

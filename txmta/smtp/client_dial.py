@@ -66,6 +66,7 @@ class DialRules:
     @ivar bind4: source address, or C{""}; C{bind6} likewise.
     @ivar bind_enforce: no connection rather than from another address.
     @ivar socket_directory: where a relative path of a socket starts.
+    @ivar offers: hears which hosts offer STARTTLS while it is not used.
     """
 
     client: ClientRules
@@ -76,6 +77,7 @@ class DialRules:
     bind6: str = ""
     bind_enforce: bool = False
     socket_directory: str = ""
+    offers: Callable[[str], None] | None = None
 
 
 #: The result of L{Dialler.dial}.
@@ -215,6 +217,7 @@ class _Attempt:
     ) -> None:
         self.done: Deferred[Dialled] = Deferred()
         self.target = target
+        self._offers = rules.offers
         client = rules.client
         if target.port == 25:
             client = replace(client, myhostname=rules.loop_name)
@@ -236,6 +239,9 @@ class _Attempt:
             return
         if isinstance(event, Ready):
             self.connection.opened = self._clock.seconds()
+            offered = self.connection.engine.offered.starttls
+            if offered and self._offers is not None and self.connection.tls is None:
+                self._offers(self.target.host)
             self.done.callback(self.connection)
         elif isinstance(event, Failed):
             connection = self.connection
