@@ -96,13 +96,13 @@ class DaneTests(SynchronousTestCase):
             self.assertEqual(self.level(names, Level.DANE_ONLY), "4.7.5")
 
     def test_insecure_mx(self) -> None:
-        name = "smtp_tls_dane_insecure_mx_policy"
         for policy, expected in (
             ("dane", Level.HALF_DANE),
             ("encrypt", Level.ENCRYPT),
             ("may", Level.MAY),
         ):
-            found = self.level(zone(mx=False), **{name: policy})
+            names = zone(mx=False)
+            found = self.level(names, smtp_tls_dane_insecure_mx_policy=policy)
             self.assertIs(found, expected)
         self.assertEqual(self.level(zone(mx=False), Level.DANE_ONLY), "4.7.5")
 
