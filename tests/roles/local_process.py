@@ -42,7 +42,11 @@ from txmta.model import DeliveryRequest, Outcome
 from txmta.roles import local_child
 
 #: Users and groups of these tests: numbers that are nobody's.
-AMY, BOB, OWNER, NOBODY, MAIL = 61001, 61002, 61003, 61004, 61005
+# Each run has its own: one of amy's commands kills all that is hers, and other
+# tests run beside it.
+AMY, BOB, OWNER, NOBODY, MAIL = (
+    1_000_000 + os.getpid() % 4_000_000 * 8 + n for n in range(1, 6)
+)
 
 #: Seconds that a test waits for anything.
 PATIENCE = 8.0
