@@ -56,18 +56,27 @@ class StartStopTests(MasterTestCase):
         """
         self.start()
         (qmgr,) = self.pids("qmgr")
-        found = descriptors(qmgr)
         # control, log, doorbells of two, delivery of local
-        self.assertEqual(len([d for d in found if d.startswith("socket:")]), 5)
-        self.assertEqual(self.others_than_reactor(found), [])
+        self.has_sockets(qmgr, 5)
+        self.assertEqual(self.others_than_reactor(descriptors(qmgr)), [])
         (local,) = self.pids("local")
         # control, log, delivery of qmgr
+        self.has_sockets(local, 3)
         self.assertEqual(sorted(kinds(descriptors(local))), 3 * ["socket"])
         for smtpd in self.pids("smtpd"):
-            found = descriptors(smtpd)
             # control, log, doorbell, and the one to listen on
-            self.assertEqual(len([d for d in found if d.startswith("socket:")]), 4)
-            self.assertEqual(self.others_than_reactor(found), [])
+            self.has_sockets(smtpd, 4)
+            self.assertEqual(self.others_than_reactor(descriptors(smtpd)), [])
+
+    def has_sockets(self, pid: int, number: int) -> None:
+        """
+        The ends of links come after the start, one by one.
+        """
+
+        def found() -> list[str]:
+            return [d for d in descriptors(pid) if d.startswith("socket:")]
+
+        self.wait(lambda: len(found()) == number, lambda: f"{number} in {found()}")
 
     def others_than_reactor(self, found: list[str]) -> list[str]:
         ours = ("socket:", "pipe:", "anon_inode:[eventpoll]", "anon_inode:[eventfd]")
