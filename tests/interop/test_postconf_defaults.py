@@ -29,13 +29,8 @@ OURS = {
             "lmtp_per_request_deadline",
             "smtp_per_request_deadline",
             "smtpd_client_event_limit_exceptions",
-            "smtpd_per_request_deadline",
         ),
         "the older name is refused, or has no effect",
-    ),
-    **dict.fromkeys(
-        ("smtpd_hard_error_limit", "smtpd_junk_command_limit", "smtpd_timeout"),
-        "no other value under stress",
     ),
     "smtpd_relay_restrictions": "the same for all levels",
     "process_id": "computed",
