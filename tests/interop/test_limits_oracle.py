@@ -71,12 +71,12 @@ def script(port: int) -> Iterator[str]:
     yield fourth.greeting
     for session in (third, fourth, open_.pop()):
         session.close()
-    time.sleep(0.3)  # until they are gone
+    time.sleep(1.5)  # until they are gone
     for _ in range(12):
         session = Session(port)
         session.say("QUIT")
         session.close()
-        time.sleep(0.1)  # else there would be too many at a time
+        time.sleep(0.5)  # else there would be too many at a time
         if session.greeting.startswith("421"):
             # How many there were before depends on who asked whether it listens.
             yield session.greeting
