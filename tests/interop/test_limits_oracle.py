@@ -74,13 +74,14 @@ def script(port: int) -> Iterator[str]:
     time.sleep(1.5)  # until they are gone
     for _ in range(12):
         session = Session(port)
-        session.say("QUIT")
-        session.close()
-        time.sleep(0.5)  # else there would be too many at a time
         if session.greeting.startswith("421"):
             # How many there were before depends on who asked whether it listens.
             yield session.greeting
+            session.close()
             break
+        session.say("QUIT")
+        session.close()
+        time.sleep(0.5)  # else there would be too many at a time
     open_[0].close()
 
 
