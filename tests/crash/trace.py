@@ -45,6 +45,10 @@ class Call:
     end: int
 
 
+#: To find no thread that is just ending.
+ATTEMPTS = 5
+
+
 class Strace:
     """
     strace on a running process, all its threads.
@@ -63,18 +67,21 @@ class Strace:
         @param threads: C{-f} for all of the process; empty if C{pid} is the
             one thread to watch.
         """
-        self._process = subprocess.Popen(
-            [
-                *("strace", "-y", "-s", "64", "-o", str(output)),
-                *("-e", f"trace={','.join(calls)}", *options, "-p", str(pid)),
-                *threads.split(),
-            ],
-            stderr=subprocess.PIPE,
+        arguments = (
+            *("strace", "-y", "-s", "64", "-o", str(output)),
+            *("-e", f"trace={','.join(calls)}", *options, "-p", str(pid)),
+            *threads.split(),
         )
         self.output = output
-        stderr = self._process.stderr
-        assert stderr is not None
-        line = stderr.readline()
+        for _ in range(ATTEMPTS):
+            self._process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+            stderr = self._process.stderr
+            assert stderr is not None
+            line = stderr.readline()
+            # A thread that ends just then cannot be watched, and strace gives up.
+            if b"PTRACE_SEIZE" not in line:
+                break
+            self.stop()
         if b"attached" not in line:
             raise AssertionError(f"strace: {line!r}")
         time.sleep(0.02)
