@@ -56,13 +56,6 @@ class Policy:
     reuse: bool = False
     tlsa: tuple[Tlsa, ...] = ()
 
-    @property
-    def names_count(self) -> bool:
-        """
-        The names in the certificate matter.
-        """
-        return self.level.by_authority or any(r.usage == 2 for r in self.tlsa)
-
 
 #: Words that stand for names.
 NAMES = ("hostname", "nexthop", "dot-nexthop")

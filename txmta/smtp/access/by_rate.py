@@ -20,14 +20,14 @@ Errors: C{ValueError} for an argument that cannot be understood.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from txmta.address import split
-from txmta.config.declare import to_time, to_words
+from txmta.config.declare import to_time
 from txmta.config.settings import Settings
 from txmta.model import Reply
+from txmta.smtp.access.arguments import problems_of
 from txmta.smtp.access.check import Answer, Check, Restriction, Verdict
 from txmta.smtp.access.kinds import Kind, Tools
 
@@ -201,29 +201,11 @@ def _act(check: Check, rate: RateLimit, value: str) -> Answer:
     return Reply(code, status, f"Error: {words[0].lower()}{words[1:]}")
 
 
-def _arguments(settings: Settings, name: str) -> Iterator[str]:
-    try:
-        words = to_words(settings.text(name))
-    except ValueError:
-        return  # which others say
-    for before, item in pairwise(words):
-        if before.lower() == "check_rate_limit":
-            yield item
-
-
 def problems(settings: Settings, lists: Sequence[str]) -> list[str]:
     """
-    @param lists: the parameters that are lists of restrictions.
-    @return: what is wrong with limits in them and in classes, one line each.
+    See L{problems_of}.
     """
-    found = []
-    for name in (*lists, *settings.smtpd_restriction_classes):
-        for argument in _arguments(settings, name):
-            try:
-                RateLimit.parse(argument)
-            except ValueError as e:
-                found.append(f"{name}: check_rate_limit {argument}: {e}")
-    return found
+    return problems_of("check_rate_limit", RateLimit.parse, settings, lists)
 
 
 KINDS: Sequence[Kind] = (Kind("check_rate_limit", "name", make),)

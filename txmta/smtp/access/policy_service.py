@@ -13,14 +13,13 @@ Errors: none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
-from txmta.config.declare import to_words
 from txmta.config.settings import Settings
 from txmta.smtp.access.access_result import Asked, Results
+from txmta.smtp.access.arguments import problems_of
 from txmta.smtp.access.check import Answer, Check, Restriction
 from txmta.smtp.access.kinds import Kind, Tools, chain
 from txmta.smtp.access.policy_request import read_server, request
@@ -58,27 +57,13 @@ def make(tools: Tools, argument: str) -> Restriction:
 
 def problems(settings: Settings, lists: Sequence[str]) -> list[str]:
     """
-    @param lists: the parameters that are lists of restrictions.
-    @return: what is wrong with servers in them and in classes, one line each.
+    See L{problems_of}.
     """
-    found = []
-    for name in (*lists, *settings.smtpd_restriction_classes):
-        for server in _servers(settings, name):
-            try:
-                read_server(server, settings)
-            except ValueError as e:
-                found.append(f"{name}: check_policy_service {server}: {e}")
-    return found
 
+    def read(argument: str) -> object:
+        return read_server(argument, settings)
 
-def _servers(settings: Settings, name: str) -> Iterator[str]:
-    try:
-        words = to_words(settings.text(name))
-    except ValueError:
-        return  # which others say
-    for before, item in pairwise(words):
-        if before.lower() == "check_policy_service":
-            yield item
+    return problems_of("check_policy_service", read, settings, lists)
 
 
 KINDS: Sequence[Kind] = (Kind("check_policy_service", "server", make),)
